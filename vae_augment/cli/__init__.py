@@ -1,0 +1,29 @@
+"""The command `vae-augment`. Each command is a thin file of its own over a function of the package."""
+
+import typer
+
+from .export import export
+from .fit import fit
+from .info import info
+from .preview import preview
+from .shell import friendly
+
+app = typer.Typer(
+    name="vae-augment",
+    help="Data augmentation by variational autoencoders: train one, export it to one ONNX file, look at it, measure it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (fit, export, info, preview):
+    app.command()(friendly(command))
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps the commands' names even when there is one only."""
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    app()

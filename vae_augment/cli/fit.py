@@ -1,0 +1,57 @@
+"""`vae-augment fit`: train a VAE."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+
+def fit(
+    data: options.Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")],
+    network: Annotated[str, typer.Option(help="conv, or mlp (the classic 784-400-20).")] = "conv",
+    width: Annotated[str, typer.Option(help="Of conv: small, base or large.")] = "base",
+    latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
+    conditional: Annotated[bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images an update.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Adam's rate; its peak for conv.")] = 1e-3,
+    denoise: Annotated[float, typer.Option(help="Standard deviation of noise added to the input only.")] = 0.0,
+    seed: options.Seed = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    root: options.Root = None,
+    download: options.Download = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Train a VAE on DATA. The same command again resumes a run that was interrupted or killed."""
+    from .. import training
+
+    config = training.FitConfig(
+        network=network,
+        width=width,
+        latent_dim=latent_dim,
+        conditional=conditional,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        denoise=denoise,
+        seed=seed,
+        device=device,
+    )
+    images = training.load_data(data, root, download=download)
+    typer.echo(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
+    try:
+        training.fit(images, output, config, overwrite=overwrite, report=lambda epoch: _report(epoch, epochs))
+    except KeyboardInterrupt:
+        typer.echo(f"\nStopped; {output} holds the state. The same command resumes it.", err=True)
+        raise
+    typer.echo(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
+
+
+def _report(epoch: "training.Epoch", epochs: int) -> None:  # type: ignore[name-defined]  # noqa: F821
+    typer.echo(
+        f"epoch {epoch.number}/{epochs}: loss {epoch.loss:.2f} = "
+        f"reconstruction {epoch.reconstruction:.2f} + KL {epoch.kl:.2f} nats an image"
+    )

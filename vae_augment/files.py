@@ -1,0 +1,46 @@
+"""Atomic writes: a reader sees the old file or the new one, never half of either."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import OutputExistsError
+
+
+def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:
+    """Return `path`, or raise `OutputExistsError` when something is there and `overwrite` is false."""
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise OutputExistsError(
+            f"{path} exists already and was left as it is. Pass --overwrite (overwrite=True) to replace it."
+        )
+    return path
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; on success it is synced and renamed onto `path`, else removed.
+
+    Raises:
+        OSError: as the system does, for a full disk or a folder that cannot be written. `path` is then untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is durable by itself
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

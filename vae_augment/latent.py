@@ -1,0 +1,96 @@
+"""Pure functions on latents: perturb, move towards a partner, draw by class."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .noise import Stream, normals, uniforms
+from .spec import Latents
+
+NEIGHBOURS = 10
+
+def perturb(mean: Tensor, logvar: Tensor, noise: Tensor, strength: float) -> Tensor:
+    """mean + strength * exp(logvar / 2) * noise: Kingma and Welling (2014), section 2.4, with a scale. All [B, D]."""
+    return mean + strength * (0.5 * logvar).exp() * noise
+
+
+def posterior_length(logvar: Tensor) -> Tensor:
+    """The root-mean-square length of the posterior's noise, sqrt(sum of variances), [B, 1]."""
+    return logvar.exp().sum(1, keepdim=True).sqrt()
+
+
+def interpolate(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Tensor:
+    """Move towards `partner` by `strength` posterior lengths, at most onto it. All [B, D].
+
+    The direction is that of DeVries and Taylor, "Dataset augmentation in feature space" (2017), equation 3; the
+    length is measured in the model's own posterior spread, so that `strength` means what it means for `perturb`.
+    """
+    return mean + (partner - mean) * _share(mean, logvar, partner, strength).clamp(max=1)
+
+
+def extrapolate(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Tensor:
+    """Move away from `partner` by `strength` posterior lengths. All [B, D]. DeVries and Taylor (2017), equation 4."""
+    return mean - (partner - mean) * _share(mean, logvar, partner, strength)
+
+
+def _share(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Tensor:
+    distance = (partner - mean).norm(dim=1, keepdim=True)
+    # An image that is its own partner has no direction to go; it stays.
+    return torch.where(distance > 0, strength * posterior_length(logvar) / distance.clamp(min=1e-12), 0.0)
+
+
+def draw(
+    latents: Latents | None, dim: int, labels: NDArray[np.int64], index: NDArray[np.int64], seed: int, epoch: int
+) -> NDArray[np.float32]:
+    """Latents for generation, [B, D]; row r is a function of (labels[r], index[r], seed, epoch) alone.
+
+    They come from the mixture of the label's group, or from N(0, I) when the model carries none.
+    """
+    noise = normals(seed, Stream.LATENT, epoch, index, dim)
+    choice = uniforms(seed, Stream.COMPONENT, epoch, index, 1)[:, 0]
+    return draw_with(latents, labels, choice, noise)
+
+
+def draw_with(
+    latents: Latents | None, labels: NDArray[np.int64], choice: NDArray[np.floating], noise: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """`draw` with the random part given: `choice` [B] uniform in (0, 1), `noise` [B, D] standard normal."""
+    if latents is None:
+        return noise.astype(np.float32)
+    group = np.maximum(labels, 0)  # a model without classes has the one group 0
+    cumulative = latents.weights[group].cumsum(axis=1, dtype=np.float64)
+    component = (choice[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
+    means, scales = latents.means[group, component], latents.scales[group, component]
+    # Summed row by row, so that a row does not depend on how many others there are.
+    return (means + (scales * noise[:, None, :]).sum(axis=2)).astype(np.float32)
+
+
+def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
+    """For each image the index of another of its class, evenly chosen; its own where it is the only one.
+
+    `labels` [B], -1 = unknown and so alone; `choice` [B] uniform in [0, 1).
+    """
+    same = (labels[:, None] == labels) & (labels[:, None] >= 0)
+    same.fill_diagonal_(False)
+    counts = same.sum(1)
+    wanted = (choice * counts).long() + 1
+    # argmax finds the first place where the running count of the class reaches the wanted one.
+    found = (same.cumsum(1) == wanted[:, None]).int().argmax(1)
+    return torch.where(counts > 0, found, torch.arange(len(labels)))
+
+
+def nearest_partner(mean: Tensor, labels: Tensor | None, choice: Tensor, bank: Tensor, bank_labels: Tensor) -> Tensor:
+    """One of the `NEIGHBOURS` nearest latents of the bank, of the image's class where that is known, [B, D].
+
+    Neighbours rather than any of the class, after DeVries and Taylor (2017), section 4; without labels they are what
+    makes the class probable.
+    """
+    distance = torch.cdist(mean, bank)
+    if labels is not None:
+        distance = distance.masked_fill((labels[:, None] >= 0) & (bank_labels != labels[:, None]), torch.inf)
+    near = distance.topk(min(NEIGHBOURS, len(bank)), largest=False)
+    known = near.values.isfinite().sum(1)
+    column = (choice * known).long()
+    partner = bank[near.indices.gather(1, column[:, None])[:, 0]]
+    return torch.where(known[:, None] > 0, partner, mean)

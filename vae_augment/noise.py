@@ -1,0 +1,66 @@
+"""Counter-based random numbers: row i depends on (seed, stream, epoch, i) alone.
+
+The generator is Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). No state
+travels, so batch size, worker count, order and rank cannot change a row.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]  # each holds a 32-bit word; the upper half takes the products' carry
+
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL = 0x9E3779B9, 0xBB67AE85
+_MASK = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_ROUNDS = 10
+
+
+class Stream(IntEnum):
+    """What a number is for. Two streams never meet, whatever their indices."""
+
+    LATENT = 0
+    COMPONENT = 1
+    LABEL = 2
+    MIXING = 3
+
+
+def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
+    """Philox 4x32-10: four counter words and two key words -> four random 32-bit words, elementwise."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ np.uint64(k0), p1 & _MASK, (p0 >> _HALF) ^ c3 ^ np.uint64(k1), p0 & _MASK
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def uniforms(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+    """Uniform numbers in (0, 1), shape [len(index), width]; row r belongs to index[r] alone."""
+    rows = np.asarray(index).astype(np.uint64)[:, None]
+    blocks = np.arange(-(-width // 4), dtype=np.uint64)[None, :]
+    purpose = np.uint64((epoch << 3 | int(stream)) & 0xFFFFFFFF)
+    shape = np.broadcast_shapes(rows.shape, blocks.shape)
+    counter = (blocks, rows & _MASK, rows >> _HALF, purpose)
+    words = philox4x32(
+        tuple(np.broadcast_to(word, shape) for word in counter),  # type: ignore[arg-type]
+        (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF),
+    )
+    flat = np.stack(words, axis=-1).reshape(len(rows), -1)[:, :width]
+    return (flat.astype(np.float64) + 0.5) * 2.0**-32
+
+
+def normals(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+    """Standard normal numbers, shape [len(index), width], by Box and Muller (1958), in float64.
+
+    Cast the result to float32 only at the end: NumPy's float32 logarithm differs between CPUs in its last bit, and
+    the float64 one differs too little to survive the cast.
+    """
+    pairs = -(-width // 2)
+    u = uniforms(seed, stream, epoch, index, 2 * pairs)
+    radius = np.sqrt(-2.0 * np.log(u[:, :pairs]))
+    angle = 2.0 * np.pi * u[:, pairs:]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :width]

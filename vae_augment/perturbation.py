@@ -1,0 +1,90 @@
+"""What `VAEAugment` does to a batch once torchvision's side is settled: draw the random part, move the latents."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+from .latent import draw_with, extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
+from .runtime import VAEModel
+
+MODES = ("posterior", "interpolation", "extrapolation", "prior")
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """One way of moving latents. Random numbers come in as rows, one an image, so that a call can be replayed."""
+
+    model: VAEModel
+    mode: str
+    strength: float
+    residual: bool
+
+    def check(self, has_labels: bool) -> None:
+        """Raise `InputError` when the mode needs labels, classes or a bank that are not there."""
+        spec, name = self.model.spec, self.model.name
+        if self.mode not in MODES:
+            raise InputError(f"`mode` should be one of {', '.join(MODES)}, but got {self.mode!r}.")
+        if has_labels and not spec.classes:
+            raise InputError(f"labels_getter is given, but the model {name!r} knows no classes. Leave it out.")
+        if self.mode == "prior" and not (has_labels and spec.generates_classes):
+            raise InputError(
+                "mode='prior' draws a fresh sample of the image's class: it needs labels_getter='default' and a model "
+                f"that generates by class, but labels_getter is {'given' if has_labels else 'None'} and {name!r} "
+                f"{'does' if spec.generates_classes else 'does not'}."
+            )
+        if self.mode in ("interpolation", "extrapolation") and not has_labels and not self._has_bank:
+            raise InputError(
+                f"mode={self.mode!r} needs partners, but {name!r} carries no bank of latents and no labels_getter is "
+                "given. Export the model with --fit-latents DATA, or pass labels_getter='default' and batches."
+            )
+
+    @property
+    def _has_bank(self) -> bool:
+        latents = self.model.spec.latents
+        return latents is not None and len(latents.bank) > 0
+
+    def draw(self, count: int) -> dict[str, Tensor]:
+        """The random rows for `count` images, from torch's global generator."""
+        rows = {}
+        if self.mode in ("posterior", "prior"):
+            rows["noise"] = torch.randn(count, self.model.spec.latent_dim)
+        if self.mode != "posterior":
+            rows["choice"] = torch.rand(count)
+        return rows
+
+    def __call__(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        """Perturb float32 images [B, C, H, W] in [0, 1] by the given rows; `rows` may hold "labels"."""
+        labels = rows.get("labels")
+        if self.mode == "posterior" and not self.residual:
+            inputs = {"image": batch, "noise": rows["noise"], "strength": torch.full((len(batch),), self.strength)}
+            return self.model.run("whole", inputs | self.model.label_input(labels, len(batch)))[0]
+        mean, logvar = (moment.cpu() for moment in self.model.encode(batch, labels))
+        moved = self._move(mean, logvar, rows)
+        if not self.residual:
+            return self.model.decode(moved, labels).to(batch.device)
+        twice = None if labels is None else labels.repeat(2)
+        after, before = self.model.decode(torch.cat([moved, mean]), twice).to(batch.device).chunk(2)
+        return (batch + after - before).clamp_(0, 1)
+
+    def _move(self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        if self.mode == "posterior":
+            return perturb(mean, logvar, rows["noise"], self.strength)
+        if self.mode == "prior":
+            fresh = draw_with(self.model.spec.latents, rows["labels"].numpy(), rows["choice"].numpy(), rows["noise"].numpy())
+            return torch.lerp(mean, torch.from_numpy(fresh), self.strength)
+        move = interpolate if self.mode == "interpolation" else extrapolate
+        return move(mean, logvar, self._partner(mean, rows), self.strength)
+
+    def _partner(self, mean: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        labels = rows.get("labels")
+        if labels is not None and len(mean) > 1:
+            return mean[partner_in_batch(labels, rows["choice"])]
+        latents = self.model.spec.latents
+        if latents is None or not len(latents.bank):
+            raise InputError(
+                f"A single image needs a partner from the model's bank, which {self.model.name!r} lacks. Give batches."
+            )
+        bank = latents.bank if labels is None else latents.bank_given_label
+        return nearest_partner(mean, labels, rows["choice"], torch.from_numpy(bank), torch.from_numpy(latents.bank_labels))

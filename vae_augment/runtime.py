@@ -1,0 +1,220 @@
+"""`VAEModel`: a checked file, run by onnxruntime.
+
+Sessions are made on first use, one set a process, and never travel: a pickled model is a path and options. A session
+that a forked child inherits is parked, never destroyed, because its destructor would join threads that do not exist
+in the child and hang (microsoft/onnxruntime pull request 31961).
+"""
+
+import os
+import weakref
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from .errors import InputError, ModelFormatError
+from .labels import Labels, parse_labels
+from .latent import draw
+from .modelfile import ModelFile, find_model, part_interface, read_model
+from .pixels import to_batch
+from .sessions import Provider, open_session, provider_name, resolve_providers
+from .spec import Spec
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+_parked: list[Any] = []
+_live: "weakref.WeakSet[VAEModel]" = weakref.WeakSet()
+
+
+def _park_sessions() -> None:
+    for model in list(_live):
+        _parked.append(model._sessions)
+        model._sessions = {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_park_sessions)
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    provider: Provider = "auto",
+    threads: int | None = None,
+    sha256: str | None = None,
+    allow_ops: Collection[str] = (),
+) -> "VAEModel":
+    """Load a model.
+
+    >>> model = load("mnist")
+    >>> images, labels = model.sample(3)
+    >>> images.shape
+    torch.Size([3, 1, 28, 28])
+
+    Args:
+        name: a bundled name ("mnist", "fashion-mnist") or the path of an .onnx file.
+        provider: "auto" (the best one here), "cpu", "cuda", or a list in onnxruntime's own form.
+        threads: of onnxruntime; None = as many as torch uses. In a DataLoader worker it is always 1.
+        sha256: the digest that the file must have.
+        allow_ops: operators to allow beside the careful loader's list.
+
+    Raises:
+        ModelNotFoundError, ModelFormatError, UnsafeModelError: about the file.
+        ProviderError: onnxruntime or the provider is not there.
+    """
+    return VAEModel(
+        read_model(find_model(name), sha256=sha256, allow_ops=allow_ops),
+        provider=provider,
+        threads=threads,
+        allow_ops=allow_ops,
+    )
+
+
+class VAEModel:
+    """A model that is ready to run. Make one with `load`.
+
+    Images are tensors [B, C, H, W], float in [0, 1] or uint8; what comes back is float32 in [0, 1] on the CPU, or on
+    the images' own device. Labels are class indices [B], -1 = unknown; only a conditional model looks at them.
+    """
+
+    def __init__(
+        self, file: ModelFile, *, provider: Provider = "auto", threads: int | None = None, allow_ops: Collection[str] = ()
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"threads is {threads}; it must be at least 1.")
+        self.path, self.sha256, self.spec = file.path, file.sha256, file.spec
+        self.provider, self.threads, self.allow_ops = provider, threads, tuple(allow_ops)
+        self.providers = resolve_providers(provider)
+        self._start(file)
+
+    def _start(self, file: ModelFile | None) -> None:
+        self._file = file
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        _live.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key not in ("_file", "_sessions")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start(None)
+
+    def __repr__(self) -> str:
+        return f"VAEModel({self.name!r}, provider={self.device_type!r})"
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return Path(self.path).stem
+
+    @property
+    def device_type(self) -> str:
+        """Where it runs: "cpu", "cuda", or onnxruntime's name of another provider."""
+        return provider_name(self.providers)
+
+    def encode(self, images: Tensor, labels: object = None) -> tuple[Tensor, Tensor]:
+        """Images [B, C, H, W] -> mean and log-variance of their latents, each [B, D]."""
+        batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
+        mean, logvar = self.run("encoder", {"image": batch, **self.label_input(labels, len(batch))})
+        return mean, logvar
+
+    def decode(self, latent: Tensor, labels: object = None) -> Tensor:
+        """Latents [B, D] -> images [B, C, H, W] in [0, 1]."""
+        latent = torch.as_tensor(latent, dtype=torch.float32)
+        if latent.ndim != 2 or latent.shape[1] != self.spec.latent_dim:
+            raise InputError(f"The latent has shape {tuple(latent.shape)}; the model takes [B, {self.spec.latent_dim}].")
+        return self.run("decoder", {"latent": latent.contiguous(), **self.label_input(labels, len(latent))})[0]
+
+    def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
+        """What the model makes of the images: the decoded posterior means, [B, C, H, W]."""
+        return self.decode(self.encode(images, labels)[0], labels)
+
+    def sample(self, n: int, labels: Labels = "balanced", seed: int = 0) -> tuple[Tensor, Tensor | None]:
+        """Generate n images; image i is that of `VAESyntheticDataset` with the same labels and seed.
+
+        Returns:
+            images [n, C, H, W] and their labels [n], or None in their place when the model knows no classes.
+        """
+        images, drawn = self.generate(np.arange(n), labels, seed)
+        return images, drawn if self.spec.generates_classes else None
+
+    def generate(self, index: NDArray[np.int64], labels: Labels, seed: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
+        """The generated images at `index` and their labels: a function of (labels, seed, epoch, index) alone."""
+        drawn = parse_labels(labels, self.spec).at(index, seed)
+        latent = draw(self.spec.latents, self.spec.latent_dim, drawn, index, seed, epoch)
+        return self.decode(torch.from_numpy(latent), drawn), torch.from_numpy(drawn)
+
+    def anomaly_score(self, images: Tensor) -> Tensor:
+        """How unlike the training data each image is, in nats, [B]; larger = less like it.
+
+        It is minus the ELBO at the posterior mean, less the entropy of the image's own grey levels, which is what a
+        perfect reconstruction would still cost.
+        """
+        batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
+        mean, logvar = self.encode(batch)
+        decoded = self.decode(mean).to(batch.device)
+        cost = F.binary_cross_entropy(decoded, batch, reduction="none")
+        entropy = F.binary_cross_entropy(batch, batch, reduction="none")
+        kl = -0.5 * (1 + logvar - mean.square() - logvar.exp()).sum(1)
+        return (cost - entropy).flatten(1).sum(1) + kl
+
+    def label_input(self, labels: object, count: int) -> dict[str, Tensor]:
+        """The graph's `label` input for a conditional model, nothing for another. None = all unknown."""
+        if not self.spec.conditional:
+            return {}
+        return {"label": torch.full((count,), -1) if labels is None else self.check_labels(labels, count)}
+
+    def check_labels(self, labels: object, count: int) -> Tensor:
+        """`labels` as int64 [count] on the CPU; `InputError` when they do not go with the images or the classes."""
+        given = torch.as_tensor(labels).reshape(-1).cpu()
+        if given.is_floating_point() or len(given) != count:
+            raise InputError(f"labels of type {given.dtype} and length {len(given)} do not go with {count} images.")
+        if count and not (given.min() >= -1 and given.max() < len(self.spec.classes)):
+            raise InputError(
+                f"labels lie in {given.min()}..{given.max()}; the model knows -1 (unknown) and "
+                f"0..{len(self.spec.classes) - 1}."
+            )
+        return given.to(torch.int64).contiguous()
+
+    def run(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
+        """Run one part of the graph, "whole", "encoder" or "decoder", in one call of onnxruntime."""
+        session = self._sessions.get(part) or self._open(part)
+        device = next(iter(inputs.values())).device
+        arrays = {name: tensor.cpu().numpy() for name, tensor in inputs.items()}
+        return [torch.from_numpy(output).to(device) for output in session.run(None, arrays)]
+
+    def _open(self, part: str) -> "onnxruntime.InferenceSession":
+        file = self._file or read_model(self.path, sha256=self.sha256, allow_ops=self.allow_ops)
+        self._file = file
+        session = open_session(file.part(part), self.providers, self.threads, strict=self.provider != "auto")
+        self._sessions[part] = session
+        self._probe(session, part)
+        return session
+
+    def _probe(self, session: "onnxruntime.InferenceSession", part: str) -> None:
+        """One small run: a file may declare one shape and give another, or numbers that are not finite."""
+        channels, height, width = self.spec.image_shape
+        zeros = {
+            "image": np.zeros((2, channels, height, width), np.float32),
+            "noise": np.zeros((2, self.spec.latent_dim), np.float32),
+            "latent": np.zeros((2, self.spec.latent_dim), np.float32),
+            "strength": np.zeros(2, np.float32),
+            "label": np.full(2, -1),
+        }
+        shapes = {"augmented": (2, channels, height, width)}
+        inputs, outputs = part_interface(part, self.spec.conditional)
+        try:
+            results = session.run(outputs, {name: zeros[name] for name in inputs})
+        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no base
+            raise ModelFormatError(f"{self.path} fails when run: {error}") from None
+        for name, result in zip(outputs, results, strict=True):
+            shape = shapes.get(name, (2, self.spec.latent_dim))
+            if result.shape != shape or not np.isfinite(result).all():
+                raise ModelFormatError(f"{self.path}: {name} came out as {result.shape}, expected finite {shape}.")

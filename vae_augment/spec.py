@@ -1,0 +1,179 @@
+"""The facts that travel with a model, and their form in the file's metadata: the only place that knows the keys."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from .errors import ModelFormatError
+
+FORMAT_VERSION = 1
+SPEC_KEY = "vae_augment.spec"
+LATENTS_KEY = "vae_augment.latents"
+MAX_SPEC_BYTES = 64 * 1024
+MAX_SIDE, MAX_CHANNELS, MAX_LATENT, MAX_CLASSES = 1024, 16, 4096, 10_000
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Where the training images' latents lie. G groups (one a class, or a single one), K components, D dimensions.
+
+    The mixture is what generation draws from. The bank holds the means of some encoded training images, as partners;
+    a conditional model keeps each twice, encoded without and with its label, as the two lie in different places.
+    """
+
+    weights: NDArray[np.float32]  # [G, K], rows sum to 1
+    means: NDArray[np.float32]  # [G, K, D]
+    scales: NDArray[np.float32]  # [G, K, D, D], lower Cholesky factors of the covariances
+    bank: NDArray[np.float32]  # [N, D], encoded without a label
+    bank_given_label: NDArray[np.float32]  # [N, D], encoded with it; the same as `bank` when not conditional
+    bank_labels: NDArray[np.int64]  # [N], -1 = unknown
+
+    def to_text(self) -> str:
+        """Base64 of a safetensors buffer: parsed without pickle, by a hardened library."""
+        arrays = {name: np.ascontiguousarray(value) for name, value in vars(self).items()}
+        return base64.b64encode(safetensors.numpy.save(arrays)).decode("ascii")
+
+    @classmethod
+    def from_text(cls, text: str, spec: "Spec") -> "Latents":
+        """Read what `to_text` wrote; `ModelFormatError` for anything else."""
+        try:
+            latents = cls(**safetensors.numpy.load(base64.b64decode(text, validate=True)))
+        except (ValueError, TypeError, safetensors.SafetensorError) as error:
+            raise ModelFormatError(f"The metadata {LATENTS_KEY} cannot be read: {error}.") from None
+        latents._check(spec)
+        return latents
+
+    def _check(self, spec: "Spec") -> None:
+        groups, components = self.weights.shape if self.weights.ndim == 2 else (-1, -1)
+        dim, bank = spec.latent_dim, len(self.bank)
+        expected = {
+            "weights": (max(1, len(spec.classes)), components),
+            "means": (groups, components, dim),
+            "scales": (groups, components, dim, dim),
+            "bank": (bank, dim),
+            "bank_given_label": (bank, dim),
+            "bank_labels": (bank,),
+        }
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise ModelFormatError(f"{LATENTS_KEY}: {name} has shape {array.shape}, expected {shape}.")
+            if array.dtype != (np.int64 if name == "bank_labels" else np.float32):
+                raise ModelFormatError(f"{LATENTS_KEY}: {name} has dtype {array.dtype}.")
+            if not np.isfinite(array).all():
+                raise ModelFormatError(f"{LATENTS_KEY}: {name} holds values that are not finite.")
+        if (self.weights < 0).any() or not np.allclose(self.weights.sum(1), 1, atol=1e-4):
+            raise ModelFormatError(f"{LATENTS_KEY}: the mixture weights are not probabilities.")
+        if bank and not (-1 <= self.bank_labels.min() and self.bank_labels.max() < max(1, len(spec.classes))):
+            raise ModelFormatError(f"{LATENTS_KEY}: bank_labels are outside -1..{len(spec.classes) - 1}.")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a model is. Images are float32 in [0, 1] of shape `image_shape` = (channels, height, width).
+
+    A model may know `classes` without being `conditional`: its latents are then grouped by class, but neither the
+    encoder nor the decoder takes a label.
+    """
+
+    image_shape: tuple[int, int, int]
+    latent_dim: int
+    classes: tuple[str, ...] = ()
+    conditional: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
+    exporter: str = ""
+    format_version: int = FORMAT_VERSION
+    latents: Latents | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def generates_classes(self) -> bool:
+        """True when a sample of a given class can be drawn."""
+        return bool(self.classes) and (self.conditional or self.latents is not None)
+
+    def to_metadata(self) -> dict[str, str]:
+        """The metadata entries that describe this model."""
+        facts = {key: value for key, value in vars(self).items() if key != "latents"}
+        metadata = {SPEC_KEY: json.dumps(facts, sort_keys=True)}
+        return metadata if self.latents is None else metadata | {LATENTS_KEY: self.latents.to_text()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "Spec":
+        """Read what `to_metadata` wrote.
+
+        Raises:
+            ModelFormatError: no such key, another format version, or a value that breaks the schema.
+        """
+        spec = cls(**_checked(_parsed(metadata)))
+        if LATENTS_KEY not in metadata:
+            return spec
+        return cls(**(vars(spec) | {"latents": Latents.from_text(metadata[LATENTS_KEY], spec)}))
+
+
+def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
+    if SPEC_KEY not in metadata:
+        raise ModelFormatError(
+            f"The file has no metadata key {SPEC_KEY}, so it is not a vae-augment model. "
+            "Make one with: vae-augment export CHECKPOINT -o model.onnx"
+        )
+    text = metadata[SPEC_KEY]
+    if len(text) > MAX_SPEC_BYTES:
+        raise ModelFormatError(f"{SPEC_KEY} holds {len(text)} characters; at most {MAX_SPEC_BYTES} are allowed.")
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFormatError(f"{SPEC_KEY} is not JSON: {error}.") from None
+    if not isinstance(facts, dict):
+        raise ModelFormatError(f"{SPEC_KEY} is not a JSON object.")
+    if facts.get("format_version") != FORMAT_VERSION:
+        raise ModelFormatError(
+            f"The file has format version {facts.get('format_version')!r}; this vae-augment reads {FORMAT_VERSION}. "
+            "Export the model again, or install the version of vae-augment that made it."
+        )
+    return facts
+
+
+def _is_count(value: object, most: int) -> bool:
+    return type(value) is int and 1 <= value <= most
+
+
+def _is_shape(value: object) -> bool:
+    limits = (MAX_CHANNELS, MAX_SIDE, MAX_SIDE)
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_count, value, limits))
+
+
+def _is_classes(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= MAX_CLASSES
+        and all(isinstance(name, str) and len(name) <= 200 for name in value)
+        and len(set(value)) == len(value)
+    )
+
+
+_SCHEMA = {
+    "image_shape": _is_shape,
+    "latent_dim": lambda value: _is_count(value, MAX_LATENT),
+    "classes": _is_classes,
+    "conditional": lambda value: isinstance(value, bool),
+    "training": lambda value: isinstance(value, dict),
+    "exporter": lambda value: isinstance(value, str) and len(value) <= 200,
+    "format_version": lambda value: value == FORMAT_VERSION,
+}
+
+
+def _checked(facts: dict[str, Any]) -> dict[str, Any]:
+    if facts.keys() != _SCHEMA.keys():
+        raise ModelFormatError(f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(_SCHEMA)}.")
+    for key, is_valid in _SCHEMA.items():
+        if not is_valid(facts[key]):
+            raise ModelFormatError(f"{SPEC_KEY}: {key} is {str(facts[key])[:100]!r}, which the format does not allow.")
+    if facts["conditional"] and not facts["classes"]:
+        raise ModelFormatError(f"{SPEC_KEY}: the model is conditional but names no classes.")
+    return facts | {"image_shape": tuple(facts["image_shape"]), "classes": tuple(facts["classes"])}

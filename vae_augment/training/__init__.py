@@ -1,0 +1,20 @@
+"""Training: `fit`, its networks, its data and its checkpoints. Nothing that runs a model imports this package."""
+
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .data import ImageData, load_data
+from .fit import Epoch, FitConfig, fit
+from .mixture import fit_latents
+from .networks import VAE
+
+__all__ = [
+    "VAE",
+    "Checkpoint",
+    "Epoch",
+    "FitConfig",
+    "ImageData",
+    "fit",
+    "fit_latents",
+    "load_checkpoint",
+    "load_data",
+    "save_checkpoint",
+]

@@ -1,0 +1,96 @@
+"""Checkpoints: one .safetensors file with JSON metadata, never a pickle, always written whole or not at all."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ..errors import ModelFormatError, ModelNotFoundError
+from ..files import atomic_path
+from ..spec import Latents, Spec
+from .networks import VAE
+
+CHECKPOINT_KEY = "vae_augment.checkpoint"
+CHECKPOINT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network, or one in the middle of its training.
+
+    Attributes:
+        spec: what the model is; `spec.training` holds the facts of its training.
+        network: the arguments that build it, as `VAE` takes them.
+        weights: the tensors of its state_dict (the averaged ones, where averaging is on).
+        state: what an unfinished training needs to go on; empty once it is finished.
+    """
+
+    spec: Spec
+    network: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        """True when training has run to its end."""
+        return not self.state
+
+    def build(self) -> VAE:
+        """The network with its weights, in evaluation mode."""
+        model = VAE(image_shape=self.spec.image_shape, latent_dim=self.spec.latent_dim, **self.network)
+        model.load_state_dict(dict(self.weights))
+        return model.eval()
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+    """Write `checkpoint` to `path` in one step: a kill or a full disk leaves what was there before."""
+    spec = replace(checkpoint.spec, latents=None)
+    facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)}
+    tensors = {f"weights.{name}": tensor for name, tensor in checkpoint.weights.items()}
+    tensors |= {f"state.{name}": tensor for name, tensor in checkpoint.state.items()}
+    if checkpoint.spec.latents is not None:
+        tensors |= {f"latents.{name}": torch.from_numpy(array) for name, array in vars(checkpoint.spec.latents).items()}
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+            temporary,
+            metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)} | spec.to_metadata(),
+        )
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        ModelNotFoundError: no such file.
+        ModelFormatError: damaged, or not a checkpoint of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelNotFoundError(f"There is no checkpoint {path}. Make one with: vae-augment fit DATA -o {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelFormatError(f"{path} is not a readable .safetensors file: {error}.") from None
+    if CHECKPOINT_KEY not in metadata:
+        raise ModelFormatError(f"{path} is a .safetensors file, but not a checkpoint of vae-augment fit.")
+    facts = json.loads(metadata[CHECKPOINT_KEY])
+    if facts["version"] != CHECKPOINT_VERSION:
+        raise ModelFormatError(f"{path} has checkpoint version {facts['version']}; this vae-augment reads {CHECKPOINT_VERSION}.")
+    latents = {name: np.asarray(tensor) for name, tensor in _part(tensors, "latents").items()}
+    spec = replace(Spec.from_metadata(metadata), latents=Latents(**latents) if latents else None)
+    return Checkpoint(spec, facts["network"], _part(tensors, "weights"), _part(tensors, "state"))
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}."): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}

@@ -1,0 +1,182 @@
+"""Sources of training images, each read whole into memory as uint8 tensors."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ..errors import DataNotFoundError, InputError
+
+EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
+NAMED = ("digits", "mnist", "fashion-mnist", "kmnist", "qmnist", "usps", *(f"emnist-{split}" for split in EMNIST_SPLITS))
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images [N, C, H, W] uint8, labels [N] int64 with -1 = unknown, and the names of the classes."""
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.images):
+            raise InputError(f"{self.name} holds no images. Give at least one, or another source.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def subset(self, index: Tensor) -> "ImageData":
+        """The images and labels at `index`."""
+        return ImageData(self.name, self.images[index], self.labels[index], self.classes)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 -> float32 in [0, 1]."""
+    return images.to(torch.float32).div_(255)
+
+
+def load_data(
+    source: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, *, train: bool = True, download: bool = False
+) -> ImageData:
+    """Read a named data set, an .npz file or a folder of images.
+
+    Args:
+        source: a name of `NAMED`; an .npz with `images` ([N,H,W], [N,C,H,W] or [N,H,W,C]; uint8, or float in [0, 1])
+            and perhaps `labels` and `classes`; a folder of class folders; or a folder of images without labels.
+        root: the folder that holds the named data sets of torchvision, as it lays them out.
+        train: the training part of a named data set, else its test part.
+        download: let torchvision download what `root` lacks.
+
+    Raises:
+        DataNotFoundError: nothing there.
+        InputError: empty, or images of different sizes, or values out of range.
+    """
+    if source == "digits":
+        return _digits(train)
+    if source in NAMED:
+        return _torchvision(str(source), root, train, download)
+    path = Path(source)
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix == ".npz" and path.is_file():
+        return _npz(path)
+    raise DataNotFoundError(
+        f"There is no data {str(source)!r}: it is neither a folder, nor an .npz file, nor one of {', '.join(NAMED)}."
+    )
+
+
+def _digits(train: bool) -> ImageData:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # 0..16 in the file; the last 500 images are the test part, as scikit-learn's own examples split by order
+    images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))[:, None]
+    labels = torch.from_numpy(digits.target.astype(np.int64))
+    part = slice(0, -500) if train else slice(-500, None)
+    return ImageData("digits", images[part], labels[part], tuple("0123456789"))
+
+
+def _torchvision(name: str, root: str | os.PathLike[str] | None, train: bool, download: bool) -> ImageData:
+    from torchvision import datasets
+
+    if root is None:
+        raise InputError(f"Reading {name} needs the folder that holds it: pass --root DIR (root=DIR).")
+    split = name.removeprefix("emnist-")
+    makers: dict[str, Callable[..., datasets.VisionDataset]] = {
+        "mnist": datasets.MNIST,
+        "fashion-mnist": datasets.FashionMNIST,
+        "kmnist": datasets.KMNIST,
+        "qmnist": datasets.QMNIST,
+        "usps": datasets.USPS,
+    }
+    try:
+        if name.startswith("emnist-"):
+            data = datasets.EMNIST(root, split=split, train=train, download=download)
+        else:
+            data = makers[name](root, train=train, download=download)
+    except RuntimeError as error:
+        raise DataNotFoundError(f"{name} is not in {root} ({error}). Pass --download to fetch it there.") from None
+    images, targets = torch.as_tensor(data.data), torch.as_tensor(data.targets)
+    if name.startswith("emnist-"):
+        images = images.transpose(1, 2)  # the files hold the images transposed
+    labels = targets[:, 0] if targets.ndim > 1 else targets
+    classes = getattr(data, "classes", None) or [str(digit) for digit in range(10)]
+    return ImageData(name, images[:, None].contiguous(), labels.to(torch.int64), tuple(classes))
+
+
+def _npz(path: Path) -> ImageData:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            content = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as .npz: {error}.") from None
+    if "images" not in content:
+        raise InputError(f"{path} has the arrays {sorted(content)}; one named 'images' is needed.")
+    images = torch.from_numpy(_as_uint8(_channels_first(content["images"], path), path))
+    if "labels" not in content:
+        return ImageData(path.name, images, torch.full((len(images),), -1))
+    labels = torch.from_numpy(content["labels"].astype(np.int64))
+    if labels.shape != (len(images),) or (len(labels) and labels.min() < -1):
+        raise InputError(f"{path}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images, one label each, from -1 up.")
+    names = content.get("classes", np.arange(int(labels.max()) + 1 if len(labels) else 0))
+    if len(labels) and labels.max() >= len(names):
+        raise InputError(f"{path}: label {int(labels.max())} has no name among the {len(names)} classes.")
+    return ImageData(path.name, images, labels, tuple(str(name) for name in names))
+
+
+def _channels_first(images: np.ndarray, path: Path) -> np.ndarray:
+    if images.ndim == 3:
+        return images[:, None]
+    first, last = (images.ndim == 4 and images.shape[axis] in (1, 3) for axis in (1, 3))
+    if first == last:
+        raise InputError(f"{path}: images of shape {images.shape}; give [N,H,W], [N,C,H,W] or [N,H,W,C] with 1 or 3 channels.")
+    return images if first else images.transpose(0, 3, 1, 2)
+
+
+def _as_uint8(images: np.ndarray, path: Path) -> np.ndarray:
+    if images.dtype == np.uint8:
+        return np.ascontiguousarray(images)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"{path}: images of type {images.dtype}; give uint8 in 0..255 or float in [0, 1].")
+    if images.size and not (images.min() >= 0 and images.max() <= 1):
+        raise InputError(f"{path}: float images from {images.min()} to {images.max()}; they must lie in [0, 1].")
+    return np.rint(np.ascontiguousarray(images) * 255).astype(np.uint8)
+
+
+def _folder(path: Path) -> ImageData:
+    extensions = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in extensions and file.is_file())
+    if not files:
+        raise InputError(f"{path} holds no images. Expected PATH/class/image.png, or images without labels in PATH itself.")
+    classes = sorted({file.relative_to(path).parts[0] for file in files if file.parent != path})
+    labels = [classes.index(file.relative_to(path).parts[0]) if file.parent != path else -1 for file in files]
+    arrays = [_read_image(file) for file in files]
+    for file, array in zip(files, arrays, strict=True):
+        if array.shape != arrays[0].shape:
+            raise InputError(
+                f"{file} has the shape {array.shape}, but {files[0]} has {arrays[0].shape} (channels, height, width). "
+                "Resize or convert the images so that all agree."
+            )
+    return ImageData(path.name, torch.from_numpy(np.stack(arrays)), torch.tensor(labels), tuple(classes))
+
+
+def _read_image(file: Path) -> np.ndarray:
+    try:
+        with Image.open(file) as image:
+            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(f"{file} cannot be read as an image: {error}. Remove it, or replace it by a good copy.") from None
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
