@@ -13,9 +13,7 @@ from .parts import VAEParts
 __all__ = ["TOLERANCE", "ParityReport", "VAEParts", "export"]
 
 
-def export(
-    source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False
-) -> ParityReport:
+def export(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False) -> ParityReport:
     """Write the VAE at `source` to `path` as one .onnx file, and compare it with PyTorch before it gets its name.
 
     Args:

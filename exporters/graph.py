@@ -36,7 +36,7 @@ class AugmentGraph(nn.Module):
 
 
 def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tensor]:
-    """Random inputs of the whole graph, by name: images in [0, 1], normal noise, strengths in [0, 2], labels from -1."""
+    """Random inputs of the whole graph by name: images in [0, 1], normal noise, strengths to 2, labels from -1."""
     generator = torch.Generator().manual_seed(seed)
     spec = parts.spec
     inputs = {

@@ -10,6 +10,7 @@ from .spec import Latents
 
 NEIGHBOURS = 10
 
+
 def perturb(mean: Tensor, logvar: Tensor, noise: Tensor, strength: float) -> Tensor:
     """mean + strength * exp(logvar / 2) * noise: Kingma and Welling (2014), section 2.4, with a scale. All [B, D]."""
     return mean + strength * (0.5 * logvar).exp() * noise

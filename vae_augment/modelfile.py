@@ -26,13 +26,14 @@ MAX_ELEMENTS = 1 << 28  # of one declared tensor
 OPSETS = range(18, 25)
 IR_VERSIONS = range(8, 14)
 
-# What an encoder and a decoder need. No control flow, no random numbers, nothing that makes large tensors of small ones.
+# What an encoder and a decoder need. No control flow, no random numbers, nothing that makes a large tensor of a small
+# one.
 ALLOWED_OPS = frozenset(
-    """Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace DequantizeLinear Div
-    Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GroupNormalization HardSigmoid HardSwish Identity
-    InstanceNormalization LayerNormalization LeakyRelu Log MatMul Max MaxPool Min Mish Mul Neg PRelu Pad Pow
-    QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus
-    SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze""".split()
+    "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace DequantizeLinear "
+    "Div Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GroupNormalization HardSigmoid HardSwish "
+    "Identity InstanceNormalization LayerNormalization LeakyRelu Log MatMul Max MaxPool Min Mish Mul Neg PRelu Pad "
+    "Pow QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus "
+    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
 )
 
 
@@ -61,8 +62,8 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     path = Path(name)
     if not path.exists():
         raise ModelNotFoundError(
-            f"There is no model {str(name)!r}: it is neither a bundled name ({', '.join(BUNDLED)}) nor an existing file. "
-            "Make a file with: vae-augment export CHECKPOINT -o model.onnx"
+            f"There is no model {str(name)!r}: it is neither a bundled name ({', '.join(BUNDLED)}) nor an existing "
+            "file. Make a file with: vae-augment export CHECKPOINT -o model.onnx"
         )
     return path
 
@@ -183,7 +184,7 @@ def _check_tensor(tensor: "onnx.TensorProto") -> None:
         raise UnsafeModelError(f"Tensor {tensor.name[:100]!r} declares the shape {list(tensor.dims)[:8]}.")
     try:
         array = onnx.numpy_helper.to_array(tensor)
-    except Exception as error:  # noqa: BLE001 - whatever onnx raises for a malformed tensor means the same to us
+    except Exception as error:
         raise ModelFormatError(f"Tensor {tensor.name[:100]!r} cannot be read: {error}") from None
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         raise ModelFormatError(f"Tensor {tensor.name[:100]!r} holds values that are not finite (NaN or infinity).")
@@ -210,7 +211,9 @@ def _check_interface(graph: "onnx.GraphProto", spec: Spec) -> None:
 def _check_values(kind: str, values: Iterable["onnx.ValueInfoProto"], expected: dict[str, list[int]]) -> None:
     values = list(values)
     if [value.name for value in values] != list(expected):
-        raise ModelFormatError(f"Its {kind} are {[value.name[:40] for value in values][:8]}, expected {list(expected)}.")
+        raise ModelFormatError(
+            f"Its {kind} are {[value.name[:40] for value in values][:8]}, expected {list(expected)}."
+        )
     for value in values:
         _check_value(value, expected[value.name])
 
@@ -232,4 +235,3 @@ def _check_value(value: "onnx.ValueInfoProto", tail: list[int]) -> None:
 
 def _span(numbers: range) -> str:
     return f"{numbers.start}..{numbers.stop - 1}"
-

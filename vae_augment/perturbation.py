@@ -72,7 +72,9 @@ class Perturbation:
         if self.mode == "posterior":
             return perturb(mean, logvar, rows["noise"], self.strength)
         if self.mode == "prior":
-            fresh = draw_with(self.model.spec.latents, rows["labels"].numpy(), rows["choice"].numpy(), rows["noise"].numpy())
+            fresh = draw_with(
+                self.model.spec.latents, rows["labels"].numpy(), rows["choice"].numpy(), rows["noise"].numpy()
+            )
             return torch.lerp(mean, torch.from_numpy(fresh), self.strength)
         move = interpolate if self.mode == "interpolation" else extrapolate
         return move(mean, logvar, self._partner(mean, rows), self.strength)
@@ -87,4 +89,6 @@ class Perturbation:
                 f"A single image needs a partner from the model's bank, which {self.model.name!r} lacks. Give batches."
             )
         bank = latents.bank if labels is None else latents.bank_given_label
-        return nearest_partner(mean, labels, rows["choice"], torch.from_numpy(bank), torch.from_numpy(latents.bank_labels))
+        return nearest_partner(
+            mean, labels, rows["choice"], torch.from_numpy(bank), torch.from_numpy(latents.bank_labels)
+        )

@@ -23,7 +23,6 @@ from .latent import draw
 from .modelfile import ModelFile, find_model, part_interface, read_model
 from .pixels import to_batch
 from .sessions import Provider, open_session, provider_name, resolve_providers
-from .spec import Spec
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -85,7 +84,12 @@ class VAEModel:
     """
 
     def __init__(
-        self, file: ModelFile, *, provider: Provider = "auto", threads: int | None = None, allow_ops: Collection[str] = ()
+        self,
+        file: ModelFile,
+        *,
+        provider: Provider = "auto",
+        threads: int | None = None,
+        allow_ops: Collection[str] = (),
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}; it must be at least 1.")
@@ -129,7 +133,9 @@ class VAEModel:
         """Latents [B, D] -> images [B, C, H, W] in [0, 1]."""
         latent = torch.as_tensor(latent, dtype=torch.float32)
         if latent.ndim != 2 or latent.shape[1] != self.spec.latent_dim:
-            raise InputError(f"The latent has shape {tuple(latent.shape)}; the model takes [B, {self.spec.latent_dim}].")
+            raise InputError(
+                f"The latent has shape {tuple(latent.shape)}; the model takes [B, {self.spec.latent_dim}]."
+            )
         return self.run("decoder", {"latent": latent.contiguous(), **self.label_input(labels, len(latent))})[0]
 
     def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
@@ -212,7 +218,7 @@ class VAEModel:
         inputs, outputs = part_interface(part, self.spec.conditional)
         try:
             results = session.run(outputs, {name: zeros[name] for name in inputs})
-        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no base
+        except Exception as error:
             raise ModelFormatError(f"{self.path} fails when run: {error}") from None
         for name, result in zip(outputs, results, strict=True):
             shape = shapes.get(name, (2, self.spec.latent_dim))

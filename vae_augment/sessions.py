@@ -77,7 +77,7 @@ def open_session(
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         session = onnxruntime.InferenceSession(content, options, providers=providers)
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no base
+    except Exception as error:
         raise ModelFormatError(f"onnxruntime cannot open the model: {error}") from None
     if strict and wants_cuda and session.get_providers()[0] != _CUDA:
         raise ProviderError(

@@ -71,7 +71,7 @@ class Latents:
                 raise ModelFormatError(f"{LATENTS_KEY}: {name} holds values that are not finite.")
         if (self.weights < 0).any() or not np.allclose(self.weights.sum(1), 1, atol=1e-4):
             raise ModelFormatError(f"{LATENTS_KEY}: the mixture weights are not probabilities.")
-        if bank and not (-1 <= self.bank_labels.min() and self.bank_labels.max() < max(1, len(spec.classes))):
+        if bank and not (self.bank_labels.min() >= -1 and self.bank_labels.max() < max(1, len(spec.classes))):
             raise ModelFormatError(f"{LATENTS_KEY}: bank_labels are outside -1..{len(spec.classes) - 1}.")
 
 

@@ -54,8 +54,11 @@ class VAEAugment(v2.Transform):
     """
 
     def __new__(cls, model: object = None, *, labels_getter: object = None, **rest: Any) -> "VAEAugment":
-        # torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can. Those who
-        # give no labels keep torchvision's own forward.
+        """Make the label-aware kind where `labels_getter` is given.
+
+        torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can. Those who
+        give no labels keep torchvision's own forward.
+        """
         return super().__new__(_LabelAware if cls is VAEAugment and labels_getter is not None else cls)
 
     def __init__(

@@ -10,7 +10,7 @@ from .shell import friendly
 
 app = typer.Typer(
     name="vae-augment",
-    help="Data augmentation by variational autoencoders: train one, export it to one ONNX file, look at it, measure it.",
+    help="Data augmentation by variational autoencoders: train one, export it to one file, look at it, measure it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

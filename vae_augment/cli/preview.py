@@ -11,7 +11,9 @@ from . import options
 def preview(
     model: options.Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")] = Path("preview.png"),
-    data: Annotated[str | None, typer.Option(help="Images to perturb, as for fit; left out: the model's own samples.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Images to perturb, as for fit; left out: the model's own samples.")
+    ] = None,
     root: options.Root = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,

@@ -1,0 +1,1 @@
+"""Evidence: pictures, classifiers, and whether augmentation helps."""

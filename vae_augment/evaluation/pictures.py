@@ -48,7 +48,9 @@ def sample_rows(model: VAEModel, seed: int = 0, most: int = 10) -> list[Row]:
     spec = model.spec
     if not spec.generates_classes:
         return [Row("drawn at random", images) for images in model.sample(2 * COLUMNS, seed=seed)[0].split(COLUMNS)]
-    return [Row(name, model.sample(COLUMNS, labels=index, seed=seed)[0]) for index, name in enumerate(spec.classes[:most])]
+    return [
+        Row(name, model.sample(COLUMNS, labels=index, seed=seed)[0]) for index, name in enumerate(spec.classes[:most])
+    ]
 
 
 def save_rows(rows: list[Row], path: str | os.PathLike[str]) -> None:

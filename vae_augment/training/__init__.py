@@ -1,10 +1,11 @@
 """Training: `fit`, its networks, its data and its checkpoints. Nothing that runs a model imports this package."""
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .config import FitConfig
 from .data import ImageData, load_data
-from .fit import Epoch, FitConfig, fit
 from .mixture import fit_latents
 from .networks import VAE
+from .run import Epoch, fit
 
 __all__ = [
     "VAE",

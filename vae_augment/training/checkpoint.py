@@ -86,11 +86,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise ModelFormatError(f"{path} is a .safetensors file, but not a checkpoint of vae-augment fit.")
     facts = json.loads(metadata[CHECKPOINT_KEY])
     if facts["version"] != CHECKPOINT_VERSION:
-        raise ModelFormatError(f"{path} has checkpoint version {facts['version']}; this vae-augment reads {CHECKPOINT_VERSION}.")
+        raise ModelFormatError(
+            f"{path} has checkpoint version {facts['version']}; this vae-augment reads {CHECKPOINT_VERSION}."
+        )
     latents = {name: np.asarray(tensor) for name, tensor in _part(tensors, "latents").items()}
     spec = replace(Spec.from_metadata(metadata), latents=Latents(**latents) if latents else None)
     return Checkpoint(spec, facts["network"], _part(tensors, "weights"), _part(tensors, "state"))
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{prefix}."): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+    return {
+        name.removeprefix(f"{prefix}."): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")
+    }

@@ -13,7 +13,15 @@ from torch import Tensor
 from ..errors import DataNotFoundError, InputError
 
 EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
-NAMED = ("digits", "mnist", "fashion-mnist", "kmnist", "qmnist", "usps", *(f"emnist-{split}" for split in EMNIST_SPLITS))
+NAMED = (
+    "digits",
+    "mnist",
+    "fashion-mnist",
+    "kmnist",
+    "qmnist",
+    "usps",
+    *(f"emnist-{split}" for split in EMNIST_SPLITS),
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,11 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def load_data(
-    source: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, *, train: bool = True, download: bool = False
+    source: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    train: bool = True,
+    download: bool = False,
 ) -> ImageData:
     """Read a named data set, an .npz file or a folder of images.
 
@@ -130,7 +142,10 @@ def _npz(path: Path) -> ImageData:
         return ImageData(path.name, images, torch.full((len(images),), -1))
     labels = torch.from_numpy(content["labels"].astype(np.int64))
     if labels.shape != (len(images),) or (len(labels) and labels.min() < -1):
-        raise InputError(f"{path}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images, one label each, from -1 up.")
+        raise InputError(
+            f"{path}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images; "
+            "give one integer each, from -1 (unknown) up."
+        )
     names = content.get("classes", np.arange(int(labels.max()) + 1 if len(labels) else 0))
     if len(labels) and labels.max() >= len(names):
         raise InputError(f"{path}: label {int(labels.max())} has no name among the {len(names)} classes.")
@@ -142,7 +157,9 @@ def _channels_first(images: np.ndarray, path: Path) -> np.ndarray:
         return images[:, None]
     first, last = (images.ndim == 4 and images.shape[axis] in (1, 3) for axis in (1, 3))
     if first == last:
-        raise InputError(f"{path}: images of shape {images.shape}; give [N,H,W], [N,C,H,W] or [N,H,W,C] with 1 or 3 channels.")
+        raise InputError(
+            f"{path}: images of shape {images.shape}; give [N,H,W], [N,C,H,W] or [N,H,W,C] with 1 or 3 channels."
+        )
     return images if first else images.transpose(0, 3, 1, 2)
 
 
@@ -160,7 +177,9 @@ def _folder(path: Path) -> ImageData:
     extensions = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in extensions and file.is_file())
     if not files:
-        raise InputError(f"{path} holds no images. Expected PATH/class/image.png, or images without labels in PATH itself.")
+        raise InputError(
+            f"{path} holds no images. Expected PATH/class/image.png, or images without labels in PATH itself."
+        )
     classes = sorted({file.relative_to(path).parts[0] for file in files if file.parent != path})
     labels = [classes.index(file.relative_to(path).parts[0]) if file.parent != path else -1 for file in files]
     arrays = [_read_image(file) for file in files]
@@ -178,5 +197,7 @@ def _read_image(file: Path) -> np.ndarray:
         with Image.open(file) as image:
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{file} cannot be read as an image: {error}. Remove it, or replace it by a good copy.") from None
+        raise InputError(
+            f"{file} cannot be read as an image: {error}. Remove it, or replace it by a good copy."
+        ) from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

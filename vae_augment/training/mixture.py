@@ -44,9 +44,7 @@ def fit_latents(model: VAE, data: ImageData, seed: int = 0) -> Latents:
 
 
 @torch.inference_mode()
-def encode_all(
-    model: VAE, images: Tensor, labels: Tensor | None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def encode_all(model: VAE, images: Tensor, labels: Tensor | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Means and standard deviations of the posteriors of uint8 images, each [N, D]."""
     device = next(model.parameters()).device
     rows = range(0, len(images), 1024)
@@ -96,9 +94,7 @@ def _stack(mixtures: list[Mixture]) -> tuple[NDArray[np.float32], NDArray[np.flo
     return weights, means, scales
 
 
-def _bank_rows(
-    groups: list[NDArray[np.intp]], count: int, generator: np.random.Generator
-) -> NDArray[np.intp]:
+def _bank_rows(groups: list[NDArray[np.intp]], count: int, generator: np.random.Generator) -> NDArray[np.intp]:
     if not any(len(rows) for rows in groups):
         return np.sort(generator.permutation(count)[:BANK_UNLABELLED])
     return np.concatenate([np.sort(generator.permutation(rows)[:BANK_PER_CLASS]) for rows in groups])

@@ -1,5 +1,6 @@
 """The two networks: `mlp`, the classic tutorial's, and `conv`, a small convolutional one."""
 
+import itertools
 import math
 
 import torch
@@ -37,6 +38,7 @@ class VAE(nn.Module):
         self.mean = nn.Linear(body.hidden, latent_dim)
         self.logvar = nn.Linear(body.hidden, latent_dim)
         self.leave = nn.Linear(latent_dim + classes, body.hidden)
+        self.class_indices: Tensor
         self.register_buffer("class_indices", torch.arange(classes), persistent=False)
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -83,12 +85,12 @@ class ConvBody:
         pad = [nn.ZeroPad2d((0, right, 0, bottom))] if bottom or right else []
         down = [
             layer
-            for before, after in zip(depths, depths[1:], strict=False)
+            for before, after in itertools.pairwise(depths)
             for layer in (nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU())
         ]
         up = [
             layer
-            for before, after in zip(depths[:0:-1], depths[-2::-1], strict=True)
+            for before, after in itertools.pairwise(reversed(depths))
             for layer in (nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
         ]
         self.features = nn.Sequential(*pad, *down, nn.Flatten())

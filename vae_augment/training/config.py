@@ -1,0 +1,57 @@
+"""What a training run is made of."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """What a training run is made of. The same config and data give the same weights on the same machine.
+
+    Attributes:
+        network: "conv", or "mlp", which is the classic example to the letter: Adam at a constant rate, nothing else.
+            `conv` adds a rate that warms up and falls along a cosine, a KL term that warms up (Sonderby et al.,
+            "Ladder Variational Autoencoders", 2016), clipped gradients, averaged weights, and bfloat16 arithmetic
+            where the machine has matrix units for it.
+        width: of `conv`: "small", "base" or "large".
+        latent_dim: size of the latent.
+        conditional: give the labels to encoder and decoder. Some are dropped, so that the model also works without.
+        label_dropout: the share of labels that is dropped in training, 0 to 1.
+        epochs, batch_size, learning_rate: as usual; the rate is Adam's, its peak for `conv`.
+        denoise: standard deviation, in [0, 1] pixel units, of the noise added to the input and not to the target
+            (Im et al., "Denoising criterion for variational auto-encoding framework", 2017); 0 = none.
+        seed: of weights, order, noise and dropped labels.
+        device: "cpu" or "cuda".
+    """
+
+    network: str = "conv"
+    width: str = "base"
+    latent_dim: int = 20
+    conditional: bool = False
+    label_dropout: float = 0.3
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    denoise: float = 0.0
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("latent_dim", "epochs", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be greater than 0.")
+        if not 0 <= self.label_dropout <= 1:
+            raise InputError(f"label_dropout is {self.label_dropout}; it must lie in [0, 1].")
+        if not 0 <= self.denoise < math.inf:
+            raise InputError(f"denoise is {self.denoise}; it must be a standard deviation of at least 0.")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("device is 'cuda', but torch finds no CUDA device here. Use device='cpu'.")
+
+    @property
+    def is_classic(self) -> bool:
+        """True for the network that is trained exactly as the classic example."""
+        return self.network == "mlp"

@@ -1,0 +1,127 @@
+"""`fit`: a whole training run, saved as it goes and resumed where it stopped."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..files import refuse_existing
+from ..interrupt import Interruptible
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .config import FitConfig
+from .data import ImageData
+from .mixture import fit_latents
+from .objective import Terms
+from .trainer import Trainer
+
+SECONDS_BETWEEN_SAVES = 10.0
+
+
+class Epoch(NamedTuple):
+    """Means over one epoch, in nats per image."""
+
+    number: int
+    loss: float
+    reconstruction: float
+    kl: float
+
+
+def fit(
+    data: ImageData,
+    output: str | os.PathLike[str],
+    config: FitConfig | None = None,
+    *,
+    overwrite: bool = False,
+    report: Callable[[Epoch], None] | None = None,
+) -> Checkpoint:
+    """Train a VAE and write it to `output` (.safetensors), as one atomic file that is renewed while training goes on.
+
+    The same call again resumes a run that was interrupted or killed.
+
+    Args:
+        data: the images, as `load_data` reads them; label -1 = unknown.
+        output: the checkpoint's path.
+        config: see `FitConfig`.
+        overwrite: replace what is at `output`.
+        report: called after each epoch.
+
+    Returns:
+        The finished checkpoint, with the distribution of the latents that generation draws from.
+
+    Raises:
+        OutputExistsError: `output` holds a finished checkpoint.
+        InputError: `output` holds an unfinished run of another config or other data.
+        DivergenceError: the loss is not finite.
+        KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for that.
+    """
+    config = config or FitConfig()
+    if config.conditional and not data.classes:
+        raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
+    trainer = Trainer(data, config)
+    facts = _facts(data, config)
+    _resume_if_possible(trainer, Path(output), facts, overwrite)
+    _train(trainer, Path(output), facts, report)
+    finished = replace(trainer.checkpoint(facts), state={})
+    latents = fit_latents(finished.build(), data, config.seed)
+    finished = replace(finished, spec=replace(finished.spec, latents=latents))
+    save_checkpoint(finished, output)
+    return finished
+
+
+def _train(trainer: Trainer, output: Path, facts: dict[str, Any], report: Callable[[Epoch], None] | None) -> None:
+    saved = time.monotonic()
+    with (
+        Interruptible() as interrupt,
+        tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=None) as bar,
+    ):
+        seen: list[Terms] = []
+        while trainer.step < trainer.total:
+            seen.append(trainer.update())
+            bar.update()
+            if trainer.step % trainer.per_epoch == 0:
+                epoch = _mean(trainer.step // trainer.per_epoch, seen)
+                facts |= {"loss": epoch.loss, "reconstruction": epoch.reconstruction, "kl": epoch.kl}
+                bar.set_postfix_str(f"loss {epoch.loss:.2f} = {epoch.reconstruction:.2f} + KL {epoch.kl:.2f}")
+                seen = []
+                if report:
+                    report(epoch)
+            if interrupt.requested or time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                save_checkpoint(trainer.checkpoint(facts), output)
+                saved = time.monotonic()
+            interrupt.raise_if_requested()
+
+
+def _mean(number: int, seen: list[Terms]) -> Epoch:
+    reconstruction = torch.stack([terms.reconstruction for terms in seen]).mean().item()
+    kl = torch.stack([terms.kl for terms in seen]).mean().item()
+    return Epoch(number, round(reconstruction + kl, 3), round(reconstruction, 3), round(kl, 3))
+
+
+def _resume_if_possible(trainer: Trainer, output: Path, facts: dict[str, Any], overwrite: bool) -> None:
+    if overwrite or not output.exists():
+        return
+    checkpoint = load_checkpoint(output)
+    if checkpoint.is_finished:
+        refuse_existing(output, overwrite)
+    there = checkpoint.spec.training
+    changed = [key for key in facts if facts[key] != there.get(key)]
+    if changed:
+        raise InputError(
+            f"{output} holds an unfinished run with other settings: "
+            + ", ".join(f"{key} {there.get(key)!r}, now {facts[key]!r}" for key in changed)
+            + ". Give the same ones to resume it, or --overwrite (overwrite=True) to start anew."
+        )
+    trainer.resume(checkpoint)
+
+
+def _facts(data: ImageData, config: FitConfig) -> dict[str, Any]:
+    digest = hashlib.sha256(data.images.contiguous().numpy().tobytes())
+    digest.update(data.labels.numpy().tobytes())
+    return {"data": data.name, "images": len(data), "data_sha256": digest.hexdigest()[:16], **asdict(config)}
