@@ -2,6 +2,7 @@
 
 import typer
 
+from .demo import demo
 from .export import export
 from .fit import fit
 from .info import info
@@ -15,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (fit, export, info, preview):
+for command in (demo, fit, export, info, preview):
     app.command()(friendly(command))
 
 
