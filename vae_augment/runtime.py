@@ -5,7 +5,6 @@ that a forked child inherits is parked, never destroyed, because its destructor 
 in the child and hang (microsoft/onnxruntime pull request 31961).
 """
 
-import ctypes
 import functools
 import os
 import weakref
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 
 _parked: list[Any] = []
-# One reference that nobody gives back, so that the list outlives even a child's own shutdown, which clears modules.
-ctypes.pythonapi.Py_IncRef(ctypes.py_object(_parked))
 _live: "weakref.WeakSet[VAEModel]" = weakref.WeakSet()
 
 
