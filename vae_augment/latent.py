@@ -78,7 +78,7 @@ def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
     place = order.argsort() - start
     step = 1 + (choice * (count - 1)).long()  # never a whole round, which would lead back to the image
     partner = order[start + (place + step) % count]
-    return torch.where(labels >= 0, partner, torch.arange(len(labels)))
+    return torch.where(labels >= 0, partner, torch.arange(len(labels), device=labels.device))
 
 
 def nearest_partner(mean: Tensor, labels: Tensor | None, choice: Tensor, bank: Tensor, bank_labels: Tensor) -> Tensor:
