@@ -71,6 +71,10 @@ def test_any_width(width: int) -> None:
     assert len(np.unique(drawn)) == drawn.size
 
 
+def test_no_rows() -> None:
+    assert normals(0, Stream.LATENT, 0, np.arange(0), 5).shape == (0, 5)
+
+
 @pytest.mark.parametrize(("seed", "epoch"), [(-1, 0), (2**64, 0), (0, -1), (0, 2**29)])
 def test_an_address_that_does_not_fit_is_refused(seed: int, epoch: int) -> None:
     with pytest.raises(VAEAugmentError, match=r"must lie in 0\.\.2\*\*"):

@@ -69,7 +69,7 @@ def uniforms(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], wi
         tuple(np.broadcast_to(word, shape) for word in counter),  # type: ignore[arg-type]
         (seed & 0xFFFFFFFF, seed >> 32),
     )
-    flat = np.stack(words, axis=-1).reshape(len(rows), -1)[:, :width]
+    flat = np.stack(words, axis=-1).reshape(len(rows), 4 * blocks.size)[:, :width]
     return (flat.astype(np.float64) + 0.5) * 2.0**-32
 
 

@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -70,6 +71,10 @@ class VAEAugment(v2.Transform):
             raise InputError(f"`p` should be a floating point value in the interval [0.0, 1.0], but got {p}.")
         if not 0.0 <= strength < math.inf:
             raise InputError(f"`strength` should be a finite value of at least 0, but got {strength}.")
+        if not (labels_getter in (None, "default") or callable(labels_getter)):
+            raise InputError(f"`labels_getter` should be None, 'default' or a function, but got {labels_getter!r}.")
+        if residual and strength == 0:
+            warnings.warn("VAEAugment with residual=True and strength=0 changes nothing.", stacklevel=2)
         self.model = as_model(model, provider)
         self.mode, self.strength, self.p, self.residual = mode, float(strength), float(p), residual
         self.labels_getter = labels_getter
