@@ -83,7 +83,7 @@ class VAEAugment(v2.Transform):
         if labels_getter is not None:
             # torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can. Those
             # who give no labels keep torchvision's own forward.
-            self.__class__ = _LabelAware  # type: ignore[assignment]
+            self.__class__ = _LabelAware
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Refuse inputs among which there is nothing to transform, which torchvision would pass in silence."""
