@@ -309,6 +309,15 @@ def test_nothing_random_stays_on_self(augment: VAEAugment) -> None:
     assert vars(augment) == before
 
 
+def test_p_and_strength_may_change_between_epochs(tiny_model_path: Path, uint8: Tensor) -> None:
+    scheduled, built = VAEAugment(tiny_model_path, p=0.0), VAEAugment(tiny_model_path, p=1.0, strength=2.0)
+    scheduled.p, scheduled.strength = 1.0, 2.0
+    torch.manual_seed(0)
+    expected = built(uint8)
+    torch.manual_seed(0)
+    assert torch.equal(scheduled(uint8), expected)
+
+
 def test_images_of_one_sample_share_the_params(augment: VAEAugment, uint8: Tensor) -> None:
     left, right = augment(tv_tensors.Image(uint8), tv_tensors.Image(uint8.clone()))
     assert torch.equal(left, right)

@@ -31,7 +31,9 @@ class VAEAugment(v2.Transform):
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in [0, 1], of the
     model's own channels and size; gives back the same type, dtype, shape and device. Every image of a batch has its own
     coin for `p` and its own noise, all drawn from torch's global generator. Masks, boxes and keypoints pass untouched:
-    the shapes move by a pixel at most. Place it before `v2.Normalize`.
+    the shapes move by a pixel at most. Place it before `v2.Normalize`, and in the training pipeline only: as for
+    torchvision's own transforms, `.eval()` and `.to()` change nothing; `provider` says where it runs. `make_params` and
+    `transform` called by hand replay the same perturbation.
 
     >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), v2.ToDtype(torch.float32, scale=True)])
 
@@ -40,7 +42,8 @@ class VAEAugment(v2.Transform):
         mode: how the latent moves. "posterior": by the posterior's own noise (Kingma and Welling, 2014).
             "interpolation" and "extrapolation": towards or away from another image of the class (DeVries and Taylor,
             "Dataset augmentation in feature space", 2017); the partner comes from the batch when `labels_getter` gives
-            a label for each image of it, else it is one of the 10 nearest in the bank that travels in the file.
+            a label for each image of it (one alone in its class is its own), else it is one of the 10 nearest in the
+            bank that travels in the file.
             "prior": towards a fresh sample of the image's class, which `labels_getter` must give.
         strength: 0 = the reconstruction; 1 = the model's own posterior spread; more = further. In "prior" mode 1 is
             the fresh sample.
@@ -67,18 +70,12 @@ class VAEAugment(v2.Transform):
         provider: Provider = "auto",
     ) -> None:
         super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise InputError(f"`p` should be a floating point value in the interval [0.0, 1.0], but got {p}.")
-        if not 0.0 <= strength < math.inf:
-            raise InputError(f"`strength` should be a finite value of at least 0, but got {strength}.")
-        if not (labels_getter in (None, "default") or callable(labels_getter)):
-            raise InputError(f"`labels_getter` should be None, 'default' or a function, but got {labels_getter!r}.")
+        _check_arguments(p, strength, labels_getter)
         if residual and strength == 0:
             warnings.warn("VAEAugment with residual=True and strength=0 changes nothing.", stacklevel=2)
         self.model = as_model(model, provider)
         self.mode, self.strength, self.p, self.residual = mode, float(strength), float(p), residual
         self.labels_getter = labels_getter
-        self._perturb = Perturbation(self.model, self.mode, self.strength, residual)
         self._perturb.check(has_labels=labels_getter is not None)
         if labels_getter is not None:
             # torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can. Those
@@ -139,6 +136,11 @@ class VAEAugment(v2.Transform):
         """The transform that `to_dict` described; `UnsafeModelError` when the file has changed since."""
         return cls(**(dict(values) | {"model": load(**values["model"])}))
 
+    @property
+    def _perturb(self) -> Perturbation:
+        # Made anew, so that a schedule may set `strength` between epochs.
+        return Perturbation(self.model, self.mode, self.strength, self.residual)
+
     def _augmented(self, image: Tensor, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
         moved = from_batch(self._perturb(batch, rows), image.dtype)
         if len(moved) == len(batch):
@@ -174,6 +176,15 @@ class _LabelAware(VAEAugment):
         labels = self.model.check_labels(self._labels, len(params["apply"]))
         self._perturb.check_labels(labels)
         return params | {"labels": labels}
+
+
+def _check_arguments(p: float, strength: float, labels_getter: object) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise InputError(f"`p` should be a floating point value in the interval [0.0, 1.0], but got {p}.")
+    if not 0.0 <= strength < math.inf:
+        raise InputError(f"`strength` should be a finite value of at least 0, but got {strength}.")
+    if not (labels_getter in (None, "default") or callable(labels_getter)):
+        raise InputError(f"`labels_getter` should be None, 'default' or a function, but got {labels_getter!r}.")
 
 
 def default_labels(inputs: Any) -> Any:
