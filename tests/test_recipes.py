@@ -2,6 +2,7 @@
 
 import multiprocessing
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
+import vae_augment
 from vae_augment.training import load_data
 
 PAGE = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text()
@@ -22,6 +24,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata calls it
 ]
+
+BUNDLED = Path(vae_augment.__file__).parent / "models" / "mnist.onnx"
+DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 class Digits(datasets.VisionDataset):
@@ -132,3 +137,14 @@ def test_going_on_after_an_interruption(recipe: dict[str, Any]) -> None:
     assert len(rest) == 9
     assert all(torch.equal(given[0], wanted[0]) for given, wanted in zip(recipe["rest"], rest, strict=True))
     assert recipe["resumed"].dataset.state_dict()["epoch"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not (BUNDLED.exists() and DATA.exists()), reason="needs the bundled model and ../shared/data")
+@pytest.mark.parametrize("title", RECIPES)
+def test_a_recipe_as_it_stands_on_mnist(title: str) -> None:
+    code = RECIPES[title].replace('"data"', repr(str(DATA)))
+    fork = "import multiprocessing; multiprocessing.set_start_method('fork')\n"
+    process = subprocess.run([sys.executable, "-c", fork + code], capture_output=True, text=True, check=False)
+    assert not process.returncode, process.stderr
