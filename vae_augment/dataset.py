@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 
 from .errors import InputError
 from .labels import Labels, parse_labels
-from .noise import Stream, uniforms
+from .noise import Stream, check_epoch, check_seed, uniforms
 from .pixels import PIL_MODES, from_batch, to_pil
-from .runtime import VAEModel, load
+from .runtime import VAEModel, as_model
 from .sessions import Provider
 
 OUTPUTS = ("float", "uint8", "pil")
@@ -35,9 +35,12 @@ class _Epoch:
         return int(self._shared)
 
     def set(self, epoch: int) -> None:
-        if epoch < 0:
-            raise InputError(f"epoch is {epoch}; it must be at least 0.")
+        check_epoch(epoch)
         self._shared.fill_(epoch)
+
+    def __setstate__(self, state: dict[str, Tensor]) -> None:
+        # A copy or a plain pickle comes back in private memory, which workers would not see change.
+        self._shared = state["_shared"].share_memory_()
 
 
 class VAESyntheticDataset(Dataset[Item]):
@@ -81,11 +84,10 @@ class VAESyntheticDataset(Dataset[Item]):
     ) -> None:
         if length < 1:
             raise InputError(f"length is {length}; it must be at least 1.")
-        if seed < 0:
-            raise InputError(f"seed is {seed}; it must be at least 0.")
+        check_seed(seed)
         if output not in OUTPUTS:
             raise InputError(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}.")
-        self.model = model if isinstance(model, VAEModel) else load(model, provider=provider)
+        self.model = as_model(model, provider)
         if output == "pil" and self.model.spec.image_shape[0] not in PIL_MODES:
             raise InputError(f"output='pil' needs 1 or 3 channels; the model has {self.model.spec.image_shape[0]}.")
         self.length, self.labels, self.seed, self.output = operator.index(length), labels, seed, output
@@ -152,7 +154,7 @@ class VAESyntheticDataset(Dataset[Item]):
             yield self._finish(*self._raw(np.arange(start, min(start + size, self.length))))
 
     def _raw(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        images, labels = self.model.generate(index, self.labels, self.seed, self._epoch.get())
+        images, labels = self.model.generate(index, self._policy, self.seed, self._epoch.get())
         return (images if self.output == "float" else from_batch(images, torch.uint8)), labels
 
     def _finish(self, image: Any, label: Any) -> Item:
@@ -182,6 +184,7 @@ class MixedDataset(Dataset[Any]):
     ) -> None:
         if not 0.0 <= synthetic_fraction < 1.0:
             raise InputError(f"synthetic_fraction is {synthetic_fraction}; it must lie in [0, 1).")
+        check_seed(seed)
         self.real, self.synthetic = real, synthetic
         self.synthetic_fraction, self.seed = synthetic_fraction, seed
         self._counts = _length(real), _length(synthetic)

@@ -33,16 +33,18 @@ class LabelPolicy:
         return choices[np.searchsorted(self.cumulative[:-1], drawn, side="right")]
 
 
-def parse_labels(labels: Labels, spec: Spec) -> LabelPolicy:
+def parse_labels(labels: Labels | LabelPolicy, spec: Spec) -> LabelPolicy:
     """Turn what a user may say into a policy.
 
     Args:
         labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go through in turn, or
-            a mapping from classes to weights.
+            a mapping from classes to weights. A policy stays what it is.
 
     Raises:
         InputError: a class that the model does not know, or weights that are not.
     """
+    if isinstance(labels, LabelPolicy):
+        return labels
     if isinstance(labels, str) and labels == "balanced":
         return LabelPolicy(tuple(range(len(spec.classes))) if spec.generates_classes else (UNKNOWN,))
     if not spec.generates_classes:
@@ -72,5 +74,5 @@ def _weighted(labels: Mapping[Class, float], spec: Spec) -> LabelPolicy:
     weights = list(labels.values())
     if not weights or not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
         raise InputError(f"The class weights are {labels}; they must be finite, at least 0, and not all 0.")
-    cumulative = np.cumsum(weights) / sum(weights)
-    return LabelPolicy(tuple(class_index(item, spec) for item in labels), tuple(cumulative.tolist()))
+    cumulative = np.cumsum(weights)
+    return LabelPolicy(tuple(class_index(item, spec) for item in labels), tuple((cumulative / cumulative[-1]).tolist()))

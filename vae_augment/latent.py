@@ -72,13 +72,13 @@ def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
 
     `labels` [B], -1 = unknown and so alone; `choice` [B] uniform in [0, 1).
     """
-    same = (labels[:, None] == labels) & (labels[:, None] >= 0)
-    same.fill_diagonal_(False)
-    counts = same.sum(1)
-    wanted = (choice * counts).long() + 1
-    # argmax finds the first place where the running count of the class reaches the wanted one.
-    found = (same.cumsum(1) == wanted[:, None]).int().argmax(1)
-    return torch.where(counts > 0, found, torch.arange(len(labels)))
+    _, group, counts = labels.unique(return_inverse=True, return_counts=True)
+    start, count = (counts.cumsum(0) - counts)[group], counts[group]
+    order = labels.argsort(stable=True)  # the images class by class
+    place = order.argsort() - start
+    step = 1 + (choice * (count - 1)).long()  # never a whole round, which would lead back to the image
+    partner = order[start + (place + step) % count]
+    return torch.where(labels >= 0, partner, torch.arange(len(labels), device=labels.device))
 
 
 def nearest_partner(mean: Tensor, labels: Tensor | None, choice: Tensor, bank: Tensor, bank_labels: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 BUNDLED = ("mnist", "fashion-mnist")
+_BUNDLED_FOLDER = Path(__file__).parent.absolute() / "models"
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_NODES = 2_000
 MAX_ELEMENTS = 1 << 28  # of one declared tensor
@@ -58,7 +59,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
         ModelNotFoundError: neither.
     """
     if name in BUNDLED:
-        return Path(__file__).parent / "models" / f"{name}.onnx"
+        return _BUNDLED_FOLDER / f"{name}.onnx"
     path = Path(name)
     if not path.exists():
         raise ModelNotFoundError(
@@ -66,6 +67,11 @@ def find_model(name: str | os.PathLike[str]) -> Path:
             "file. Make a file with: vae-augment export CHECKPOINT -o model.onnx"
         )
     return path
+
+
+def model_reference(path: Path) -> str:
+    """What `find_model` finds `path` by: a bundled name, which means the same on every machine, or the path."""
+    return path.stem if path.parent == _BUNDLED_FOLDER and path.stem in BUNDLED else str(path)
 
 
 def read_model(path: Path, *, sha256: str | None = None, allow_ops: Collection[str] = ()) -> ModelFile:

@@ -9,6 +9,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
+
 Words = NDArray[np.uint64]  # each holds a 32-bit word; the upper half takes the products' carry
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -27,6 +29,18 @@ class Stream(IntEnum):
     MIXING = 3
 
 
+def check_seed(seed: int) -> None:
+    """Raise `InputError` for a seed that does not fit the generator's key."""
+    if not 0 <= seed < 2**64:
+        raise InputError(f"seed is {seed}; it must lie in 0..2**64 - 1.")
+
+
+def check_epoch(epoch: int) -> None:
+    """Raise `InputError` for an epoch that does not fit beside the stream in the counter's last word."""
+    if not 0 <= epoch < 2**29:
+        raise InputError(f"epoch is {epoch}; it must lie in 0..2**29 - 1.")
+
+
 def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
     """Philox 4x32-10: four counter words and two key words -> four random 32-bit words, elementwise."""
     c0, c1, c2, c3 = counter
@@ -39,17 +53,23 @@ def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int])
 
 
 def uniforms(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int) -> NDArray[np.float64]:
-    """Uniform numbers in (0, 1), shape [len(index), width]; row r belongs to index[r] alone."""
+    """Uniform numbers in (0, 1), shape [len(index), width]; row r belongs to index[r] alone.
+
+    Raises:
+        InputError: a seed or an epoch that does not fit its place.
+    """
+    check_seed(seed)
+    check_epoch(epoch)
     rows = np.asarray(index).astype(np.uint64)[:, None]
     blocks = np.arange(-(-width // 4), dtype=np.uint64)[None, :]
-    purpose = np.uint64((epoch << 3 | int(stream)) & 0xFFFFFFFF)
+    purpose = np.uint64(epoch << 3 | int(stream))
     shape = np.broadcast_shapes(rows.shape, blocks.shape)
     counter = (blocks, rows & _MASK, rows >> _HALF, purpose)
     words = philox4x32(
         tuple(np.broadcast_to(word, shape) for word in counter),  # type: ignore[arg-type]
-        (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF),
+        (seed & 0xFFFFFFFF, seed >> 32),
     )
-    flat = np.stack(words, axis=-1).reshape(len(rows), -1)[:, :width]
+    flat = np.stack(words, axis=-1).reshape(len(rows), 4 * blocks.size)[:, :width]
     return (flat.astype(np.float64) + 0.5) * 2.0**-32
 
 

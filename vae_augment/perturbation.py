@@ -9,7 +9,8 @@ from .errors import InputError
 from .latent import draw_with, extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
 from .runtime import VAEModel
 
-MODES = ("posterior", "interpolation", "extrapolation", "prior")
+PARTNER_MODES = ("interpolation", "extrapolation")
+MODES = ("posterior", *PARTNER_MODES, "prior")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Perturbation:
                 f"that generates by class, but labels_getter is {'given' if has_labels else 'None'} and {name!r} "
                 f"{'does' if spec.generates_classes else 'does not'}."
             )
-        if self.mode in ("interpolation", "extrapolation") and not has_labels and not self._has_bank:
+        if self.mode in PARTNER_MODES and not has_labels and not self._has_bank:
             raise InputError(
                 f"mode={self.mode!r} needs partners, but {name!r} carries no bank of latents and no labels_getter is "
                 "given. Export the model with --fit-latents DATA, or pass labels_getter='default' and batches."
@@ -45,28 +46,46 @@ class Perturbation:
         latents = self.model.spec.latents
         return latents is not None and len(latents.bank) > 0
 
+    def check_labels(self, labels: Tensor) -> None:
+        """Raise `InputError` when the mode needs the label of every image and some are -1 (unknown)."""
+        unknown = int((labels < 0).sum())
+        if self.mode == "prior" and unknown:
+            raise InputError(
+                f"mode='prior' needs the class of every image, but {unknown} of {len(labels)} labels are -1 (unknown). "
+                "Leave those images out, or use another mode."
+            )
+
     def draw(self, count: int) -> dict[str, Tensor]:
         """The random rows for `count` images, from torch's global generator."""
         rows = {}
         if self.mode in ("posterior", "prior"):
-            rows["noise"] = torch.randn(count, self.model.spec.latent_dim)
+            rows["noise"] = torch.randn(count, self.model.spec.latent_dim, device="cpu")
         if self.mode != "posterior":
-            rows["choice"] = torch.rand(count)
+            rows["choice"] = torch.rand(count, device="cpu")
         return rows
 
     def __call__(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
-        """Perturb float32 images [B, C, H, W] in [0, 1] by the given rows; `rows` may hold "labels"."""
+        """Perturb those of the float32 images [B, C, H, W] in [0, 1] that rows["apply"] [B] marks, and return them.
+
+        The other rows are those of `draw`; "labels" may be among them. Partners may be any images of the batch.
+        """
+        if not self._is_paired(rows):
+            batch, rows = _marked(batch, rows)
         labels = rows.get("labels")
         if self.mode == "posterior" and not self.residual:
             inputs = {"image": batch, "noise": rows["noise"], "strength": torch.full((len(batch),), self.strength)}
             return self.model.run("whole", inputs | self.model.label_input(labels, len(batch)))[0]
         mean, logvar = (moment.cpu() for moment in self.model.encode(batch, labels))
-        moved = self._move(mean, logvar, rows)
+        return self._decoded(*_marked(batch, rows | {"mean": mean, "moved": self._move(mean, logvar, rows)}))
+
+    def _decoded(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        labels = rows.get("labels")
         if not self.residual:
-            return self.model.decode(moved, labels).to(batch.device)
+            return self.model.decode(rows["moved"], labels).to(batch.device)
         twice = None if labels is None else labels.repeat(2)
-        after, before = self.model.decode(torch.cat([moved, mean]), twice).to(batch.device).chunk(2)
-        return (batch + after - before).clamp_(0, 1)
+        decoded = self.model.decode(torch.cat([rows["moved"], rows["mean"]]), twice).to(batch.device)
+        after, before = decoded.chunk(2)
+        return (batch + (after - before)).clamp_(0, 1)
 
     def _move(self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor]) -> Tensor:
         if self.mode == "posterior":
@@ -79,16 +98,27 @@ class Perturbation:
         move = interpolate if self.mode == "interpolation" else extrapolate
         return move(mean, logvar, self._partner(mean, rows), self.strength)
 
+    def _is_paired(self, rows: dict[str, Tensor]) -> bool:
+        return self.mode in PARTNER_MODES and "labels" in rows and len(rows["labels"]) > 1
+
     def _partner(self, mean: Tensor, rows: dict[str, Tensor]) -> Tensor:
         labels = rows.get("labels")
-        if labels is not None and len(mean) > 1:
+        if labels is not None and self._is_paired(rows):
             return mean[partner_in_batch(labels, rows["choice"])]
         latents = self.model.spec.latents
         if latents is None or not len(latents.bank):
             raise InputError(
                 f"A single image needs a partner from the model's bank, which {self.model.name!r} lacks. Give batches."
             )
-        bank = latents.bank if labels is None else latents.bank_given_label
+        # Encoded without a label and with it, a conditional model's latents lie in different places.
+        bank = latents.bank if labels is None or (labels < 0).all() else latents.bank_given_label
         return nearest_partner(
             mean, labels, rows["choice"], torch.from_numpy(bank), torch.from_numpy(latents.bank_labels)
         )
+
+
+def _marked(batch: Tensor, rows: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    apply = rows["apply"]
+    if apply.all():
+        return batch, rows
+    return batch[apply.to(batch.device)], {name: value[apply] for name, value in rows.items()}

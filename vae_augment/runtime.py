@@ -5,6 +5,7 @@ that a forked child inherits is parked, never destroyed, because its destructor 
 in the child and hang (microsoft/onnxruntime pull request 31961).
 """
 
+import functools
 import os
 import weakref
 from collections.abc import Collection
@@ -18,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import InputError, ModelFormatError
-from .labels import Labels, parse_labels
+from .labels import LabelPolicy, Labels, parse_labels
 from .latent import draw
-from .modelfile import ModelFile, find_model, part_interface, read_model
+from .modelfile import ModelFile, find_model, model_reference, part_interface, read_model
 from .pixels import to_batch
 from .sessions import Provider, open_session, provider_name, resolve_providers
 
@@ -76,6 +77,18 @@ def load(
     )
 
 
+def as_model(model: "str | os.PathLike[str] | VAEModel", provider: Provider) -> "VAEModel":
+    """A loaded model as it is, anything else loaded; `InputError` for a provider beside a loaded model."""
+    if not isinstance(model, VAEModel):
+        return load(model, provider=provider)
+    if provider not in ("auto", model.provider):
+        raise InputError(
+            f"provider={provider!r} is given beside a model that was loaded with provider={model.provider!r}. "
+            "Give it to load instead."
+        )
+    return model
+
+
 class VAEModel:
     """A model that is ready to run. Make one with `load`.
 
@@ -93,22 +106,26 @@ class VAEModel:
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}; it must be at least 1.")
-        self.path, self.sha256, self.spec = file.path, file.sha256, file.spec
+        # Absolute, because it is read again by workers, wherever the process has gone in the meantime.
+        self.path, self.sha256, self.spec = file.path.absolute(), file.sha256, file.spec
         self.provider, self.threads, self.allow_ops = provider, threads, tuple(allow_ops)
         self.providers = resolve_providers(provider)
-        self._start(file)
-
-    def _start(self, file: ModelFile | None) -> None:
         self._file = file
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         _live.add(self)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key not in ("_file", "_sessions")}
+    def arguments(self) -> dict[str, Any]:
+        """What `load` makes this model of again, as JSON-ready values."""
+        return {
+            "name": model_reference(self.path),
+            "provider": self.provider,
+            "threads": self.threads,
+            "sha256": self.sha256,
+            "allow_ops": list(self.allow_ops),
+        }
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._start(None)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(load, **self.arguments()), ()
 
     def __repr__(self) -> str:
         return f"VAEModel({self.name!r}, provider={self.device_type!r})"
@@ -151,7 +168,9 @@ class VAEModel:
         images, drawn = self.generate(np.arange(n), labels, seed)
         return images, drawn if self.spec.generates_classes else None
 
-    def generate(self, index: NDArray[np.int64], labels: Labels, seed: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
+    def generate(
+        self, index: NDArray[np.int64], labels: Labels | LabelPolicy, seed: int, epoch: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """The generated images at `index` and their labels: a function of (labels, seed, epoch, index) alone."""
         drawn = parse_labels(labels, self.spec).at(index, seed)
         latent = draw(self.spec.latents, self.spec.latent_dim, drawn, index, seed, epoch)
@@ -197,9 +216,7 @@ class VAEModel:
         return [torch.from_numpy(output).to(device) for output in session.run(None, arrays)]
 
     def _open(self, part: str) -> "onnxruntime.InferenceSession":
-        file = self._file or read_model(self.path, sha256=self.sha256, allow_ops=self.allow_ops)
-        self._file = file
-        session = open_session(file.part(part), self.providers, self.threads, strict=self.provider != "auto")
+        session = open_session(self._file.part(part), self.providers, self.threads, strict=self.provider != "auto")
         self._sessions[part] = session
         self._probe(session, part)
         return session

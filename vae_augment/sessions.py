@@ -52,7 +52,8 @@ def resolve_providers(provider: Provider) -> list[Any]:
                 f"{name} was asked for, but this onnxruntime has only {', '.join(available)}. For CUDA: pip uninstall "
                 "onnxruntime, then pip install 'vae-augment[gpu]'. To run anyway: provider='cpu'."
             )
-    return list(provider)
+    # onnxruntime takes tuples only, JSON gives lists
+    return [entry if isinstance(entry, str) else tuple(entry) for entry in provider]
 
 
 def open_session(

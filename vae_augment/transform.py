@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,10 +17,11 @@ from torchvision.transforms import v2
 from .errors import InputError, InputTypeError
 from .perturbation import Perturbation
 from .pixels import from_batch, from_pil, to_batch, to_pil
-from .runtime import VAEModel, load
+from .runtime import VAEModel, as_model, load
 from .sessions import Provider
 
 LabelsGetter = Callable[[Any], Any]
+_LABEL_NAMES = ("labels", "label", "targets", "target")
 _UNTOUCHED = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
 
 
@@ -29,7 +31,9 @@ class VAEAugment(v2.Transform):
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in [0, 1], of the
     model's own channels and size; gives back the same type, dtype, shape and device. Every image of a batch has its own
     coin for `p` and its own noise, all drawn from torch's global generator. Masks, boxes and keypoints pass untouched:
-    the shapes move by a pixel at most. Place it before `v2.Normalize`.
+    the shapes move by a pixel at most. Place it before `v2.Normalize`, and in the training pipeline only: as for
+    torchvision's own transforms, `.eval()` and `.to()` change nothing; `provider` says where it runs. `make_params` and
+    `transform` called by hand replay the same perturbation.
 
     >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), v2.ToDtype(torch.float32, scale=True)])
 
@@ -38,7 +42,8 @@ class VAEAugment(v2.Transform):
         mode: how the latent moves. "posterior": by the posterior's own noise (Kingma and Welling, 2014).
             "interpolation" and "extrapolation": towards or away from another image of the class (DeVries and Taylor,
             "Dataset augmentation in feature space", 2017); the partner comes from the batch when `labels_getter` gives
-            a label for each image of it, else it is one of the 10 nearest in the bank that travels in the file.
+            a label for each image of it (one alone in its class is its own), else it is one of the 10 nearest in the
+            bank that travels in the file.
             "prior": towards a fresh sample of the image's class, which `labels_getter` must give.
         strength: 0 = the reconstruction; 1 = the model's own posterior spread; more = further. In "prior" mode 1 is
             the fresh sample.
@@ -53,14 +58,6 @@ class VAEAugment(v2.Transform):
         InputError: a value out of range, or a mode that needs labels, classes or a bank that are not there.
     """
 
-    def __new__(cls, model: object = None, *, labels_getter: object = None, **rest: Any) -> "VAEAugment":
-        """Make the label-aware kind where `labels_getter` is given.
-
-        torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can. Those who
-        give no labels keep torchvision's own forward.
-        """
-        return super().__new__(_LabelAware if cls is VAEAugment and labels_getter is not None else cls)
-
     def __init__(
         self,
         model: str | os.PathLike[str] | VAEModel,
@@ -73,19 +70,24 @@ class VAEAugment(v2.Transform):
         provider: Provider = "auto",
     ) -> None:
         super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise InputError(f"`p` should be a floating point value in the interval [0.0, 1.0], but got {p}.")
-        if not 0.0 <= strength < math.inf:
-            raise InputError(f"`strength` should be a finite value of at least 0, but got {strength}.")
-        self.model = model if isinstance(model, VAEModel) else load(model, provider=provider)
+        _check_arguments(p, strength, labels_getter)
+        if residual and strength == 0:
+            warnings.warn("VAEAugment with residual=True and strength=0 changes nothing.", stacklevel=2)
+        self.model = as_model(model, provider)
         self.mode, self.strength, self.p, self.residual = mode, float(strength), float(p), residual
         self.labels_getter = labels_getter
-        self._perturb = Perturbation(self.model, self.mode, self.strength, residual)
         self._perturb.check(has_labels=labels_getter is not None)
+        if labels_getter is not None:
+            # torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can. Those
+            # who give no labels keep torchvision's own forward.
+            self.__class__ = _LabelAware
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Refuse inputs among which there is nothing to transform, which torchvision would pass in silence."""
-        if not any(isinstance(item, Tensor | PIL.Image.Image) for item in flat_inputs):
+        dims = [_ndim(item) for item in flat_inputs if _is_image(item)]
+        is_array = any(isinstance(item, np.ndarray) for item in flat_inputs)
+        # Of a label alone, `transform` says that it took it for the image; beside an array, the array is the image.
+        if not dims or (is_array and max(dims) < 2):
             kinds = ", ".join(sorted({type(item).__name__ for item in flat_inputs})) or "nothing"
             raise InputTypeError(
                 f"VAEAugment found no image among its inputs, only {kinds}. Put v2.ToImage() before it, which turns "
@@ -95,27 +97,31 @@ class VAEAugment(v2.Transform):
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw everything random, for as many images as the largest input holds."""
         count = max((_count(item) for item in flat_inputs if _is_image(item)), default=0)
-        return {"apply": torch.rand(count) < self.p} | self._perturb.draw(count)
+        # On the CPU whatever the default device is, so that the same seed gives the same images everywhere.
+        return {"apply": torch.rand(count, device="cpu") < self.p} | self._perturb.draw(count)
 
     @torch.compiler.disable
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Apply the given params; the same ones replay the same perturbation."""
         if not _is_image(inpt):
             return inpt
-        count = _count(inpt)
-        apply = params["apply"][:count]
-        if not apply.any():
+        image_shape, is_pil = self.model.spec.image_shape, isinstance(inpt, PIL.Image.Image)
+        image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
+        batch = to_batch(image, image_shape)  # before the coins: what cannot be used must not pass now and then
+        rows = {name: value[: len(batch)] for name, value in params.items()}
+        if not rows["apply"].any():
             return inpt
-        if isinstance(inpt, PIL.Image.Image):
-            return to_pil(self._augmented(from_pil(inpt, self.model.spec.image_shape), apply, params))
-        output = self._augmented(inpt.as_subclass(Tensor), apply, params)
+        output = self._augmented(image, batch, rows)
+        if is_pil:
+            return to_pil(output)
         return tv_tensors.wrap(output, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else output
 
     def extra_repr(self) -> str:
         """The arguments, and the provider that "auto" came to."""
+        getter = "" if self.labels_getter is None else f", labels_getter={_name(self.labels_getter)}"
         return (
             f"{self.model.name!r}, mode={self.mode!r}, strength={self.strength}, p={self.p}, "
-            f"residual={self.residual}, provider={self.model.device_type!r}"
+            f"residual={self.residual}{getter}, provider={self.model.device_type!r}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,70 +129,89 @@ class VAEAugment(v2.Transform):
         if callable(self.labels_getter):
             raise InputTypeError("A transform whose labels_getter is a function cannot be written as JSON.")
         names = ("mode", "strength", "p", "residual", "labels_getter")
-        model = {"path": str(self.model.path), "sha256": self.model.sha256, "provider": self.model.provider}
-        return {name: getattr(self, name) for name in names} | {"model": model}
+        return {name: getattr(self, name) for name in names} | {"model": self.model.arguments()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "VAEAugment":
         """The transform that `to_dict` described; `UnsafeModelError` when the file has changed since."""
-        model = values["model"]
-        loaded = load(model["path"], sha256=model["sha256"], provider=model["provider"])
-        return cls(loaded, **{name: value for name, value in values.items() if name != "model"})
+        return cls(**(dict(values) | {"model": load(**values["model"])}))
 
-    def _augmented(self, image: Tensor, apply: Tensor, params: dict[str, Any]) -> Tensor:
-        batch = to_batch(image, self.model.spec.image_shape)
-        rows = {name: value[: len(batch)] for name, value in params.items() if name != "apply"}
-        if apply.all():
-            return from_batch(self._perturb(batch, rows), image.dtype).reshape(image.shape)
-        rows = {name: value[apply] for name, value in rows.items()}
-        moved = from_batch(self._perturb(batch[apply.to(batch.device)], rows), image.dtype)
+    @property
+    def _perturb(self) -> Perturbation:
+        # Made anew, so that a schedule may set `strength` between epochs.
+        return Perturbation(self.model, self.mode, self.strength, self.residual)
+
+    def _augmented(self, image: Tensor, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        moved = from_batch(self._perturb(batch, rows), image.dtype)
+        if len(moved) == len(batch):
+            return moved.reshape(image.shape)
         output = image.reshape(batch.shape).clone(memory_format=torch.contiguous_format)
-        output[apply.to(output.device)] = moved
+        output[rows["apply"].to(output.device)] = moved
         return output.reshape(image.shape)
 
 
 class _LabelAware(VAEAugment):
     """The `VAEAugment` that looks at labels: the one case in which forward is overridden."""
 
-    _labels: Tensor
+    _labels: Tensor | None = None
 
     def _get_name(self) -> str:
         return VAEAugment.__name__
 
+    @torch.compiler.disable
     def forward(self, *inputs: Any) -> Any:
         """As v2.Transform.forward, with the labels of this call in the params."""
         given = inputs if len(inputs) > 1 else inputs[0]
         getter = self.labels_getter if callable(self.labels_getter) else default_labels
         # A copy, so that nothing of one call stays on self and threads do not meet.
         bound = copy.copy(self)
-        bound._labels = torch.as_tensor(getter(given)).reshape(-1).cpu()
+        bound._labels = torch.as_tensor(getter(given))
         return v2.Transform.forward(bound, *inputs)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """As before, with one checked label an image."""
+        """As before, with one checked label an image. Outside a call there are none; add them under "labels"."""
         params = super().make_params(flat_inputs)
-        return params | {"labels": self.model.check_labels(self._labels, len(params["apply"]))}
+        if self._labels is None:
+            return params
+        labels = self.model.check_labels(self._labels, len(params["apply"]))
+        self._perturb.check_labels(labels)
+        return params | {"labels": labels}
+
+
+def _check_arguments(p: float, strength: float, labels_getter: object) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise InputError(f"`p` should be a floating point value in the interval [0.0, 1.0], but got {p}.")
+    if not 0.0 <= strength < math.inf:
+        raise InputError(f"`strength` should be a finite value of at least 0, but got {strength}.")
+    if not (labels_getter in (None, "default") or callable(labels_getter)):
+        raise InputError(f"`labels_getter` should be None, 'default' or a function, but got {labels_getter!r}.")
 
 
 def default_labels(inputs: Any) -> Any:
-    """The labels where torchvision's MixUp looks for them: the second of a pair, or an entry named like "labels"."""
-    if isinstance(inputs, tuple | list) and len(inputs) > 1:
-        inputs = inputs[1]
-    if isinstance(inputs, Mapping):
-        names = [key for key in inputs if str(key).lower() in ("label", "labels", "target", "targets")]
-        if len(names) == 1:
-            return inputs[names[0]]
-    if isinstance(inputs, Tensor | int | np.integer):
-        return inputs
-    raise InputError(
-        "VAEAugment found no labels in its inputs. Give (images, labels), a dict with 'labels', or a labels_getter "
-        "function that returns them."
-    )
+    """The labels where torchvision's MixUp looks for them: the second of a pair, or the entry "labels" of a dict."""
+    found = inputs[1] if isinstance(inputs, tuple | list) and len(inputs) > 1 else inputs
+    if isinstance(found, Mapping):
+        named = {str(key).lower(): value for key, value in found.items()}
+        found = next((named[name] for name in _LABEL_NAMES if name in named), None)
+    if found is inputs or not isinstance(found, Tensor | int | np.integer):
+        raise InputError(
+            "VAEAugment found no labels in its inputs. Give (images, labels), a dict with 'labels', or a labels_getter "
+            "function that returns them."
+        )
+    return found
 
 
 def _is_image(item: Any) -> bool:
     return isinstance(item, PIL.Image.Image) or (isinstance(item, Tensor) and not isinstance(item, _UNTOUCHED))
 
 
-def _count(item: Any) -> int:
-    return 1 if isinstance(item, PIL.Image.Image) else math.prod(item.shape[:-3])
+def _ndim(image: Any) -> int:
+    return 3 if isinstance(image, PIL.Image.Image) else image.ndim
+
+
+def _count(image: Any) -> int:
+    return 1 if isinstance(image, PIL.Image.Image) else math.prod(image.shape[:-3])
+
+
+def _name(getter: LabelsGetter | str) -> str:
+    return repr(getter) if isinstance(getter, str) else getattr(getter, "__name__", type(getter).__name__)
