@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ExportError
-from ..modelfile import part_interface
+from ..whitelist import INNER, part_interface
 from .parts import VAEParts
 
 OPSET = 18
-INNER = ("mean", "logvar", "latent")
 
 
 class AugmentGraph(nn.Module):

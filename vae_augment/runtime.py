@@ -20,9 +20,10 @@ from torch.nn import functional as F
 from .errors import InputError, ModelFormatError
 from .labels import Labels, parse_labels
 from .latent import draw
-from .modelfile import ModelFile, find_model, part_interface, read_model
+from .modelfile import ModelFile, find_model, read_model
 from .pixels import to_batch
 from .sessions import Provider, open_session, provider_name, resolve_providers
+from .whitelist import part_interface
 
 if TYPE_CHECKING:
     import onnxruntime
