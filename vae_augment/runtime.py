@@ -195,7 +195,11 @@ class VAEModel:
         session = self._sessions.get(part) or self._open(part)
         device = next(iter(inputs.values())).device
         arrays = {name: tensor.cpu().numpy() for name, tensor in inputs.items()}
-        return [torch.from_numpy(output).to(device) for output in session.run(None, arrays)]
+        try:
+            outputs = session.run(None, arrays)
+        except Exception as error:  # onnxruntime has its own, which are only RuntimeErrors
+            raise ModelFormatError(f"{self.path} fails when run: {error}") from None
+        return [torch.from_numpy(output).to(device) for output in outputs]
 
     def _open(self, part: str) -> "onnxruntime.InferenceSession":
         file = self._file or read_model(self.path, sha256=self.sha256, allow_ops=self.allow_ops)
@@ -225,3 +229,5 @@ class VAEModel:
             shape = shapes.get(name, (2, self.spec.latent_dim))
             if result.shape != shape or not np.isfinite(result).all():
                 raise ModelFormatError(f"{self.path}: {name} came out as {result.shape}, expected finite {shape}.")
+            if name == "augmented" and not (result.min() >= -1e-3 and result.max() <= 1 + 1e-3):
+                raise ModelFormatError(f"{self.path}: its images have values outside [0, 1].")
