@@ -68,7 +68,7 @@ def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
     graph = model.graph
     _check_operators(graph)
     # As outputs the three kept their names through the optimiser; as inner tensors they need their value_info.
-    inner = {value.name: value for value in (*graph.value_info, *graph.output) if value.name in INNER}
+    inner = {value.name: value for value in (*graph.value_info, *graph.output)}
     whole = [output for output in graph.output if output.name not in INNER]
     del graph.output[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
     graph.output.extend(whole)
@@ -114,14 +114,14 @@ def _trace(parts: VAEParts) -> onnx.ModelProto:
     inputs, _ = part_interface("whole", parts.spec.conditional)
     example = example_inputs(parts, batch=2)
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 AugmentGraph(parts).eval(),
                 tuple(example[name] for name in inputs),
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=inputs,
-                output_names=["augmented", *INNER],
+                output_names=["augmented", *(f"cut.{name}" for name in INNER)],
                 # Strings, because Dim("batch") is quietly replaced by a fixed batch where the model bakes one in.
                 dynamic_shapes=tuple({0: "batch"} for _ in inputs),
                 verbose=False,
@@ -129,11 +129,22 @@ def _trace(parts: VAEParts) -> onnx.ModelProto:
     except torch.onnx.OnnxExporterError as error:
         raise ExportError(_cause(error)) from error
     assert program is not None
-    return program.model_proto
+    return _renamed(program.model_proto)
+
+
+def _renamed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give the three tensors their names, and another one to what the tracer called "mean" after x.mean()."""
+    names = {name: f"inner.{name}" for name in INNER} | {f"cut.{name}": name for name in INNER}
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in (*model.graph.output, *model.graph.value_info):
+        value.name = names.get(value.name, value.name)
+    return model
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back what the exporter prints, warns and logs: sixty lines of graph for one unsupported statement."""
     held = io.StringIO()
     disabled = logging.root.manager.disable

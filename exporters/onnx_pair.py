@@ -44,7 +44,7 @@ def from_onnx_pair(
         return run_decoder(latent)[0]
 
     graph = join(encoder, decoder, spec, moments, decoder_output)
-    return check_parts(VAEParts(nn.Module().eval(), encode, image_decoder(decode, shape, decoder_output), spec, graph))
+    return check_parts(VAEParts(nn.Module().eval(), encode, image_decoder(decode, spec, decoder_output), spec, graph))
 
 
 def _read(path: Path) -> onnx.ModelProto:

@@ -47,16 +47,34 @@ class VAEParts:
     graph: "onnx.ModelProto | None" = None
 
 
-def image_decoder(decode: Decode, image_shape: ImageShape, decoder_output: str) -> Decode:
-    """Make images in [0, 1] of what `decode` gives: rows [B, C*H*W] or images, as pixels or as logits."""
+def image_decoder(decode: Decode, spec: Spec, decoder_output: str) -> Decode:
+    """Make images in [0, 1] of what `decode` gives: rows [B, C*H*W] or images, as pixels or as logits.
+
+    Raises:
+        InputError: another word than `DECODER_OUTPUTS`.
+        ExportError: what is said to be logits has been through a sigmoid already.
+    """
     if decoder_output not in DECODER_OUTPUTS:
         raise InputError(f"decoder_output is {decoder_output!r}; choose from {', '.join(DECODER_OUTPUTS)}.")
 
+    if decoder_output == "logits":
+        _check_logits(decode, spec.latent_dim)
+
     def decode_image(latent: Tensor, label: Tensor | None = None) -> Tensor:
-        pixels = decode(latent, label).reshape(-1, *image_shape)
+        pixels = decode(latent, label).reshape(-1, *spec.image_shape)
         return pixels.sigmoid() if decoder_output == "logits" else pixels
 
     return decode_image
+
+
+@torch.inference_mode()
+def _check_logits(decode: Decode, latent_dim: int) -> None:
+    logits = decode(torch.randn(2, latent_dim, generator=torch.Generator().manual_seed(0)))
+    if logits.min() >= 0 and logits.max() <= 1:
+        raise ExportError(
+            "decoder_output is 'logits', but the decoder's values all lie in [0, 1], so they are no logits. Leave "
+            "decoder_output (--decoder-output) out."
+        )
 
 
 @torch.inference_mode()
@@ -72,6 +90,8 @@ def check_parts(parts: VAEParts) -> VAEParts:
         decoded = parts.decode(mean)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ExportError(f"The model fails on two images of shape {parts.spec.image_shape}: {error}") from error
+    if mean is logvar:
+        raise ExportError("encode returns the same tensor for mean and log-variance, so this is a plain autoencoder.")
     expected = (2, parts.spec.latent_dim)
     if tuple(mean.shape) != expected or tuple(logvar.shape) != expected or decoded.shape != image.shape:
         raise ExportError(

@@ -5,7 +5,6 @@ hand, so that an image's result would depend on its neighbours.
 """
 
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from ..modelfile import ModelFile
 from ..runtime import VAEModel
-from .graph import finish
+from .graph import finish, quiet
 from .join import join
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -68,8 +67,7 @@ def _quantize_part(file: ModelFile, part: str, inputs: dict[str, Tensor]) -> onn
     from onnxruntime.quantization import QuantType, quantize_static
 
     model = onnx.load_from_string(file.part(part))
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder, "part.onnx")
         quantize_static(
             model,

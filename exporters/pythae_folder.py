@@ -51,7 +51,7 @@ def from_pythae(
     shape = parse_image_shape(image_shape, config.get("input_dim"))
     facts = {"source": f"pythae {model.model_name}"}
     spec = Spec(shape, model.latent_dim, tuple(classes), training=facts, exporter=EXPORTER)
-    return check_parts(VAEParts(model, encode, image_decoder(decode, shape, decoder_output), spec))
+    return check_parts(VAEParts(model, encode, image_decoder(decode, spec, decoder_output), spec))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -76,7 +76,8 @@ def _check_pickles(folder: Path, allow_pickle: bool) -> None:
 def _load(folder: Path, name: str) -> Any:
     if name not in MODELS:
         raise ExportError(
-            f"pythae's {name} has no Gaussian posterior that its decoder takes as it is; {sorted(MODELS)}."
+            f"pythae's {name!r} has no Gaussian posterior that its decoder takes as it is. What can be exported: "
+            f"{', '.join(sorted(MODELS))}."
         )
     try:
         from pythae import models

@@ -45,7 +45,7 @@ def from_module(
 
     facts = {"source": f"torch module {type(module).__name__}"}
     spec = Spec(shape, latent_dim, tuple(classes), training=facts, exporter=EXPORTER)
-    return check_parts(VAEParts(module, encode, image_decoder(decode, shape, decoder_output), spec))
+    return check_parts(VAEParts(module, encode, image_decoder(decode, spec, decoder_output), spec))
 
 
 @torch.inference_mode()

@@ -201,6 +201,12 @@ class VAEModel:
             raise ModelFormatError(f"{self.path} fails when run: {error}") from None
         return [torch.from_numpy(output).to(device) for output in outputs]
 
+    def probe(self) -> None:
+        """Run every part on two images; `ModelFormatError` for shapes or values that are not what the file says."""
+        for part in ("whole", "encoder", "decoder"):
+            if part not in self._sessions:
+                self._open(part)
+
     def _open(self, part: str) -> "onnxruntime.InferenceSession":
         file = self._file or read_model(self.path, sha256=self.sha256, allow_ops=self.allow_ops)
         self._file = file

@@ -1,0 +1,99 @@
+"""An encoder and a decoder made elsewhere become one file."""
+
+from pathlib import Path
+
+import onnx
+import onnx.parser
+import pytest
+import torch
+from vae_augment.exporters import export
+
+from vae_augment import load
+from vae_augment.errors import ExportError, InputError, ModelFormatError, ModelNotFoundError
+
+ENCODER = """<ir_version: 8, opset_import: ["": {opset}]>
+encoder (float[{batch},{shape}] x) => (float[{batch},4] mu, float[{batch},4] log_var)
+<float[64,4] a = {{{a}}}, float[64,4] b = {{{b}}}> {{
+    rows = Flatten (x)
+    mu = MatMul (rows, a)
+    log_var = MatMul (rows, b)
+}}"""
+DECODER = """<ir_version: 8, opset_import: ["": {opset}]>
+decoder (float[n,4] z) => (float[n,64] y) <float[4,64] a = {{{a}}}> {{
+    pixels = MatMul (z, a)
+    y = {last} (pixels)
+}}"""
+
+
+def numbers(seed: int) -> str:
+    generator = torch.Generator().manual_seed(seed)
+    return ",".join(f"{value:.4f}" for value in torch.randn(256, generator=generator).mul(0.1).tolist())
+
+
+def matrix(seed: int, *shape: int) -> torch.Tensor:
+    return torch.tensor([float(value) for value in numbers(seed).split(",")]).view(shape)
+
+
+def make_pair(
+    folder: Path, shape: str = "1,8,8", opset: int = 13, last: str = "Sigmoid", batch: str = "n"
+) -> tuple[Path, Path]:
+    texts = {
+        "encoder": ENCODER.format(opset=opset, batch=batch, shape=shape, a=numbers(1), b=numbers(2)),
+        "decoder": DECODER.format(opset=opset, last=last, a=numbers(3)),
+    }
+    for name, text in texts.items():
+        onnx.save(onnx.parser.parse_model(text), folder / f"{name}.onnx")
+    return folder / "encoder.onnx", folder / "decoder.onnx"
+
+
+@pytest.mark.parametrize("opset", [13, 18, 21])
+def test_a_pair_of_another_opset_and_layout_becomes_one_file(opset: int, tmp_path: Path):
+    report = export(make_pair(tmp_path, opset=opset), tmp_path / "model.onnx", classes=("a", "b"))
+    assert report.worst <= 1e-5
+    model = load(tmp_path / "model.onnx")
+    assert model.spec.classes == ("a", "b")
+    assert model.spec.training == {"source": "onnx pair encoder.onnx, decoder.onnx"}
+    images = torch.rand(3, 1, 8, 8)
+    mean, logvar = model.encode(images)
+    torch.testing.assert_close(mean, images.flatten(1) @ matrix(1, 64, 4))
+    torch.testing.assert_close(logvar, images.flatten(1) @ matrix(2, 64, 4))
+    torch.testing.assert_close(model.decode(mean), (mean @ matrix(3, 4, 64)).sigmoid().view(3, 1, 8, 8))
+
+
+def test_flat_images_need_a_shape_and_logits_a_word(tmp_path: Path):
+    pair = make_pair(tmp_path, shape="64", last="Identity")
+    with pytest.raises(InputError, match=r"Pass it as \(channels, height, width\)"):
+        export(pair, tmp_path / "model.onnx")
+    with pytest.raises(ExportError, match="pass decoder_output='logits'"):
+        export(pair, tmp_path / "model.onnx", image_shape=(1, 8, 8))
+    export(pair, tmp_path / "model.onnx", image_shape=(1, 8, 8), decoder_output="logits")
+    latent = torch.randn(2, 4)
+    expected = (latent @ matrix(3, 4, 64)).sigmoid().view(2, 1, 8, 8)
+    torch.testing.assert_close(load(tmp_path / "model.onnx").decode(latent), expected)
+
+
+def test_a_fixed_batch_is_named(tmp_path: Path):
+    with pytest.raises(ExportError) as caught:
+        export(make_pair(tmp_path, batch="1"), tmp_path / "model.onnx")
+    assert str(caught.value) == (
+        "The encoder has the batch size 1 baked in. Export it again with a dynamic first axis."
+    )
+
+
+def test_three_outputs_are_ambiguous(tmp_path: Path):
+    pair = make_pair(tmp_path)
+    model = onnx.load(pair[0])
+    model.graph.output.append(onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.FLOAT, ["n", 64]))
+    onnx.save(model, pair[0])
+    with pytest.raises(ExportError, match=r"The encoder has the outputs \['mu', 'log_var', 'rows'\]\. Give it two"):
+        export(pair, tmp_path / "model.onnx")
+
+
+def test_files_that_are_not_there_or_not_onnx(tmp_path: Path):
+    encoder, decoder = make_pair(tmp_path)
+    with pytest.raises(ModelNotFoundError, match=r"There is no file .*absent\.onnx"):
+        export((encoder, tmp_path / "absent.onnx"), tmp_path / "model.onnx")
+    decoder.write_bytes(b"not a model")
+    with pytest.raises(ModelFormatError, match="cannot be read as ONNX"):
+        export((encoder, decoder), tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
