@@ -130,7 +130,7 @@ def test_logits_are_asked_for_by_name(classic: ClassicVAE, tmp_path: Path):
 
 
 def test_images_called_logits_are_refused(classic: ClassicVAE, tmp_path: Path):
-    with pytest.raises(ExportError, match="all lie in .0, 1., so they are no logits"):
+    with pytest.raises(ExportError, match=r"all lie in \[0, 1\], so they are no logits"):
         export(classic, tmp_path / "refused.onnx", image_shape=(1, 28, 28), decoder_output="logits")
 
 

@@ -60,6 +60,8 @@ class _Walk:
             self._add_constant(tensor)
         for node in self.graph.node:
             self._add_node(node)
+        for value in (*self.graph.output, *self.graph.value_info):
+            self._check_declared(value)
         return self.elements
 
     def _name(self, name: str) -> str:
@@ -89,6 +91,12 @@ class _Walk:
             self.total += self.elements[name]
         self._spend(node)
         self._keep_shape(node)
+
+    def _check_declared(self, value: "onnx.ValueInfoProto") -> None:
+        declared = [self.batch, *(dim.dim_value for dim in value.type.tensor_type.shape.dim[1:])]
+        if value.name not in self.elements or _dims(self.types[value.name]) != declared:
+            made = _dims(self.types[value.name])[:8] if value.name in self.elements else None
+            raise ModelFormatError(f"{value.name} is made with the shape {made}, but declared as {declared}.")
 
     def _infer(self, node: "onnx.NodeProto") -> dict[str, "onnx.TypeProto"]:
         import onnx

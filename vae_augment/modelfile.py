@@ -98,14 +98,17 @@ def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:
 
 def _read_once(path: Path) -> bytes:
     # The checks hold for this open file, whatever happens to its name; a pipe must not make us wait for a writer.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
-        facts = os.fstat(file.fileno())
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise UnsafeModelError(f"{path} is not a regular file.")
         if facts.st_size > MAX_FILE_BYTES:
             raise UnsafeModelError(f"{path} has {facts.st_size} bytes; at most {MAX_FILE_BYTES} are read.")
-        return file.read(MAX_FILE_BYTES)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_FILE_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _parse(content: bytes) -> "onnx.ModelProto":

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from .errors import ModelFormatError, UnsafeModelError
 
 MAX_STRUCTURE_BYTES = 1 << 20
+_LEAST = 32  # what the smallest field is counted as, so that a swarm of empty ones is noticed early
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 # The way to a payload, as field numbers of onnx.proto: graph.initializer.raw_data (and float_data, which cannot grow
@@ -36,7 +37,7 @@ def _spend(content: bytes, start: int, end: int, path: tuple[int, ...], budget: 
         elif inner in _PARENTS:
             budget = _spend(content, begin, finish, inner, budget - (begin - position))
         else:
-            budget -= finish - position
+            budget -= max(_LEAST, finish - position)
         if budget < 0:
             raise UnsafeModelError(
                 f"More than {MAX_STRUCTURE_BYTES} bytes are neither weights nor metadata; to parse them could take "
