@@ -45,7 +45,7 @@ def change_meaning(content: bytes, rng: random.Random) -> bytes:
         model.ParseFromString(content)
         for _ in range(rng.choice((1, 3))):
             _change_field(rng.choice(_messages(model, rng)), rng)
-    except (DecodeError, UnicodeDecodeError):
+    except (DecodeError, ValueError):  # an enumeration takes only its own numbers
         return content
     return model.SerializeToString()
 
@@ -60,7 +60,7 @@ def rewire(content: bytes, rng: random.Random) -> bytes:
         elif node.input:
             names = [name for other in model.graph.node for name in (*other.input, *other.output)]
             node.input[rng.randrange(len(node.input))] = rng.choice(names)
-    except (DecodeError, UnicodeDecodeError, IndexError, ValueError):
+    except (DecodeError, IndexError, ValueError):
         return content
     return model.SerializeToString()
 
@@ -92,7 +92,7 @@ def _change_field(message: Message, rng: random.Random) -> None:
     if rng.random() < 0.2:
         message.ClearField(field.name)
     elif isinstance(value, int | float | bool):
-        setattr(message, field.name, type(value)(rng.choice(NUMBERS) % (1 << 31)))
+        setattr(message, field.name, type(value)(rng.choice(NUMBERS)))
     elif isinstance(value, str | bytes):
         setattr(message, field.name, value[: rng.randrange(len(value) + 1)] + value[:3])
     elif hasattr(value, "append") and len(value):
