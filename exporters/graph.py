@@ -56,10 +56,9 @@ def model_bytes(parts: VAEParts) -> bytes:
     """The file's bytes: no external data, no local paths, metadata set.
 
     Raises:
-        ExportError: the model is in training mode, PyTorch cannot trace it, or its graph draws random numbers or holds
+        ExportError: PyTorch cannot trace it, or its graph draws random numbers or holds
             what the format does not allow. The message names the cause.
     """
-    _check_mode(parts.module)
     return finish(parts.graph or _trace(parts), parts.spec)
 
 
@@ -83,15 +82,6 @@ def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"The graph is not valid ONNX: {error}") from None
     return model.SerializeToString(deterministic=True)
-
-
-def _check_mode(module: nn.Module) -> None:
-    training = [name or type(module).__name__ for name, part in module.named_modules() if part.training]
-    if training:
-        raise ExportError(
-            f"The module is in training mode ({', '.join(training[:3])}): dropout and batch statistics would go into "
-            "the file. Call module.eval() first."
-        )
 
 
 def _check_operators(graph: onnx.GraphProto) -> None:

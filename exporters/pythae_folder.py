@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import ExportError, InputError, ModelFormatError, ProviderError
+from ..errors import ExportError, InputError, ModelFormatError
 from ..spec import Spec
 from .parts import EXPORTER, VAEParts, check_parts, image_decoder, parse_image_shape
 from .torch_module import load_weights
@@ -82,7 +82,7 @@ def _load(folder: Path, name: str) -> Any:
     try:
         from pythae import models
     except ImportError as error:
-        raise ProviderError(f"Reading {folder} needs pythae ({error}). Install it: pip install pythae") from None
+        raise ExportError(f"Reading {folder} needs pythae ({error}). Install it: pip install pythae") from None
     # pythae reads the weights itself, with whatever torch.load allows; reading them first shows that they are plain.
     load_weights(folder / WEIGHTS)
     return getattr(models, name).load_from_folder(str(folder)).eval()

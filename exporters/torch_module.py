@@ -4,8 +4,9 @@ import importlib
 import os
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -26,7 +27,7 @@ def from_module(
     """Adapt a module. `encode` may take images [B, C, H, W] or rows [B, C*H*W], and `decode` give either.
 
     Raises:
-        ExportError: no such methods, or they give something else.
+        ExportError: no such methods, or they give something else, or the module is in training mode.
         InputError: the image shape is not given, or `decoder_output` is unknown.
     """
     if not callable(getattr(module, "encode", None)) or not callable(getattr(module, "decode", None)):
@@ -34,28 +35,39 @@ def from_module(
             f"{type(module).__name__} lacks encode or decode. Give a module with encode(x) -> (mean, logvar) and "
             "decode(z); a short subclass can add them."
         )
+    _check_mode(module)
     shape = parse_image_shape(image_shape)
-    is_flat, latent_dim = _probe_encoder(module, shape)
+    vae: Any = module  # with the two methods that nn.Module does not know
+    is_flat, latent_dim = _probe_encoder(vae.encode, shape)
 
     def encode(image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return module.encode(image.flatten(1) if is_flat else image)
+        return vae.encode(image.flatten(1) if is_flat else image)
 
     def decode(latent: Tensor, label: Tensor | None = None) -> Tensor:
-        return module.decode(latent)
+        return vae.decode(latent)
 
     facts = {"source": f"torch module {type(module).__name__}"}
     spec = Spec(shape, latent_dim, tuple(classes), training=facts, exporter=EXPORTER)
     return check_parts(VAEParts(module, encode, image_decoder(decode, spec, decoder_output), spec))
 
 
+def _check_mode(module: nn.Module) -> None:
+    training = [name or type(module).__name__ for name, part in module.named_modules() if part.training]
+    if training:
+        raise ExportError(
+            f"The module is in training mode ({', '.join(training[:3])}): dropout and batch statistics would go into "
+            "the file. Call module.eval() first."
+        )
+
+
 @torch.inference_mode()
-def _probe_encoder(module: nn.Module, shape: ImageShape) -> tuple[bool, int]:
+def _probe_encoder(encode: Callable[[Tensor], Any], shape: ImageShape) -> tuple[bool, int]:
     """Whether `encode` takes rows rather than images, and the latent's size. At most one of the two can fit."""
     image = torch.rand(2, *shape)
     failures = []
     for is_flat, batch in ((False, image), (True, image.flatten(1))):
         try:
-            mean, logvar = module.encode(batch)
+            mean, logvar = encode(batch)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             failures.append(str(error).splitlines()[0] if str(error) else type(error).__name__)
             continue

@@ -6,9 +6,11 @@ import onnx
 import onnx.parser
 import pytest
 import torch
+from typer.testing import CliRunner
 from vae_augment.exporters import export
 
 from vae_augment import load
+from vae_augment.cli import app
 from vae_augment.errors import ExportError, InputError, ModelFormatError, ModelNotFoundError
 
 ENCODER = """<ir_version: 8, opset_import: ["": {opset}]>
@@ -97,3 +99,27 @@ def test_files_that_are_not_there_or_not_onnx(tmp_path: Path):
     with pytest.raises(ModelFormatError, match="cannot be read as ONNX"):
         export((encoder, decoder), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_the_command_line_takes_a_pair(tmp_path: Path):
+    encoder, decoder = map(str, make_pair(tmp_path))
+    output = tmp_path / "model.onnx"
+    command = ["export", "--encoder", encoder, "--decoder", decoder, "-o", str(output)]
+    good = CliRunner().invoke(app, [*command, "--fit-latents", "digits", "--classes", ",".join("0123456789")])
+    assert good.exit_code == 0, good.output
+    assert "batch 1     batch 2     batch 5    batch 64" in good.output
+    assert f'augment = VAEAugment("{output}", strength=1.0, p=0.5)' in good.output
+    assert f"opset 18, {output.stat().st_size:,} bytes, sha256 {load(output).sha256}" in good.output
+    assert load(output).spec.generates_classes
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 1
+    assert again.output.endswith(
+        "exists already and was left as it is. Pass --overwrite (overwrite=True) to replace it.\n"
+    )
+
+
+def test_the_command_line_takes_one_source(tmp_path: Path):
+    encoder, _ = make_pair(tmp_path)
+    alone = CliRunner().invoke(app, ["export", "--encoder", str(encoder), "-o", str(tmp_path / "model.onnx")])
+    assert alone.exit_code == 2
+    assert "give one of" in alone.output
