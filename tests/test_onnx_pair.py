@@ -12,6 +12,7 @@ from vae_augment.exporters import export
 from vae_augment import load
 from vae_augment.cli import app
 from vae_augment.errors import ExportError, InputError, ModelFormatError, ModelNotFoundError
+from vae_augment.training import ImageData, load_data
 
 ENCODER = """<ir_version: 8, opset_import: ["": {opset}]>
 encoder (float[{batch},{shape}] x) => (float[{batch},4] mu, float[{batch},4] log_var)
@@ -99,6 +100,34 @@ def test_files_that_are_not_there_or_not_onnx(tmp_path: Path):
     with pytest.raises(ModelFormatError, match="cannot be read as ONNX"):
         export((encoder, decoder), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_fit_of_the_latents_gives_classes(tmp_path: Path):
+    export(make_pair(tmp_path), tmp_path / "model.onnx", images=load_data("digits"))
+    model = load(tmp_path / "model.onnx")
+    assert model.spec.classes == tuple("0123456789")
+    assert model.spec.latents is not None
+    images, labels = model.sample(20)
+    assert images.shape == (20, 1, 8, 8)
+    assert labels is not None
+    assert labels.tolist() == [*range(10), *range(10)]
+
+
+def test_a_fit_without_labels_gives_one_group(tmp_path: Path):
+    unlabelled = ImageData("unlabelled", load_data("digits").images[:200], torch.full((200,), -1))
+    export(make_pair(tmp_path), tmp_path / "model.onnx", images=unlabelled)
+    spec = load(tmp_path / "model.onnx").spec
+    assert spec.classes == ()
+    assert spec.latents is not None
+    assert len(spec.latents.weights) == 1
+
+
+def test_a_fit_on_other_images_is_refused(tmp_path: Path):
+    large = ImageData("large", torch.zeros(5, 1, 9, 9, dtype=torch.uint8), torch.full((5,), -1))
+    with pytest.raises(
+        InputError, match=r"large has images \(1, 9, 9\) of the classes \(\); the model takes \(1, 8, 8\)"
+    ):
+        export(make_pair(tmp_path), tmp_path / "model.onnx", images=large)
 
 
 def test_the_command_line_takes_a_pair(tmp_path: Path):

@@ -13,7 +13,7 @@ from vae_augment.exporters import export, load_module
 
 from vae_augment import VAEAugment, load
 from vae_augment.errors import ExportError, InputError, ModelFormatError
-from vae_augment.training import ImageData, load_data
+from vae_augment.training import load_data
 
 
 class ClassicVAE(nn.Module):
@@ -132,28 +132,6 @@ def test_logits_are_asked_for_by_name(classic: ClassicVAE, tmp_path: Path):
 def test_images_called_logits_are_refused(classic: ClassicVAE, tmp_path: Path):
     with pytest.raises(ExportError, match=r"all lie in \[0, 1\], so they are no logits"):
         export(classic, tmp_path / "refused.onnx", image_shape=(1, 28, 28), decoder_output="logits")
-
-
-def test_a_fit_of_the_latents_gives_classes(tmp_path: Path):
-    digits = load_data("digits")
-    export(Small().eval(), tmp_path / "small.onnx", image_shape=(1, 8, 8), images=digits)
-    model = load(tmp_path / "small.onnx")
-    assert model.spec.classes == tuple("0123456789")
-    assert model.spec.latents is not None
-    images, labels = model.sample(20)
-    assert images.shape == (20, 1, 8, 8)
-    assert labels is not None
-    assert labels.tolist() == [*range(10), *range(10)]
-
-
-def test_a_fit_without_labels_gives_one_group(tmp_path: Path):
-    digits = load_data("digits")
-    unlabelled = ImageData("unlabelled", digits.images[:200], torch.full((200,), -1))
-    export(Small().eval(), tmp_path / "small.onnx", image_shape=(1, 8, 8), images=unlabelled)
-    spec = load(tmp_path / "small.onnx").spec
-    assert spec.classes == ()
-    assert spec.latents is not None
-    assert len(spec.latents.weights) == 1
 
 
 class DrawsInside(Small):
