@@ -1,41 +1,123 @@
 """Export: turn a trained VAE into one checked .onnx file. Imported as `vae_augment.exporters`."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
+from ..errors import ExportError, InputError, ModelFormatError
 from ..files import atomic_path, refuse_existing
-from ..modelfile import read_model
+from ..modelfile import ModelFile, read_model
+from ..training import ImageData, fit_latents
 from .checkpoint import from_checkpoint
+from .fidelity import FidelityReport, measure_fidelity, reference_images
 from .graph import model_bytes
+from .onnx_pair import Pair, from_onnx_pair
 from .parity import TOLERANCE, ParityReport, check_parity
-from .parts import VAEParts
+from .parts import DECODER_OUTPUTS, VAEParts
+from .precision import CALIBRATION_IMAGES, PRECISIONS, reduce_precision
+from .pythae_folder import from_pythae
+from .torch_module import from_module, load_module
 
-__all__ = ["TOLERANCE", "ParityReport", "VAEParts", "export"]
+__all__ = [
+    "DECODER_OUTPUTS",
+    "PRECISIONS",
+    "TOLERANCE",
+    "FidelityReport",
+    "ParityReport",
+    "VAEParts",
+    "export",
+    "load_module",
+]
+
+Source = str | os.PathLike[str] | nn.Module | Pair
 
 
-def export(source: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False) -> ParityReport:
+def export(
+    source: Source,
+    path: str | os.PathLike[str],
+    *,
+    image_shape: Sequence[int] | None = None,
+    classes: Sequence[str] = (),
+    decoder_output: str = "image",
+    allow_pickle: bool = False,
+    images: ImageData | None = None,
+    precision: str = "fp32",
+    overwrite: bool = False,
+) -> ParityReport:
     """Write the VAE at `source` to `path` as one .onnx file, and compare it with PyTorch before it gets its name.
 
     Args:
-        source: a checkpoint of `fit`.
+        source: a checkpoint of `fit`; a folder saved by pythae; a module with `encode(x) -> (mean, logvar)` and
+            `decode(z)`, in evaluation mode; or a pair of .onnx files (encoder, decoder).
         path: the file to write.
+        image_shape: (channels, height, width), for a source that does not say, such as a module.
+        classes: names of the classes; left out, those of `images`, if given.
+        decoder_output: "image" for values in [0, 1], "logits" for values before the sigmoid.
+        allow_pickle: open a pythae folder's pickled networks. That runs any code in them.
+        images: images of the training's kind. The latents that generation draws from are fitted to them, by class
+            where they have labels, and int8 is calibrated on them.
+        precision: "fp32", "fp16" (weights of half the size) or "int8" (faster for `mlp` on a CPU with VNNI).
         overwrite: replace what is at `path`.
 
     Returns:
-        The largest differences from PyTorch, part by part.
+        The largest differences from PyTorch, part by part; for another precision also what it changes.
 
     Raises:
         OutputExistsError: `path` exists.
+        InputError: something that the source leaves open was not given, or contradicts it.
         ExportError: the graph differs from PyTorch by more than 1e-5, or breaks a rule of the format; nothing is left.
     """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}; choose from {', '.join(PRECISIONS)}.")
     path = refuse_existing(path, overwrite)
-    return write(from_checkpoint(source), path)
+    parts = _with_latents(_read(source, image_shape, classes, decoder_output, allow_pickle), images)
+    return write(parts, path, precision, images)
 
 
-def write(parts: VAEParts, path: Path) -> ParityReport:
+def _read(
+    source: Source, image_shape: Sequence[int] | None, classes: Sequence[str], decoder_output: str, allow_pickle: bool
+) -> VAEParts:
+    if isinstance(source, nn.Module):
+        return from_module(source, image_shape, classes, decoder_output)
+    if isinstance(source, tuple):
+        return from_onnx_pair(source, image_shape, classes, decoder_output)
+    if Path(source).is_dir():
+        return from_pythae(source, image_shape, classes, decoder_output, allow_pickle)
+    if image_shape is not None or classes or decoder_output != "image":
+        raise InputError(f"{source} is a checkpoint, which knows its image shape, classes and output. Leave them out.")
+    return from_checkpoint(source)
+
+
+def _with_latents(parts: VAEParts, images: ImageData | None) -> VAEParts:
+    if images is None:
+        return parts
+    spec = parts.spec
+    if images.image_shape != spec.image_shape or (spec.classes and images.classes != spec.classes):
+        raise InputError(
+            f"{images.name} has images {images.image_shape} of the classes {images.classes}; the model takes "
+            f"{spec.image_shape} of {spec.classes}. Fit the latents on data like that of the training."
+        )
+    return replace(parts, spec=replace(spec, classes=images.classes, latents=fit_latents(parts.encode, images)))
+
+
+def write(parts: VAEParts, path: Path, precision: str = "fp32", images: ImageData | None = None) -> ParityReport:
     """Write `parts` to `path`, whole and checked or not at all."""
-    content = model_bytes(parts)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-        report = check_parity(parts, read_model(temporary))
-    return report
+        file = _checked(temporary, model_bytes(parts))
+        report = check_parity(parts, file)
+        if precision == "fp32":
+            return report
+        calibration, _ = reference_images(file, images, CALIBRATION_IMAGES)
+        reduced = _checked(temporary, reduce_precision(file, precision, calibration))
+        return replace(report, fidelity=measure_fidelity(file, reduced, precision, images))
+
+
+def _checked(path: Path, content: bytes) -> ModelFile:
+    path.write_bytes(content)
+    try:
+        return read_model(path)
+    except ModelFormatError as error:
+        raise ExportError(f"The exported graph breaks a rule of the format: {error}") from error

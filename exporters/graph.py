@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ExportError
-from ..modelfile import part_interface
+from ..spec import Spec
+from ..whitelist import ALLOWED_OPS, INNER, part_interface
 from .parts import VAEParts
 
 OPSET = 18
-INNER = ("mean", "logvar", "latent")
+RANDOM_OPS = frozenset(
+    "Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split(" ")
+)
 
 
 class AugmentGraph(nn.Module):
@@ -50,68 +53,113 @@ def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tens
 
 
 def model_bytes(parts: VAEParts) -> bytes:
-    """Trace `parts` and return the file's bytes: no external data, no local paths, metadata set.
+    """The file's bytes: no external data, no local paths, metadata set.
 
     Raises:
-        ExportError: PyTorch cannot trace it; the message has its last line.
+        ExportError: PyTorch cannot trace it, or its graph draws random numbers or holds
+            what the format does not allow. The message names the cause.
     """
+    return finish(parts.graph or _trace(parts), parts.spec)
+
+
+def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
+    """Name the three inner tensors, drop everything local, add the metadata and check the result."""
+    graph = model.graph
+    _check_operators(graph)
+    # As outputs the three kept their names through the optimiser; as inner tensors they need their value_info.
+    inner = {value.name: value for value in (*graph.value_info, *graph.output)}
+    whole = [output for output in graph.output if output.name not in INNER]
+    del graph.output[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
+    graph.output.extend(whole)
+    graph.value_info.extend(inner[name] for name in INNER)
+    for entry in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del entry.metadata_props[:]  # they hold the paths of the machine that exported
+        entry.doc_string = ""
+    graph.name, model.doc_string, graph.doc_string = "vae_augment", "", ""
+    onnx.helper.set_model_props(model, spec.to_metadata())
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"The graph is not valid ONNX: {error}") from None
+    return model.SerializeToString(deterministic=True)
+
+
+def _check_operators(graph: onnx.GraphProto) -> None:
+    used = {node.op_type for node in graph.node}
+    random = sorted(used & RANDOM_OPS)
+    if random:
+        raise ExportError(
+            f"The graph draws random numbers ({', '.join(random)}): encode or decode calls randn, dropout or the like. "
+            "They would repeat in every worker. Noise comes in from outside, so return the mean and the log-variance "
+            "and leave the drawing out."
+        )
+    if used - ALLOWED_OPS:
+        raise ExportError(
+            f"The graph uses {', '.join(sorted(used - ALLOWED_OPS))}, which the careful loader does not allow. "
+            "Write that step with ordinary layers and arithmetic."
+        )
+
+
+def _trace(parts: VAEParts) -> onnx.ModelProto:
     inputs, _ = part_interface("whole", parts.spec.conditional)
     example = example_inputs(parts, batch=2)
-    training = parts.module.training
-    parts.module.eval()
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 AugmentGraph(parts).eval(),
                 tuple(example[name] for name in inputs),
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=inputs,
-                output_names=["augmented", *INNER],
+                output_names=["augmented", *(f"cut.{name}" for name in INNER)],
                 # Strings, because Dim("batch") is quietly replaced by a fixed batch where the model bakes one in.
                 dynamic_shapes=tuple({0: "batch"} for _ in inputs),
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ExportError(f"PyTorch cannot export this model: {_last_line(error)}") from error
-    finally:
-        parts.module.train(training)
+        raise ExportError(_cause(error)) from error
     assert program is not None
-    return _finished(program.model_proto, parts)
+    return _renamed(program.model_proto)
 
 
-def _finished(model: onnx.ModelProto, parts: VAEParts) -> bytes:
-    graph = model.graph
-    # As outputs the three kept their names through the optimiser; as inner tensors they need their value_info.
-    inner = [output for output in graph.output if output.name in INNER]
-    whole = [output for output in graph.output if output.name not in INNER]
-    del graph.output[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
-    graph.output.extend(whole)
-    graph.value_info.extend(inner)
-    for entry in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del entry.metadata_props[:]  # they hold the paths of the machine that exported
-    graph.name, model.doc_string, graph.doc_string = "vae_augment", "", ""
-    onnx.helper.set_model_props(model, parts.spec.to_metadata())
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString(deterministic=True)
+def _renamed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give the three tensors their names, and another one to what the tracer called "mean" after x.mean()."""
+    names = {name: f"inner.{name}" for name in INNER} | {f"cut.{name}": name for name in INNER}
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in (*model.graph.output, *model.graph.value_info):
+        value.name = names.get(value.name, value.name)
+    return model
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what the exporter prints and warns: sixty lines of graph for one unsupported statement."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+def quiet() -> Iterator[None]:
+    """Hold back what the exporter prints, warns and logs: sixty lines of graph for one unsupported statement."""
+    held = io.StringIO()
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(held), contextlib.redirect_stderr(held):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
 
 
-def _last_line(error: BaseException) -> str:
-    cause: BaseException = error
+def _cause(error: BaseException) -> str:
+    cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else 'no message'}"
+    line = (str(cause).strip().splitlines() or ["no message"])[0]
+    if "DataDependent" in type(cause).__name__:
+        return (
+            "The model's control flow depends on its data (an `if` or a loop on a tensor's values), which a graph "
+            f"cannot hold. Use torch.where, or leave the branch out. PyTorch says: {line}"
+        )
+    if "conflicts between user-specified ranges and inferred" in line:
+        return (
+            "The model has a batch size baked in: a constant or a view with a fixed first dimension. Use x.shape[0] or "
+            "-1 there."
+        )
+    return f"PyTorch cannot export this model: {type(cause).__name__}: {line}"

@@ -6,22 +6,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import ExportError
+from ..errors import ExportError, ModelFormatError
 from ..modelfile import ModelFile
 from ..runtime import VAEModel
+from .fidelity import FidelityReport
 from .graph import AugmentGraph, example_inputs
 from .parts import VAEParts
 
 TOLERANCE = 1e-5
-BATCHES = (1, 2, 5)
+BATCHES = (1, 2, 5, 64)
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """The largest absolute difference from PyTorch: `differences[output][batch]`."""
+    """The largest absolute difference from PyTorch: `differences[output][batch]`.
+
+    `fidelity` says what a reduced precision changed; the differences are those of the float32 file it was made from.
+    """
 
     differences: dict[str, dict[int, float]]
     tolerance: float = TOLERANCE
+    fidelity: FidelityReport | None = None
 
     @property
     def worst(self) -> float:
@@ -35,19 +40,27 @@ class ParityReport:
         for name, row in self.differences.items():
             lines.append(f"  {name:<26}" + "".join(f"{row[batch]:>12.1e}" for batch in batches))
         verdict = "ok" if self.worst <= self.tolerance else "TOO LARGE"
-        return "\n".join([*lines, f"largest {self.worst:.1e}, tolerance {self.tolerance:.0e}: {verdict}"])
+        lines.append(f"largest {self.worst:.1e}, tolerance {self.tolerance:.0e}: {verdict}")
+        return "\n".join(lines + ([self.fidelity.table()] if self.fidelity else []))
 
 
 def check_parity(parts: VAEParts, file: ModelFile, batches: Sequence[int] = BATCHES) -> ParityReport:
     """Compare the file with `parts` on random inputs.
 
     Raises:
-        ExportError: a difference above `TOLERANCE`, or decoded values outside [0, 1]. The message holds the table.
+        ExportError: a difference above `TOLERANCE`, decoded values outside [0, 1], a latent that the noise does not
+            reach, or a batch size that does not run. The message holds the table where there is one.
     """
     model = VAEModel(file, provider="cpu")
     rows: dict[str, dict[int, float]] = {}
     for batch in batches:
-        for name, (expected, actual) in _compare(parts, model, example_inputs(parts, batch, seed=batch)).items():
+        try:
+            compared = _compare(parts, model, example_inputs(parts, batch, seed=batch))
+        except (ModelFormatError, RuntimeError) as error:
+            if isinstance(error, ExportError):
+                raise
+            raise ExportError(f"The model does not run on a batch of {batch}: {error}") from error
+        for name, (expected, actual) in compared.items():
             rows.setdefault(name, {})[batch] = _difference(expected, actual)
     report = ParityReport(rows)
     if not report.worst <= report.tolerance:  # not ">": a NaN must fail
@@ -59,18 +72,29 @@ def check_parity(parts: VAEParts, file: ModelFile, batches: Sequence[int] = BATC
 def _compare(parts: VAEParts, model: VAEModel, inputs: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
     label = inputs.get("label")
     augmented, mean, logvar, latent = AugmentGraph(parts).eval()(**inputs)
-    if not (augmented.min() >= 0 and augmented.max() <= 1):
-        raise ExportError(
-            f"decode gave values from {augmented.min():.4g} to {augmented.max():.4g}; images must lie in [0, 1]. "
-            "If they are logits, end decode with a sigmoid."
-        )
+    _check_values(augmented, mean, latent)
     cut_mean, cut_logvar = model.encode(inputs["image"], label)
+    first = {name: tensor[:1] for name, tensor in inputs.items()}
     return {
         "whole: augmented": (augmented, model.run("whole", inputs)[0]),
+        "whole: first image alone": (augmented[:1], model.run("whole", first)[0]),
         "encoder: mean": (mean, cut_mean),
         "encoder: logvar": (logvar, cut_logvar),
         "decoder: image": (augmented, model.decode(latent, label)),
     }
+
+
+def _check_values(augmented: Tensor, mean: Tensor, latent: Tensor) -> None:
+    if not (augmented.min() >= 0 and augmented.max() <= 1):
+        raise ExportError(
+            f"decode gave values from {augmented.min():.4g} to {augmented.max():.4g}; images must lie in [0, 1]. "
+            "If they are logits, pass decoder_output='logits' (--decoder-output logits)."
+        )
+    if torch.equal(mean, latent):
+        raise ExportError(
+            "The latent is the mean itself: noise of strength 1 to 2 does not move it, so the file could not augment. "
+            "A plain autoencoder has no log-variance to export."
+        )
 
 
 def _difference(expected: Tensor, actual: Tensor) -> float:

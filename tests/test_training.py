@@ -161,17 +161,17 @@ def test_unknown_network_and_missing_labels(few: ImageData, tmp_path: Path) -> N
 
 def test_latents_by_class_and_without(few: ImageData) -> None:
     model = VAE("conv", few.image_shape, 6, classes=10, width="small").eval()
-    latents = fit_latents(model, few)
+    latents = fit_latents(model.encode, few)
     assert latents.weights.shape[0] == 10
     assert latents.bank.shape == latents.bank_given_label.shape == (200, 6)
     unlabelled = ImageData("mine", few.images, torch.full_like(few.labels, -1))
-    assert fit_latents(model, unlabelled).weights.shape[0] == 1
+    assert fit_latents(model.encode, unlabelled).weights.shape[0] == 1
 
 
 def test_a_small_class_is_drawn_around_its_own_images(few: ImageData) -> None:
     model = VAE("conv", few.image_shape, 6, width="small").eval()
     rows = torch.cat([torch.nonzero(few.labels == label)[: 3 + label, 0] for label in range(2)])
-    latents = fit_latents(model, few.subset(rows))
+    latents = fit_latents(model.encode, few.subset(rows))
     assert (latents.weights[0] > 0).sum() == 3
     assert (latents.weights[1] > 0).sum() == 4
     assert latents.weights.sum(1) == pytest.approx(1)

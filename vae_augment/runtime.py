@@ -21,9 +21,14 @@ from torch.nn import functional as F
 from .errors import InputError, ModelFormatError
 from .labels import LabelPolicy, Labels, parse_labels
 from .latent import draw
+<<<<<<< HEAD
 from .modelfile import ModelFile, find_model, model_reference, part_interface, read_model
+=======
+from .modelfile import ModelFile, find_model, read_model
+>>>>>>> sources
 from .pixels import to_batch
 from .sessions import Provider, open_session, provider_name, resolve_providers
+from .whitelist import part_interface
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -213,7 +218,17 @@ class VAEModel:
         session = self._sessions.get(part) or self._open(part)
         device = next(iter(inputs.values())).device
         arrays = {name: tensor.cpu().numpy() for name, tensor in inputs.items()}
-        return [torch.from_numpy(output).to(device) for output in session.run(None, arrays)]
+        try:
+            outputs = session.run(None, arrays)
+        except Exception as error:  # onnxruntime has its own, which are only RuntimeErrors
+            raise ModelFormatError(f"{self.path} fails when run: {error}") from None
+        return [torch.from_numpy(output).to(device) for output in outputs]
+
+    def probe(self) -> None:
+        """Run every part on two images; `ModelFormatError` for shapes or values that are not what the file says."""
+        for part in ("whole", "encoder", "decoder"):
+            if part not in self._sessions:
+                self._open(part)
 
     def _open(self, part: str) -> "onnxruntime.InferenceSession":
         session = open_session(self._file.part(part), self.providers, self.threads, strict=self.provider != "auto")
@@ -241,3 +256,5 @@ class VAEModel:
             shape = shapes.get(name, (2, self.spec.latent_dim))
             if result.shape != shape or not np.isfinite(result).all():
                 raise ModelFormatError(f"{self.path}: {name} came out as {result.shape}, expected finite {shape}.")
+            if name == "augmented" and not (result.min() >= -1e-3 and result.max() <= 1 + 1e-3):
+                raise ModelFormatError(f"{self.path}: its images have values outside [0, 1].")

@@ -152,7 +152,7 @@ def _is_classes(value: object) -> bool:
     return (
         isinstance(value, list)
         and len(value) <= MAX_CLASSES
-        and all(isinstance(name, str) and len(name) <= 200 for name in value)
+        and all(isinstance(name, str) and len(name) <= 200 and name.isprintable() for name in value)
         and len(set(value)) == len(value)
     )
 
@@ -163,7 +163,7 @@ _SCHEMA = {
     "classes": _is_classes,
     "conditional": lambda value: isinstance(value, bool),
     "training": lambda value: isinstance(value, dict),
-    "exporter": lambda value: isinstance(value, str) and len(value) <= 200,
+    "exporter": lambda value: isinstance(value, str) and len(value) <= 200 and value.isprintable(),
     "format_version": lambda value: value == FORMAT_VERSION,
 }
 

@@ -2,27 +2,85 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
 
+if TYPE_CHECKING:
+    from .. import exporters
+
+_SOURCE = "A checkpoint of vae-augment fit, or a folder saved by pythae."
+
 
 def export(
-    source: Annotated[Path, typer.Argument(help="A checkpoint of vae-augment fit.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.onnx).")],
+    source: Annotated[Path | None, typer.Argument(help=_SOURCE, show_default=False)] = None,
+    module: Annotated[str | None, typer.Option(help="In place of SOURCE: package.module:Class of a module.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Its weights (.safetensors, or .pt of a state_dict).")] = None,
+    encoder: Annotated[Path | None, typer.Option(help="In place of SOURCE: an encoder's .onnx file.")] = None,
+    decoder: Annotated[Path | None, typer.Option(help="The decoder's .onnx file that goes with --encoder.")] = None,
+    image_shape: Annotated[
+        str | None, typer.Option(help="channels,height,width, where the source does not say, as for --module.")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(help="Names of the classes, separated by commas.")] = None,
+    decoder_output: Annotated[str, typer.Option(help="image (values in [0, 1]) or logits.")] = "image",
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Open pickled networks. They can run ANY code with your rights.")
+    ] = False,
+    fit_latents: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Images, as for fit: where generation draws from, by class.")
+    ] = None,
+    root: options.Root = None,
+    precision: Annotated[str, typer.Option(help="fp32, fp16 (half the size) or int8 (faster mlp).")] = "fp32",
     overwrite: options.Overwrite = False,
 ) -> None:
     """Export SOURCE to one ONNX file and compare it with PyTorch."""
-    typer.echo(f"exporting {source} ...")
+    typer.echo(f"exporting {source or module or f'{encoder} and {decoder}'} ...")
+    from .. import exporters, training
+
+    report = exporters.export(
+        _source(source, module, weights, encoder, decoder),
+        output,
+        image_shape=_parse_shape(image_shape),
+        classes=classes.split(",") if classes else (),
+        decoder_output=decoder_output,
+        allow_pickle=allow_pickle,
+        images=training.load_data(fit_latents, root) if fit_latents else None,
+        precision=precision,
+        overwrite=overwrite,
+    )
+    typer.echo(report.table())
+    typer.echo(_summary(output))
+
+
+def _source(
+    source: Path | None, module: str | None, weights: Path | None, encoder: Path | None, decoder: Path | None
+) -> "exporters.Source":
     from .. import exporters
 
-    report = exporters.export(source, output, overwrite=overwrite)
+    pair = (encoder, decoder) if encoder and decoder else None
+    given = [item for item in (source, module, pair) if item is not None]
+    if len(given) != 1 or (encoder is None) != (decoder is None) or (weights and not module):
+        raise typer.BadParameter("give one of: SOURCE, --module (with --weights), --encoder with --decoder")
+    return exporters.load_module(module, weights) if module else source or pair or ""
+
+
+def _parse_shape(text: str | None) -> list[int] | None:
+    try:
+        return [int(number) for number in text.split(",")] if text else None
+    except ValueError:
+        raise typer.BadParameter(f"--image-shape is {text!r}; give channels,height,width, as in 1,28,28") from None
+
+
+def _summary(output: Path) -> str:
+    import onnx
+
     content = output.read_bytes()
-    typer.echo(report.table())
-    typer.echo(f"{output}: {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
-    typer.echo(
+    opset = onnx.load_from_string(content).opset_import[0].version
+    return (
+        f"{output}: opset {opset}, {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}\n"
         "\nUse it:\n"
         "  from vae_augment import VAEAugment\n"
         f'  augment = VAEAugment("{output}", strength=1.0, p=0.5)\n'

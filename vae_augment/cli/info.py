@@ -1,17 +1,36 @@
 """`vae-augment info`: what is in a model file."""
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from . import options
 
+if TYPE_CHECKING:
+    from ..runtime import VAEModel
+    from ..spec import Spec
 
-def info(model: options.Model) -> None:
+
+def info(
+    model: options.Model,
+    check: Annotated[
+        bool, typer.Option("--check", help="Also run every part on two images, and say which checks passed.")
+    ] = False,
+    sha256: Annotated[str | None, typer.Option(help="The digest that the file must have.")] = None,
+) -> None:
     """Say what MODEL is: shapes, classes, how it was trained, size and sha256."""
     from .. import load
 
-    loaded = load(model)
+    loaded = load(model, sha256=sha256)
+    for name, value in _facts(loaded).items():
+        typer.echo(f"{name:<12}{_printable(str(value))}")
+    if check:
+        _check(loaded, sha256)
+
+
+def _facts(loaded: "VAEModel") -> dict[str, object]:
     spec = loaded.spec
-    facts = {
+    return {
         "file": f"{loaded.path.name}, {loaded.path.stat().st_size:,} bytes",
         "sha256": loaded.sha256,
         "images": "{} x {} x {} (channels, height, width), float32 in [0, 1]".format(*spec.image_shape),
@@ -23,12 +42,24 @@ def info(model: options.Model) -> None:
         "format": spec.format_version,
         "provider": loaded.device_type,
     }
-    for name, value in facts.items():
-        typer.echo(f"{name:<12}{value}")
 
 
-def _latents(spec: "Spec") -> str:  # type: ignore[name-defined]  # noqa: F821
+def _check(loaded: "VAEModel", sha256: str | None) -> None:
+    loaded.probe()
+    typer.echo(
+        "check       passed: structure, operators, tensors, names, shapes, cost and metadata; whole, encoder and "
+        "decoder ran on two images"
+        + ("; the sha256 is the one given" if sha256 else "; compare the sha256 with its source's, or pass --sha256")
+    )
+
+
+def _latents(spec: "Spec") -> str:
     if spec.latents is None:
         return "drawn from N(0, I)"
     groups, components = spec.latents.weights.shape
     return f"drawn from {groups} mixtures of {components} Gaussians; a bank of {len(spec.latents.bank)} images"
+
+
+def _printable(text: str) -> str:
+    """A stranger's file must not send control sequences to the terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -1,6 +1,7 @@
 """Where the latents of the training images lie: what generation draws from instead of N(0, I)."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor
 
 from ..spec import Latents
 from .data import ImageData, to_float
-from .networks import VAE
 
 MAX_COMPONENTS = 20
 MAX_POINTS = 3_000  # of one class; more do not move the fit and cost time
@@ -17,15 +17,20 @@ BANK_PER_CLASS = 64
 BANK_UNLABELLED = 512
 
 
-def fit_latents(model: VAE, data: ImageData, seed: int = 0) -> Latents:
+Encode = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+
+
+def fit_latents(encode: Encode, data: ImageData, seed: int = 0) -> Latents:
     """Fit one Gaussian mixture a class (one in all without labels) to samples of the posteriors of `data`.
+
+    `encode` turns images [B, C, H, W] in [0, 1] and labels [B] or None into means and log-variances, each [B, D].
 
     A class of at most `MAX_COMPONENTS` images gets its posteriors themselves as components, as in an exemplar prior
     (Norouzi et al., "Exemplar VAE", 2020); a class without images gets the mixture of all.
     """
     generator = np.random.default_rng(seed)
     labels = data.labels.numpy() if data.classes else np.full(len(data), -1)
-    moments = encode_all(model, data.images, data.labels)
+    moments = encode_all(encode, data.images, data.labels)
     everything = fit_mixture(*moments, generator)
     groups = [np.flatnonzero(labels == index) for index in range(len(data.classes))]
     mixtures = [
@@ -37,25 +42,22 @@ def fit_latents(model: VAE, data: ImageData, seed: int = 0) -> Latents:
         weights=weights,
         means=means,
         scales=scales,
-        bank=encode_all(model, data.images[rows], None)[0],
+        bank=encode_all(encode, data.images[rows], None)[0],
         bank_given_label=moments[0][rows],
         bank_labels=labels[rows],
     )
 
 
 @torch.inference_mode()
-def encode_all(model: VAE, images: Tensor, labels: Tensor | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def encode_all(
+    encode: Encode, images: Tensor, labels: Tensor | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Means and standard deviations of the posteriors of uint8 images, each [N, D]."""
-    device = next(model.parameters()).device
-    rows = range(0, len(images), 1024)
     moments = [
-        model.encode(
-            to_float(images[row : row + 1024]).to(device),
-            None if labels is None else labels[row : row + 1024].to(device),
-        )
-        for row in rows
+        encode(to_float(images[row : row + 1024]), None if labels is None else labels[row : row + 1024])
+        for row in range(0, len(images), 1024)
     ]
-    mean, logvar = (torch.cat(parts).cpu() for parts in zip(*moments, strict=True))
+    mean, logvar = (torch.cat(parts) for parts in zip(*moments, strict=True))
     return mean.numpy(), (0.5 * logvar).exp().numpy()
 
 

@@ -74,7 +74,7 @@ def fit(
         _resume_if_possible(trainer, Path(output), facts, overwrite)
         _train(trainer, Path(output), facts, report)
         finished = replace(trainer.checkpoint(facts), state={})
-        latents = fit_latents(finished.build(), data, config.seed)
+        latents = fit_latents(finished.build().encode, data, config.seed)
         finished = replace(finished, spec=replace(finished.spec, latents=latents))
         _save(finished, output)
     return finished

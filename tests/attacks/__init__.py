@@ -1,0 +1,13 @@
+"""Hostile files. Each function makes one in a folder, from a good model, and returns its path.
+
+An attack's docstring says what it would do to a loader that trusts it. `ATTACKS` holds them by name, each with the
+class of the error that must refuse it and words of its message.
+"""
+
+from attacks import bombs, damage, interface, metadata, outside
+
+ATTACKS = {
+    f"{module.__name__.rpartition('.')[2]}.{maker.__name__}": (maker, error, words)
+    for module in (outside, bombs, damage, interface, metadata)
+    for maker, error, words in module.ATTACKS
+}

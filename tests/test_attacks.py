@@ -1,0 +1,84 @@
+"""Every hostile file is refused by our own error, quickly and in little memory; mutated files do no harm."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+from attacks import ATTACKS
+from mutations import mutate
+from sandbox import MEGABYTES, SECONDS, Verdict, verdicts
+
+from vae_augment import load
+from vae_augment.errors import UnsafeModelError
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs fork and /proc")
+
+
+MUTATED = range(150)
+
+
+@pytest.fixture(scope="module")
+def results(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[object, Verdict]:
+    """Of the attacks by name, the good file ("good") and some mutated ones by seed, all from one helper process."""
+    content, root = tiny_model_path.read_bytes(), tmp_path_factory.mktemp("attacks")
+    paths: dict[object, Path] = {"good": tiny_model_path}
+    for name, (maker, _, _) in ATTACKS.items():
+        (root / name).mkdir()
+        paths[name] = maker(onnx.load_from_string(content), root / name)
+    paths |= mutated(content, root, MUTATED)
+    return dict(zip(paths, verdicts(list(paths.values()), timeout=110), strict=True))
+
+
+def mutated(content: bytes, folder: Path, seeds: range) -> dict[int, Path]:
+    paths = {seed: folder / f"{seed}.onnx" for seed in seeds}
+    for seed, path in paths.items():
+        path.write_bytes(mutate(content, seed))
+    return paths
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_refused(name: str, results: dict[object, Verdict]):
+    _, error, words = ATTACKS[name]
+    verdict = results[name]
+    assert verdict.outcome == error, verdict
+    assert words in verdict.message
+    assert verdict.seconds < SECONDS
+    assert verdict.megabytes < MEGABYTES
+    # One attack shows itself only when it runs.
+    assert verdict.opened == (name == "interface.output_out_of_range")
+
+
+def test_the_good_file_passes_the_same_way(results: dict[object, Verdict]):
+    assert results["good"].outcome == "accepted", results["good"]
+    assert results["good"].opened
+
+
+def test_mutated_files_do_no_harm(results: dict[object, Verdict]):
+    check_tame([results[seed] for seed in MUTATED])
+
+
+def check_tame(found: list[Verdict]) -> None:
+    assert [verdict for verdict in found if not verdict.is_tame] == []
+    # Both happen, or the mutations are too weak or too strong to tell anything.
+    accepted = [verdict.outcome for verdict in found].count("accepted")
+    assert 0 < accepted < len(found) / 2
+
+
+def test_a_flipped_bit_is_found_by_the_digest(tiny_model_path: Path, tmp_path: Path):
+    digest = load(tiny_model_path).sha256
+    content = bytearray(tiny_model_path.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "flipped.onnx").write_bytes(content)
+    assert load(tiny_model_path, sha256=digest).sha256 == digest
+    with pytest.raises(UnsafeModelError, match=f"expected {digest}: it is not the file that was meant"):
+        load(tmp_path / "flipped.onnx", sha256=digest)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(10))
+def test_ten_thousand_mutated_files_do_no_harm(part: int, tiny_model_path: Path, tmp_path: Path):
+    paths = mutated(tiny_model_path.read_bytes(), tmp_path, range(1000 * (part + 1), 1000 * (part + 2)))
+    check_tame(verdicts(list(paths.values()), timeout=1700))
+    for path in paths.values():
+        path.unlink()

@@ -1,0 +1,84 @@
+"""Files of fewer bits: how far they are from float32, and that they still fall into their parts."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from vae_augment.exporters import ParityReport, export
+
+from vae_augment import VAEModel, load
+from vae_augment.errors import InputError
+from vae_augment.training import FitConfig, fit, load_data
+
+
+@pytest.fixture(scope="module", params=["fp16", "int8"])
+def reduced(
+    request: pytest.FixtureRequest, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, ParityReport, VAEModel]:
+    path = tmp_path_factory.mktemp("reduced") / f"{request.param}.onnx"
+    report = export(tiny_checkpoint, path, precision=request.param)
+    return request.param, report, load(path, provider="cpu")
+
+
+def test_it_reports_what_it_changes(reduced: tuple[str, ParityReport, VAEModel]):
+    precision, report, _ = reduced
+    fidelity = report.fidelity
+    assert fidelity is not None
+    assert fidelity.psnr > {"fp16": 70, "int8": 30}[precision]
+    assert fidelity.changed is not None
+    assert fidelity.changed < {"fp16": 100, "int8": 2000}[precision]
+    assert fidelity.images == 10_000
+    table = report.table()
+    for words in (
+        f"{precision} against fp32, over 10,000 perturbed images",
+        "PSNR",
+        "labels that change",
+        "x at batch",
+    ):
+        assert words in table
+
+
+def test_its_halves_compute_what_the_whole_does(reduced: tuple[str, ParityReport, VAEModel]):
+    _, _, model = reduced
+    images, labels = model.sample(5)
+    inputs = {"image": images, "noise": torch.zeros(5, 20), "strength": torch.zeros(5), "label": labels}
+    torch.testing.assert_close(model.run("whole", inputs)[0], model.reconstruct(images, labels), atol=1e-6, rtol=0)
+
+
+def test_an_image_does_not_depend_on_its_neighbours(reduced: tuple[str, ParityReport, VAEModel]):
+    _, _, model = reduced
+    images, _ = model.sample(64)
+    together = model.reconstruct(images)
+    alone = torch.cat([model.reconstruct(image[None]) for image in images[:8]])
+    torch.testing.assert_close(alone, together[:8], atol=1e-6, rtol=0)
+
+
+def test_it_is_smaller(reduced: tuple[str, ParityReport, VAEModel], tiny_model_path: Path):
+    precision, _, model = reduced
+    weights = {path: weight_bytes(path) for path in (model.path, tiny_model_path)}
+    assert weights[model.path] < {"fp16": 0.55, "int8": 0.6}[precision] * weights[tiny_model_path]
+
+
+def weight_bytes(path: Path) -> int:
+    import onnx
+
+    return sum(len(tensor.raw_data) for tensor in onnx.load(path).graph.initializer)
+
+
+def test_an_unknown_precision_is_refused(tiny_checkpoint: Path, tmp_path: Path):
+    with pytest.raises(InputError) as caught:
+        export(tiny_checkpoint, tmp_path / "model.onnx", precision="int4")
+    assert str(caught.value) == "precision is 'int4'; choose from fp32, fp16, int8."
+
+
+@pytest.mark.slow
+def test_int8_of_the_classic_network_is_twice_as_fast(tmp_path: Path):
+    if "avx512_vnni" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("needs a CPU with VNNI")
+    digits = load_data("digits")
+    images = torch.nn.functional.interpolate(digits.images.float(), size=(28, 28)).to(torch.uint8)
+    data = type(digits)("digits 28x28", images, digits.labels, digits.classes)
+    fit(data, tmp_path / "mlp.safetensors", FitConfig(network="mlp", epochs=3))
+    fidelity = export(tmp_path / "mlp.safetensors", tmp_path / "mlp.onnx", precision="int8", images=data).fidelity
+    assert fidelity is not None
+    assert fidelity.speed[256] >= 2

@@ -1,0 +1,211 @@
+"""What an .onnx file may hold: the operators, tensors, names and shapes of a VAE, and nothing else.
+
+onnxruntime has no operator allow-list, resolves external data against the working directory and expands nested
+functions without a useful limit, so every rule here is applied to the parsed file before onnxruntime sees it.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ModelFormatError, UnsafeModelError
+from .spec import Spec
+
+if TYPE_CHECKING:
+    import onnx
+
+MAX_NODES = 2_000
+MAX_ELEMENTS = 1 << 26  # of one stored tensor
+MAX_DIMENSIONS = 8
+MAX_NAME = 512
+OPSETS = range(18, 25)
+IR_VERSIONS = range(8, 14)
+INNER = ("mean", "logvar", "latent")
+
+# What an encoder and a decoder need. No control flow, no random numbers, nothing that makes a large tensor of a small
+# one.
+ALLOWED_OPS = frozenset(
+    "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace DequantizeLinear "
+    "Div Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GroupNormalization HardSigmoid HardSwish "
+    "Identity InstanceNormalization LayerNormalization LeakyRelu Log MatMul Max MaxPool Min Mish Mul Neg PRelu Pad "
+    "Pow QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus "
+    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
+)
+# Shape inference and kernels divide by these, so zero would end the process.
+_POSITIVE = frozenset(("blocksize", "dilations", "group", "kernel_shape", "num_groups", "num_outputs", "strides"))
+_LARGEST_ATTRIBUTE = 1 << 16
+_TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "INT8", "UINT8", "INT32", "INT64", "BOOL")
+
+
+def part_interface(part: str, conditional: bool) -> tuple[list[str], list[str]]:
+    """The names of the inputs and outputs of a part: "whole", "encoder" or "decoder"."""
+    inputs, outputs = {
+        "whole": (["image", "noise", "strength"], ["augmented"]),
+        "encoder": (["image"], ["mean", "logvar"]),
+        "decoder": (["latent"], ["augmented"]),
+    }[part]
+    return inputs + ["label"] * conditional, outputs
+
+
+def check_contents(model: "onnx.ModelProto", allow_ops: frozenset[str]) -> None:
+    """Apply the rules that hold whatever the model is.
+
+    Raises:
+        UnsafeModelError: something that is not on the list.
+        ModelFormatError: a version that cannot be read, or a damaged tensor.
+    """
+    _check_header(model)
+    graph = model.graph
+    if len(graph.node) > MAX_NODES:
+        raise UnsafeModelError(f"It has {len(graph.node)} nodes; at most {MAX_NODES} are allowed.")
+    if graph.sparse_initializer or graph.quantization_annotation:
+        raise UnsafeModelError("It holds sparse initializers or quantization annotations, which are not allowed.")
+    for node in graph.node:
+        _check_node(node, allow_ops)
+    for tensor in graph.initializer:
+        _check_tensor(tensor)
+
+
+def check_interface(graph: "onnx.GraphProto", spec: Spec) -> None:
+    """Check names, types and shapes against `spec`, and that the graph falls apart at `latent`.
+
+    Raises:
+        ModelFormatError: they differ.
+    """
+    image, latent = list(spec.image_shape), [spec.latent_dim]
+    names, _ = part_interface("whole", spec.conditional)
+    shapes: dict[str, list[Any]] = {"image": image, "noise": latent, "strength": [], "label": []}
+    _check_values("inputs", graph.input, {name: shapes[name] for name in names})
+    _check_values("outputs", graph.output, {"augmented": image})
+    _check_values("named tensors", graph.value_info, dict.fromkeys(INNER, latent))
+    for part in ("encoder", "decoder"):
+        _check_cut(graph, part, spec.conditional)
+
+
+def _check_header(model: "onnx.ModelProto") -> None:
+    if model.ir_version not in IR_VERSIONS:
+        raise ModelFormatError(f"IR version {model.ir_version} is outside {_span(IR_VERSIONS)}.")
+    opsets = [(entry.domain or "ai.onnx", entry.version) for entry in model.opset_import]
+    if [domain for domain, _ in opsets] != ["ai.onnx"]:
+        domains = [domain[:100] for domain, _ in opsets][:8]
+        raise UnsafeModelError(f"It uses the operator domains {domains}; only ai.onnx, once, is allowed.")
+    if opsets[0][1] not in OPSETS:
+        raise ModelFormatError(f"Opset {opsets[0][1]} is outside {_span(OPSETS)}.")
+    if model.functions or model.training_info:
+        raise UnsafeModelError("It holds local functions or training information, which are not allowed.")
+
+
+def _check_node(node: "onnx.NodeProto", allow_ops: frozenset[str]) -> None:
+    if node.domain not in ("", "ai.onnx") or node.op_type not in ALLOWED_OPS | allow_ops:
+        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        raise UnsafeModelError(
+            f"It uses the operator {name[:100]!r}, which is not on the list of allowed ones. "
+            "If you trust the file's origin, pass allow_ops."
+        )
+    if max(map(len, (*node.input, *node.output)), default=0) > MAX_NAME:
+        raise UnsafeModelError(f"A tensor has a name of more than {MAX_NAME} characters.")
+    for attribute in node.attribute:
+        _check_attribute(node.op_type, attribute)
+
+
+def _check_attribute(operator: str, attribute: "onnx.AttributeProto") -> None:
+    if attribute.HasField("g") or attribute.graphs or attribute.HasField("sparse_tensor"):
+        raise UnsafeModelError(f"Node {operator} holds a subgraph or a sparse tensor, which is not allowed.")
+    if attribute.ref_attr_name or attribute.sparse_tensors or attribute.type_protos:
+        raise UnsafeModelError(f"Node {operator} holds an attribute of a kind that is not allowed.")
+    numbers = [*attribute.ints, attribute.i]
+    divides = attribute.name in _POSITIVE and min(attribute.ints or [attribute.i]) < 1
+    # Slice and Shape say "to the end" by a huge number, as an attribute of Constant or as a tensor.
+    if divides or (operator not in ("Constant", "Shape") and max(map(abs, numbers)) > _LARGEST_ATTRIBUTE):
+        raise UnsafeModelError(f"{operator} has {attribute.name[:100]!r} = {numbers[:8]}, which is out of bounds.")
+    for tensor in (*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])):
+        _check_tensor(tensor)
+
+
+def _check_tensor(tensor: "onnx.TensorProto") -> None:
+    import onnx
+
+    name = repr(tensor.name[:100])
+    if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
+        raise UnsafeModelError(f"Tensor {name} keeps its data outside the file, which is not allowed.")
+    if tensor.data_type not in [getattr(onnx.TensorProto, kind) for kind in _TYPES] or tensor.HasField("segment"):
+        raise UnsafeModelError(f"Tensor {name} has element type {tensor.data_type}, which is not allowed.")
+    dims = list(tensor.dims)
+    if len(dims) > MAX_DIMENSIONS or min(dims, default=0) < 0 or math.prod(dims) > MAX_ELEMENTS:
+        raise UnsafeModelError(f"Tensor {name} declares the shape {dims[:8]}.")
+    _check_data(tensor, name, math.prod(dims))
+
+
+def _check_data(tensor: "onnx.TensorProto", name: str, elements: int) -> None:
+    import onnx
+
+    width = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    if tensor.HasField("raw_data") and len(tensor.raw_data) != elements * width:
+        raise ModelFormatError(f"Tensor {name} holds {len(tensor.raw_data)} bytes; its shape takes {elements * width}.")
+    try:
+        array = onnx.numpy_helper.to_array(tensor)
+    except Exception as error:
+        raise ModelFormatError(f"Tensor {name} cannot be read: {str(error)[:200]!r}") from None
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ModelFormatError(f"Tensor {name} holds values that are not finite (NaN or infinity).")
+
+
+def _check_values(kind: str, values: Iterable["onnx.ValueInfoProto"], expected: dict[str, list[int]]) -> None:
+    values = list(values)
+    if [value.name for value in values] != list(expected):
+        raise ModelFormatError(
+            f"Its {kind} are {[value.name[:40] for value in values][:8]}, expected {list(expected)}."
+        )
+    for value in values:
+        _check_value(value, expected[value.name])
+
+
+def _check_value(value: "onnx.ValueInfoProto", tail: list[int]) -> None:
+    import onnx
+
+    tensor = value.type.tensor_type
+    dims = [dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or "?") for dim in tensor.shape.dim]
+    wanted = onnx.TensorProto.INT64 if value.name == "label" else onnx.TensorProto.FLOAT
+    if tensor.elem_type != wanted:
+        raise ModelFormatError(f"{value.name} has element type {tensor.elem_type}, expected {wanted}.")
+    if not dims or dims[1:] != tail or isinstance(dims[0], int):
+        raise ModelFormatError(
+            f"{value.name} has the shape {str(dims[:8])[:200]}, expected a free batch axis followed by {tail}. "
+            "A fixed batch comes from an export without dynamic shapes."
+        )
+
+
+def _check_cut(graph: "onnx.GraphProto", part: str, conditional: bool) -> None:
+    inputs, outputs = part_interface(part, conditional)
+    reached = _reached(graph, inputs, outputs)
+    stray = reached & {value.name for value in graph.input} - set(inputs)
+    if stray or inputs[0] not in reached:
+        raise ModelFormatError(
+            f"It cannot be cut: {' and '.join(outputs)} must follow from {inputs[0]}, but "
+            + (f"{sorted(stray)[0]} reaches them past it." if stray else f"{inputs[0]} does not reach them.")
+        )
+
+
+def _reached(graph: "onnx.GraphProto", inputs: list[str], outputs: list[str]) -> set[str]:
+    """The tensors that `outputs` are made of, going back as far as `inputs`."""
+    makers = dict(_makers(graph))
+    found: set[str] = set()
+    waiting = list(outputs)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [] if name in inputs or name not in makers else makers[name].input
+    return found
+
+
+def _makers(graph: "onnx.GraphProto") -> Iterator[tuple[str, "onnx.NodeProto"]]:
+    for node in graph.node:
+        for name in node.output:
+            yield name, node
+
+
+def _span(numbers: range) -> str:
+    return f"{numbers.start}..{numbers.stop - 1}"
