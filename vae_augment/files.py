@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .errors import OutputExistsError
@@ -30,12 +30,20 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
+        publish({temporary: path})
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(places: Mapping[Path, Path]) -> None:
+    """Sync the files and rename each from its temporary path onto its place, on the same file system."""
+    for temporary in places:
+        _sync(temporary)
+    for temporary, place in places.items():
+        os.replace(temporary, place)
     if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is durable by itself
-        _sync(path.parent)
+        for folder in {place.parent for place in places.values()}:
+            _sync(folder)
 
 
 def _sync(path: Path) -> None:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from .drawing import draw
 from .errors import InputError, ModelFormatError
 from .labels import Labels, parse_labels
-from .latent import draw
 from .modelfile import ModelFile, find_model, part_interface, read_model
 from .pixels import to_batch
 from .sessions import Provider, open_session, provider_name, resolve_providers

@@ -4,6 +4,7 @@ import typer
 
 from .export import export
 from .fit import fit
+from .generate import generate
 from .info import info
 from .preview import preview
 from .shell import friendly
@@ -15,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (fit, export, info, preview):
+for command in (fit, export, info, preview, generate):
     app.command()(friendly(command))
 
 
