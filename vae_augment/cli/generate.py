@@ -4,7 +4,7 @@ import functools
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tqdm import tqdm
@@ -57,7 +57,7 @@ def generate(
     _print(_run(job, make, part), as_json)
 
 
-def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, object]:
+def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, Any]:
     from ..generation.run import images_of, run
 
     bar, start = _Bar(images_of(job, part), is_silent=part[0] > 0), time.perf_counter()
@@ -80,7 +80,7 @@ def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, objec
     return _facts(manifest, job.output) | made | rate
 
 
-def _facts(manifest: "Manifest", output: Path) -> dict[str, object]:
+def _facts(manifest: "Manifest", output: Path) -> dict[str, Any]:
     return {
         "output": str(output),
         "done": True,
@@ -90,7 +90,7 @@ def _facts(manifest: "Manifest", output: Path) -> dict[str, object]:
     }
 
 
-def _print(facts: dict[str, object], as_json: bool) -> None:
+def _print(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(facts))
     elif not facts["done"]:
@@ -107,7 +107,7 @@ class _Bar:
     def __init__(self, total: int, is_silent: bool) -> None:
         self.total, self.done, self.first = total, 0, 0
         self._disable = True if is_silent else None
-        self._bar: tqdm[object] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def show(self, done: int) -> None:
         if self._bar is None:

@@ -74,7 +74,8 @@ def _idx_names(plan: "Plan", shard: int) -> list[str]:
 def _write_idx(plan: "Plan", shard: int, images: Pixels, paths: Sequence[Path]) -> None:
     labels = plan.labels_of(shard)
     assert labels is not None  # a plan without labels is refused for this format
-    for path, array in zip(paths, (images[:, 0], labels, images[:0, 0], labels[:0]), strict=True):
+    arrays: list[NDArray[np.integer]] = [images[:, 0], labels, images[:0, 0], labels[:0]]
+    for path, array in zip(paths, arrays, strict=True):
         header = struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape)
         path.write_bytes(header + array.astype(np.uint8).tobytes())
 

@@ -1,10 +1,11 @@
 """The local engine: a pool of processes, each with one thread and a decoder of its own."""
 
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
@@ -21,7 +22,7 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_pool(job: Job, shards: Sequence[int], workers: int) -> Iterator[Record]:
+def in_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
     """Make `shards` in `workers` processes, and yield each as it is done.
 
     A worker that dies takes the whole pool with it; a new one then goes on with what is left.
@@ -46,19 +47,17 @@ def in_pool(job: Job, shards: Sequence[int], workers: int) -> Iterator[Record]:
                 ) from None
 
 
-def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Iterator[Record]:
+def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
     pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start_worker, (job,))
     try:
-        waiting = iter(shards)
-        running: set[Future[Record]] = set()
-        while running or waiting is not None:
-            for shard in waiting or ():
+        waiting, running = iter(shards), set[Future[Record]]()
+        while True:
+            # One more than can run, so that no worker has to wait for its next.
+            for shard in itertools.islice(waiting, workers + 1 - len(running)):
                 running.add(pool.submit(_make, shard))
-                if len(running) > workers:  # one more than can run, so that no worker has to wait for its next
-                    break
-            else:
-                waiting = None
+            if not running:
+                return
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
     finally:

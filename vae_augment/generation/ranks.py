@@ -1,13 +1,13 @@
 """Engines that somebody else starts: ranks under torchrun, each of which takes its share of the shards."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 from ..errors import InputError
 from .shard import Job, Record, Worker
 
 
-def here(job: Job, shards: Sequence[int]) -> Iterator[Record]:
+def here(job: Job, shards: Sequence[int]) -> Generator[Record, None, None]:
     """Make `shards` in this process, one after the other."""
     worker = Worker(job)
     for shard in shards:
@@ -25,6 +25,6 @@ def torchrun_part(environment: Mapping[str, str] = os.environ) -> tuple[int, int
         return int(environment["RANK"]), int(environment["WORLD_SIZE"])
     except (KeyError, ValueError):
         raise InputError(
-            "RANK and WORLD_SIZE are not set, as torchrun sets them. Start with: torchrun --nproc-per-node N -m "
-            "vae_augment.cli generate ..., or use --engine local."
+            "RANK and WORLD_SIZE are not set, as torchrun sets them. Start with: torchrun --nproc-per-node N "
+            "--no-python vae-augment generate ..., or use --engine local."
         ) from None

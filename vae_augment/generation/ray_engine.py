@@ -9,7 +9,7 @@ import json
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -37,7 +37,7 @@ class ShardActor:
             return {"error": str(error)}
 
 
-def in_ray(job: Job, shards: Sequence[int], workers: int | None, address: str | None) -> Iterator[Record]:
+def in_ray(job: Job, shards: Sequence[int], workers: int | None, address: str | None) -> Generator[Record, None, None]:
     """Make `shards` in a pool of Ray actors, on a cluster or on this machine.
 
     Ray starts a dead actor again and gives it its shard again. The output folder and the model file must have the same
@@ -58,7 +58,7 @@ def in_ray(job: Job, shards: Sequence[int], workers: int | None, address: str | 
         yield from _rows(job, shards, workers)
 
 
-def _rows(job: Job, shards: Sequence[int], workers: int | None) -> Iterator[Record]:
+def _rows(job: Job, shards: Sequence[int], workers: int | None) -> Generator[Record, None, None]:
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False

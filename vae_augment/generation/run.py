@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from .shard import Job, Record
 if TYPE_CHECKING:
     from ..runtime import VAEModel
 
-Engine = Callable[[Job, Sequence[int]], Iterator[Record]]
+Engine = Callable[[Job, Sequence[int]], Generator[Record, None, None]]
 
 
 def generate(
@@ -73,11 +73,11 @@ def make_job(
 ) -> Job:
     """Check the arguments of `generate` and turn them into a job. Nothing is written."""
     if isinstance(model, str | os.PathLike):
-        file, allow_ops = read_model(find_model(model)), ()
+        file = read_model(find_model(model))
     else:
-        file, allow_ops = read_model(model.path, sha256=model.sha256, allow_ops=model.allow_ops), model.allow_ops
+        file = read_model(model.path, sha256=model.sha256, allow_ops=model.allow_ops)
     plan = make_plan(file, n, format=format, labels=labels, seed=seed, shard_size=shard_size)
-    return Job(plan, file.path.absolute(), Path(output).absolute(), allow_ops)
+    return Job(plan, file.path.absolute(), Path(output).absolute(), getattr(model, "allow_ops", ()))
 
 
 def run(
@@ -120,7 +120,7 @@ def images_of(job: Job, part: tuple[int, int]) -> int:
 
 
 def _make(job: Job, engine: Engine, todo: Sequence[int], progress: _Progress) -> None:
-    with Interruptible() as interrupt, contextlib.closing(engine(job, todo)) as records:  # type: ignore[type-var]
+    with Interruptible() as interrupt, contextlib.closing(engine(job, todo)) as records:
         for record in records:
             progress.add(record.images)
             interrupt.raise_if_requested()

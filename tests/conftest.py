@@ -1,0 +1,49 @@
+"""One tiny VAE, trained by the tests themselves on scikit-learn's digits (1x8x8), serves them all."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vae_augment import VAEModel, load
+from vae_augment.exporters import export
+from vae_augment.training import FitConfig, ImageData, fit, load_data
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+needs_mnist = pytest.mark.skipif(
+    not (DATA / "MNIST").exists(), reason=f"needs MNIST in {DATA.name}/ beside the checkout"
+)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    return load_data("digits")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(digits: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    fit(digits, path, FitConfig(width="small", conditional=True, epochs=2))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model_path(tiny_checkpoint: Path) -> Path:
+    path = tiny_checkpoint.with_suffix(".onnx")
+    export(tiny_checkpoint, path)
+    return path
+
+
+@pytest.fixture
+def tiny_model(tiny_model_path: Path) -> VAEModel:
+    return load(tiny_model_path, provider="cpu")
