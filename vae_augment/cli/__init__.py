@@ -2,6 +2,7 @@
 
 import typer
 
+from .demo import demo
 from .export import export
 from .fit import fit
 from .generate import generate
@@ -16,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (fit, export, info, preview, generate):
+for command in (demo, fit, export, info, preview, generate):
     app.command()(friendly(command))
 
 

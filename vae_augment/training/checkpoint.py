@@ -45,7 +45,8 @@ class Checkpoint:
 
     def build(self) -> VAE:
         """The network with its weights, in evaluation mode."""
-        model = VAE(image_shape=self.spec.image_shape, latent_dim=self.spec.latent_dim, **self.network)
+        with torch.random.fork_rng(devices=[]):  # initial weights would draw from the user's generator
+            model = VAE(image_shape=self.spec.image_shape, latent_dim=self.spec.latent_dim, **self.network)
         model.load_state_dict(dict(self.weights))
         return model.eval()
 
@@ -58,12 +59,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     tensors |= {f"state.{name}": tensor for name, tensor in checkpoint.state.items()}
     if checkpoint.spec.latents is not None:
         tensors |= {f"latents.{name}": torch.from_numpy(array) for name, array in vars(checkpoint.spec.latents).items()}
+    content = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+        metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)} | spec.to_metadata(),
+    )
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(
-            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-            temporary,
-            metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)} | spec.to_metadata(),
-        )
+        temporary.write_bytes(content)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

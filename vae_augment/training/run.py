@@ -1,6 +1,7 @@
 """`fit`: a whole training run, saved as it goes and resumed where it stopped."""
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable
@@ -76,7 +77,7 @@ def fit(
 
 
 def _train(trainer: Trainer, output: Path, facts: dict[str, Any], report: Callable[[Epoch], None] | None) -> None:
-    saved = time.monotonic()
+    saved = -math.inf  # so that a folder that cannot be written is found out at once, not after an hour
     with (
         Interruptible() as interrupt,
         tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=None) as bar,

@@ -34,7 +34,7 @@ class Trainer:
             "width": config.width,
             "classes": len(data.classes) if config.conditional else 0,
         }
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = VAE(image_shape=data.image_shape, latent_dim=config.latent_dim, **self.network)
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
@@ -84,7 +84,8 @@ class Trainer:
 
     def _kl_weight(self) -> float:
         # A full KL term from the start lets dimensions collapse before the decoder has learnt to use them.
-        return 1.0 if self.config.is_classic else min(1.0, self.step / (0.2 * self.total))
+        warm = 1.0 if self.config.is_classic else min(1.0, self.step / (0.2 * self.total))
+        return self.config.beta * warm
 
     def _average(self) -> None:
         decay = 0.0 if self.config.is_classic else min(0.999, (1 + self.step) / (10 + self.step))

@@ -1,0 +1,144 @@
+"""Who may import whom, and how light the package's own import is."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE, EXPORTERS = ROOT / "vae_augment", ROOT / "exporters"
+
+# Lower to higher. A module may import from lower layers, and from its own folder; those of one row not each other.
+LAYERS: list[set[str]] = [
+    {"errors", "interrupt", "_version"},
+    {"files", "spec", "noise"},
+    {"modelfile", "pixels", "drawing", "latent", "labels", "sessions"},
+    {"runtime"},
+    {"perturbation"},
+    {"transform", "dataset"},
+    {"__init__"},
+    {"training", "generation"},
+    {"exporters"},
+    {"evaluation"},
+    {"cli"},
+]
+HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+# Pure helpers of one row that may use each other, each for a stated reason.
+ALLOWED = {("latent", "drawing"), ("latent", "noise"), ("labels", "noise"), ("files", "errors")}
+HEAVY = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "sklearn",
+    "typer",
+    "vae_augment.training",
+    "vae_augment.exporters",
+)
+
+
+def unit(path: Path) -> str:
+    if path.is_relative_to(EXPORTERS):
+        return "exporters"
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else path.stem
+
+
+def imported_units(source: str, level_of_package: int) -> set[str]:
+    """The units of ours that `source` imports; `level_of_package` dots lead to vae_augment itself."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.level == level_of_package:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {name.split(".")[0] for name in names}
+        if isinstance(node, ast.ImportFrom | ast.Import) and "vae_augment" in ast.unparse(node).split()[1]:
+            pytest.fail(f"absolute import of our own package: {ast.unparse(node)}")
+    return {name if name in HEIGHT else "__init__" for name in found}
+
+
+def breaches(files: Iterable[tuple[str, str, int]]) -> list[str]:
+    """`importer -> imported` for every arrow that does not point down."""
+    return [
+        f"{importer} -> {imported}"
+        for importer, source, level in files
+        for imported in sorted(imported_units(source, level))
+        if imported != importer and HEIGHT[imported] >= HEIGHT[importer] and (importer, imported) not in ALLOWED
+    ]
+
+
+def our_files() -> list[tuple[str, str, int]]:
+    paths = [*PACKAGE.rglob("*.py"), *EXPORTERS.rglob("*.py")]
+    return [(unit(path), path.read_text(), 1 if path.parent == PACKAGE else 2) for path in paths]
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {unit(path) for path in PACKAGE.rglob("*.py")} <= HEIGHT.keys()
+
+
+def test_arrows_point_down() -> None:
+    assert breaches(our_files()) == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "source", "level"),
+    [("runtime", "from .transform import VAEAugment", 1), ("training", "def f():\n    from ..cli import main", 2)],
+)
+def test_a_planted_breach_is_found(importer: str, source: str, level: int) -> None:
+    assert breaches([*our_files(), (importer, source, level)]) != []
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+def test_import_is_light_and_silent() -> None:
+    assert loaded_after("import vae_augment") == set()
+
+
+def test_the_light_import_check_can_fail() -> None:
+    assert loaded_after("import vae_augment.training, onnx") >= {"onnx", "vae_augment.training"}
+
+
+def test_public_names() -> None:
+    import vae_augment
+
+    assert set(vae_augment.__all__) == {
+        "MixedDataset",
+        "VAEAugment",
+        "VAEAugmentError",
+        "VAEModel",
+        "VAESyntheticDataset",
+        "__version__",
+        "load",
+    }
+
+
+def test_files_stay_short_and_functions_small() -> None:
+    paths = [*PACKAGE.rglob("*.py"), *EXPORTERS.rglob("*.py")]
+    assert [str(path) for path in paths if len(path.read_text().splitlines()) > 300] == []
+    lengths = sorted(
+        node.end_lineno - node.body[0].lineno + 1
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno
+    )
+    assert lengths[len(lengths) // 2] < 10
+    assert lengths[-1] <= 60
+
+
+def test_public_signatures_take_no_kwargs() -> None:
+    found = [
+        f"{path.stem}.{node.name}"
+        for path in [*PACKAGE.rglob("*.py"), *EXPORTERS.rglob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.args.kwarg and not node.name.startswith("_")
+    ]
+    assert found == ["shell.run"]  # the wrapper that keeps each command's own signature

@@ -1,0 +1,73 @@
+"""The command line as a user meets it: real processes for the main path, typer's runner for the messages."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from vae_augment import load
+from vae_augment.cli import app
+from vae_augment.training import load_checkpoint
+
+runner = CliRunner()
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = runner.invoke(app, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_fit_export_info_preview(tmp_path: Path) -> None:
+    checkpoint, model, picture = (tmp_path / name for name in ("c.safetensors", "m.onnx", "p.png"))
+    code, output = run("fit", "digits", "-o", checkpoint, "--width", "small", "--epochs", 2, "--conditional")
+    assert code == 0
+    assert "1297 images (1, 8, 8) of 10 classes from digits" in output
+    assert "epoch 2/2: loss " in output
+    assert load_checkpoint(checkpoint).is_finished
+
+    code, output = run("export", checkpoint, "-o", model)
+    assert code == 0
+    assert "tolerance 1e-05: ok" in output
+    assert f'VAEAugment("{model}"' in output
+
+    code, output = run("info", model)
+    assert code == 0
+    assert load(model).sha256 in output
+    assert "1 x 8 x 8" in output
+
+    code, output = run("preview", model, "--data", "digits", "-o", picture)
+    assert (code, output) == (0, f"wrote {picture}\n")
+    with Image.open(picture) as image:
+        assert image.size[0] > 600
+
+
+@pytest.mark.parametrize("command", [["export", "a.safetensors", "-o"], ["preview", "mnist", "-o"]])
+def test_an_existing_output_is_kept(tmp_path: Path, command: list[str]) -> None:
+    output = tmp_path / "there.bin"
+    output.write_text("precious")
+    code, text = run(*command, output)
+    assert code == 1
+    assert text.splitlines()[-1] == (
+        f"error: {output} exists already and was left as it is. Pass --overwrite (overwrite=True) to replace it."
+    )
+    assert output.read_text() == "precious"
+
+
+def test_missing_sources_say_what_to_do(tmp_path: Path) -> None:
+    assert run("info", tmp_path / "no.onnx") == (
+        1,
+        f"error: There is no model '{tmp_path}/no.onnx': it is neither a bundled name (mnist, fashion-mnist) nor an "
+        "existing file. Make a file with: vae-augment export CHECKPOINT -o model.onnx\n",
+    )
+    code, text = run("export", tmp_path / "no.safetensors", "-o", tmp_path / "m.onnx")
+    assert code == 1
+    assert "There is no checkpoint" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fit_into_a_missing_folder_fails_before_training(tmp_path: Path) -> None:
+    code, text = run("fit", "digits", "-o", tmp_path / "no" / "c.safetensors", "--epochs", 1000)
+    assert code == 1
+    assert text.splitlines()[-1].startswith("error: [Errno 2] No such file or directory")

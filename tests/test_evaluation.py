@@ -1,0 +1,99 @@
+"""The distortions, the classifier and the pictures that comparisons are made of."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from vae_augment import VAEModel, VAESyntheticDataset
+from vae_augment.evaluation.classical import _elastic_field, affine, affine_elastic
+from vae_augment.evaluation.classifier import accuracy, train_classifier
+from vae_augment.evaluation.demo import Comparison, draw_labelled, half_synthetic
+from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
+from vae_augment.training import ImageData
+from vae_augment.training.data import to_float
+
+
+@pytest.mark.parametrize("distort", [affine, affine_elastic])
+def test_distortions_move_each_image_its_own_way(distort: "torch.nn.Module") -> None:
+    image = torch.zeros(1, 1, 28, 28)
+    image[..., 8:20, 12:16] = 1
+    out = distort(image.expand(32, -1, -1, -1))
+    assert len(out.unique(dim=0)) == 32
+    assert out.min() >= 0
+    assert out.max() <= 1
+
+
+def test_affine_shift_is_at_most_two_of_28_pixels() -> None:
+    image = torch.zeros(500, 1, 28, 28)
+    image[..., 13:15, 13:15] = 1
+    rows = torch.arange(28.0)
+    out = affine(image)
+    centre = (out.sum((1, 3)) * rows).sum(1) / out.sum((1, 2, 3))
+    assert 1.5 < (centre - 13.5).abs().max() < 2.6
+
+
+def test_affine_keeps_the_mass_within_what_its_scales_allow() -> None:
+    image = torch.zeros(200, 1, 28, 28)
+    image[..., 8:20, 12:16] = 1
+    mass = affine(image).sum((1, 2, 3)) / 48
+    assert mass.min() > 0.85**2 - 0.03
+    assert mass.max() < 1.15**2 + 0.03
+
+
+def test_elastic_displacement_is_that_of_simard() -> None:
+    field = _elastic_field(torch.zeros(200, 1, 28, 28)) * 14  # half a side is 1 in the grid's coordinates
+    assert 1.0 < field.square().mean().sqrt() < 1.7
+
+
+def test_classifier_learns_and_repeats(digits: ImageData) -> None:
+    images, labels = to_float(digits.images[:300]), digits.labels[:300]
+    one, two = (train_classifier(images, labels, 10, updates=200, seed=4) for _ in range(2))
+    assert torch.equal(one[0].weight, two[0].weight)
+    assert accuracy(one, to_float(digits.images[300:600]), digits.labels[300:600]) > 80
+
+
+def test_labelled_draws_are_balanced_and_differ(digits: ImageData) -> None:
+    one, same, other = (draw_labelled(digits, 3, seed) for seed in (0, 0, 1))
+    assert one.labels.bincount().tolist() == [3] * 10
+    assert torch.equal(one.images, same.images)
+    assert not torch.equal(one.images, other.images)
+
+
+def test_half_of_each_batch_is_synthetic(tiny_model: VAEModel, digits: ImageData) -> None:
+    view = half_synthetic(VAESyntheticDataset(tiny_model, 7))
+    images, labels = to_float(digits.images[:9]), digits.labels[:9]
+    mixed, targets = view(images, labels)
+    assert torch.equal(mixed[:5], images[:5])
+    assert targets[5:].tolist() == [0, 1, 2, 3]
+    assert view(images, labels)[1][5:].tolist() == [4, 5, 6, 0]
+
+
+def test_comparison_table_is_paired() -> None:
+    comparison = Comparison({"none": [70.0, 80.0], "vae": [72.0, 81.0]})
+    assert comparison.table().splitlines()[1:] == [
+        f"{'none':<44}  75.00   7.07   +0.00   70.0  80.0",
+        f"{'vae':<44}  76.50   6.36   +1.50   72.0  81.0",
+    ]
+
+
+def test_preview_shows_what_it_says(tiny_model: VAEModel, digits: ImageData, tmp_path: Path) -> None:
+    rows = preview_rows(tiny_model, digits.images)
+    captions = [row.caption for row in rows]
+    assert captions[:3] == ["originals", "reconstructions", "strength 0.5"]
+    assert captions[-10:] == list("0123456789")
+    path = tmp_path / "p.png"
+    save_rows(rows, path)
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+    assert [file.name for file in tmp_path.iterdir()] == ["p.png"]
+
+
+def test_picture_places_pixels_under_their_captions() -> None:
+    picture = draw_rows(
+        [Row("heading"), Row("white", torch.ones(2, 1, 4, 4)), Row("red", torch.eye(3)[:1, :, None, None])]
+    )
+    width, height = picture.size
+    assert picture.getpixel((width - 30, height - 80)) == (255, 255, 255)
+    assert picture.getpixel((width - 60 - 30, height - 30)) == (255, 0, 0)

@@ -1,0 +1,240 @@
+"""Networks, objective, and the promise that a resumed run is the run."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from conftest import DATA, needs_mnist
+from vae_augment.errors import DivergenceError, InputError, ModelFormatError, OutputExistsError
+from vae_augment.training import (
+    VAE,
+    FitConfig,
+    ImageData,
+    fit,
+    fit_latents,
+    load_checkpoint,
+    load_data,
+    save_checkpoint,
+)
+from vae_augment.training.objective import kl_divergence, negative_elbo
+from vae_augment.training.run import _facts
+from vae_augment.training.trainer import Trainer
+
+SMALL = FitConfig(width="small", conditional=True, epochs=3, batch_size=64)
+
+
+@pytest.fixture(scope="module")
+def few(digits: ImageData) -> ImageData:
+    return digits.subset(torch.arange(200))
+
+
+def same_weights(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_mlp_has_the_classic_layers() -> None:
+    shapes = {
+        name: tuple(value.shape) for name, value in VAE("mlp", (1, 28, 28), 20).named_parameters() if value.ndim == 2
+    }
+    assert sorted(shapes.values()) == sorted([(400, 784), (20, 400), (20, 400), (400, 20), (784, 400)])
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 64, 64), (3, 9, 13)])
+def test_networks_take_any_shape(network: str, shape: tuple[int, int, int]) -> None:
+    model = VAE(network, shape, 7, classes=3, width="small")
+    image = torch.rand(2, *shape)
+    mean, logvar = model.encode(image, torch.tensor([-1, 2]))
+    assert mean.shape == logvar.shape == (2, 7)
+    decoded = model.decode(mean, torch.tensor([-1, 2]))
+    assert decoded.shape == image.shape
+    assert decoded.min() >= 0
+    assert decoded.max() <= 1
+
+
+def test_unknown_label_is_a_zero_vector_and_labels_matter() -> None:
+    model = VAE("conv", (1, 8, 8), 4, classes=3, width="small")
+    latent = torch.zeros(1, 4)
+    assert torch.equal(model.decode(latent), model.decode(latent, torch.tensor([-1])))
+    assert not torch.equal(model.decode(latent), model.decode(latent, torch.tensor([2])))
+
+
+def test_elbo_terms_against_their_definitions() -> None:
+    model = VAE("mlp", (1, 8, 8), 5)
+    image, noise = torch.rand(4, 1, 8, 8), torch.randn(4, 5)
+    terms = negative_elbo(model, image, image, None, noise)
+    mean, logvar = model.encode(image)
+    decoded = model.decode(mean + (logvar / 2).exp() * noise)
+    expected = F.binary_cross_entropy(decoded, image, reduction="none").sum((1, 2, 3))
+    torch.testing.assert_close(terms.reconstruction, expected)
+    posterior = torch.distributions.Normal(mean, (logvar / 2).exp())
+    prior = torch.distributions.Normal(0.0, 1.0)
+    torch.testing.assert_close(terms.kl, torch.distributions.kl_divergence(posterior, prior).sum(1))
+    assert kl_divergence(torch.zeros(1, 5), torch.zeros(1, 5)).item() == 0
+
+
+def test_same_seed_same_weights_other_seed_others(few: ImageData, tmp_path: Path) -> None:
+    config = replace(SMALL, epochs=1)
+    one, two = (fit(few, tmp_path / f"{name}.safetensors", config).weights for name in "ab")
+    other = fit(few, tmp_path / "c.safetensors", replace(config, seed=1)).weights
+    assert same_weights(one, two)
+    assert not same_weights(one, other)
+
+
+def test_fit_does_not_disturb_the_global_generator(few: ImageData, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    fit(few, tmp_path / "a.safetensors", replace(SMALL, epochs=1))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_resume_in_mid_epoch_gives_the_same_weights(few: ImageData, tmp_path: Path) -> None:
+    whole = fit(few, tmp_path / "whole.safetensors", SMALL)
+    trainer = Trainer(few, SMALL)
+    for _ in range(trainer.per_epoch + 2):
+        trainer.update()
+    part = tmp_path / "part.safetensors"
+    save_checkpoint(trainer.checkpoint(_facts(few, SMALL)), part)
+    resumed = fit(few, part, SMALL)
+    assert resumed.is_finished
+    assert same_weights(whole.weights, resumed.weights)
+    assert (tmp_path / "whole.safetensors").read_bytes() == part.read_bytes()
+
+
+def test_resume_refuses_other_settings(few: ImageData, tmp_path: Path) -> None:
+    part = tmp_path / "part.safetensors"
+    trainer = Trainer(few, SMALL)
+    trainer.update()
+    save_checkpoint(trainer.checkpoint(_facts(few, SMALL)), part)
+    with pytest.raises(InputError, match="unfinished run with other settings: seed 0, now 1"):
+        fit(few, part, replace(SMALL, seed=1))
+
+
+def test_a_finished_checkpoint_is_not_replaced(few: ImageData, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    config = replace(SMALL, epochs=1)
+    fit(few, path, config)
+    before = path.read_bytes()
+    with pytest.raises(OutputExistsError):
+        fit(few, path, config)
+    assert path.read_bytes() == before
+    fit(few, path, config, overwrite=True)
+
+
+def test_divergence_stops_and_names_the_step(few: ImageData, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(DivergenceError, match=r"The loss is (nan|inf) at step \d+ \(epoch \d+\).*--learning-rate"):
+        fit(few, path, replace(SMALL, network="mlp", learning_rate=1e20))
+    assert not load_checkpoint(path).is_finished
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be greater than 0."),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0; it must be greater than 0."),
+        ({"label_dropout": 2.0}, "label_dropout is 2.0; it must lie in [0, 1]."),
+        ({"denoise": -0.1}, "denoise is -0.1; it must be a standard deviation of at least 0."),
+    ],
+)
+def test_config_refusals(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        replace(SMALL, **changes)
+    assert str(caught.value) == message
+
+
+def test_unknown_network_and_missing_labels(few: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No network 'vit'"):
+        fit(few, tmp_path / "a", replace(SMALL, network="vit"))
+    unlabelled = ImageData("mine", few.images, torch.full_like(few.labels, -1))
+    with pytest.raises(InputError, match="mine has no labels, which a conditional model needs"):
+        fit(unlabelled, tmp_path / "a", SMALL)
+
+
+def test_latents_by_class_and_without(few: ImageData) -> None:
+    model = VAE("conv", few.image_shape, 6, classes=10, width="small").eval()
+    latents = fit_latents(model, few)
+    assert latents.weights.shape[0] == 10
+    assert latents.bank.shape == latents.bank_given_label.shape == (200, 6)
+    unlabelled = ImageData("mine", few.images, torch.full_like(few.labels, -1))
+    assert fit_latents(model, unlabelled).weights.shape[0] == 1
+
+
+def test_a_small_class_is_drawn_around_its_own_images(few: ImageData) -> None:
+    model = VAE("conv", few.image_shape, 6, width="small").eval()
+    rows = torch.cat([torch.nonzero(few.labels == label)[: 3 + label, 0] for label in range(2)])
+    latents = fit_latents(model, few.subset(rows))
+    assert (latents.weights[0] > 0).sum() == 3
+    assert (latents.weights[1] > 0).sum() == 4
+    assert latents.weights.sum(1) == pytest.approx(1)
+
+
+def test_checkpoint_refusals(tmp_path: Path, few: ImageData) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"junk")
+    with pytest.raises(ModelFormatError, match=r"is not a readable \.safetensors file"):
+        load_checkpoint(path)
+    import safetensors.torch
+
+    safetensors.torch.save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ModelFormatError, match="not a checkpoint of vae-augment fit"):
+        load_checkpoint(path)
+
+
+COMMAND = [sys.executable, "-m", "vae_augment.cli", "fit", "digits", "--width", "small", "--epochs", "40"]
+
+
+def started(path: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen([*COMMAND, "-o", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("epoch 2/"):
+            break
+    return process
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_130_and_resumes(tmp_path: Path, digits: ImageData) -> None:
+    path = tmp_path / "a.safetensors"
+    process = started(path)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command resumes it." in rest
+    assert not load_checkpoint(path).is_finished
+    subprocess.run([*COMMAND, "-o", str(path)], check=True, timeout=120)
+    whole = fit(digits, tmp_path / "b.safetensors", FitConfig(width="small", epochs=40))
+    assert same_weights(load_checkpoint(path).weights, whole.weights)
+
+
+@pytest.mark.slow
+def test_kill_and_resume_gives_the_same_weights(tmp_path: Path, digits: ImageData) -> None:
+    path = tmp_path / "a.safetensors"
+    process = started(path)
+    process.kill()
+    process.wait(timeout=10)
+    assert not load_checkpoint(path).is_finished
+    subprocess.run([*COMMAND, "-o", str(path)], check=True, timeout=120)
+    whole = fit(digits, tmp_path / "b.safetensors", FitConfig(width="small", epochs=40))
+    assert same_weights(load_checkpoint(path).weights, whole.weights)
+
+
+@pytest.mark.slow
+@needs_mnist
+@pytest.mark.timeout(900)
+def test_classic_network_reaches_the_classic_loss(tmp_path: Path) -> None:
+    """Grey-level cross-entropy plus KL of MNIST's test images after ten epochs: the classic script's 105 to 106."""
+    config = FitConfig(network="mlp", epochs=10)
+    model = fit(load_data("mnist", DATA), tmp_path / "mlp.safetensors", config).build()
+    test = load_data("mnist", DATA, train=False).images.float() / 255
+    with torch.inference_mode():
+        terms = negative_elbo(model, test, test, None, torch.randn(len(test), 20))
+    loss = (terms.reconstruction + terms.kl).mean().item()
+    assert loss <= 106.0, loss

@@ -1,0 +1,60 @@
+"""Affine and elastic distortion of batches, with parameters of its own for each image: the bar that a VAE must pass.
+
+torchvision's transforms draw one set of parameters a call, so a batch would need a loop over its images.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+ROTATION, SHEAR = 15.0, 10.0  # degrees, to either side
+SCALE = (0.85, 1.15)
+SHIFT = 2 / 28  # of a side
+SIGMA, ALPHA = 4 / 28, 34 / 28  # of a side; Simard et al., "Best practices for convolutional neural networks" (2003)
+
+
+def affine(images: Tensor) -> Tensor:
+    """Rotate, shear, scale and shift each of [B, C, H, W] by amounts of its own, from torch's global generator."""
+    return _sample(images, _affine_grid(images))
+
+
+def affine_elastic(images: Tensor) -> Tensor:
+    """`affine` and an elastic distortion (Simard et al., 2003) in one resampling."""
+    return _sample(images, _affine_grid(images) + _elastic_field(images))
+
+
+def _sample(images: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)
+
+
+def _affine_grid(images: Tensor) -> Tensor:
+    count, device = len(images), images.device
+    angle, shear = (_uniform(count, -bound, bound, device) * math.pi / 180 for bound in (ROTATION, SHEAR))
+    scale = _uniform(count, *SCALE, device)
+    shift = 2 * torch.stack([_uniform(count, -SHIFT, SHIFT, device) for _ in range(2)], dim=1)
+    cos, sin, tan = angle.cos() / scale, angle.sin() / scale, shear.tan()
+    rows = torch.stack([cos, cos * tan - sin, sin, sin * tan + cos], dim=1).reshape(count, 2, 2)
+    return F.affine_grid(torch.cat([rows, shift[:, :, None]], dim=2), list(images.shape), align_corners=False)
+
+
+def _elastic_field(images: Tensor) -> Tensor:
+    count, _, height, width = images.shape
+    noise = 2 * torch.rand(count, 2, height, width, device=images.device) - 1
+    smooth = _blur(_blur(noise, SIGMA * height, dim=2), SIGMA * width, dim=3)
+    # ALPHA is a share of a side, and a side is 2 long in the grid's coordinates.
+    return 2 * ALPHA * smooth.permute(0, 2, 3, 1)
+
+
+def _blur(field: Tensor, sigma: float, dim: int) -> Tensor:
+    radius = min(math.ceil(3 * sigma), field.shape[dim] - 1)
+    offsets = torch.arange(-radius, radius + 1, device=field.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    weight = (kernel / kernel.sum()).view((1, 1, -1, 1) if dim == 2 else (1, 1, 1, -1)).repeat(2, 1, 1, 1)
+    pad = (0, 0, radius, radius) if dim == 2 else (radius, radius, 0, 0)
+    return F.conv2d(F.pad(field, pad, mode="reflect"), weight, groups=2)
+
+
+def _uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:
+    return low + (high - low) * torch.rand(count, device=device)

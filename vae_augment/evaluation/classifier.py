@@ -1,0 +1,83 @@
+"""The small classifier that every comparison trains, always for the same number of updates."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BATCH = 50
+Batch = tuple[Tensor, Tensor]
+View = Callable[[Tensor, Tensor], Batch]  # images [B, C, H, W] in [0, 1] and labels [B] -> the batch to train on
+
+
+def unchanged(images: Tensor, labels: Tensor) -> Batch:
+    """The view that changes nothing."""
+    return images, labels
+
+
+def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+    """Two convolutions of 5x5 (32 and 64 channels) with pooling, a hidden layer of 128, dropout."""
+    channels, height, width = image_shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(64 * (height // 4) * (width // 4), 128),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(128, classes),
+    )
+
+
+def train_classifier(
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    *,
+    view: View = unchanged,
+    updates: int = 1500,
+    seed: int = 0,
+    on_update: Callable[[], None] = lambda: None,
+) -> nn.Module:
+    """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last iterate.
+
+    Args:
+        images, labels: [N, C, H, W] float in [0, 1] and [N].
+        view: what is done to each batch, such as augmentation.
+        seed: of the weights, the batches and torch's global generator, which the view draws from.
+    """
+    torch.manual_seed(seed)
+    model = small_cnn(tuple(images.shape[1:]), classes).to(images.device)  # type: ignore[arg-type]
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    order = _endless_order(len(images), updates)
+    for rows in order.split(BATCH):
+        batch, target = view(images[rows], labels[rows])
+        loss = F.cross_entropy(model(batch), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        on_update()
+    return model.eval()
+
+
+@torch.inference_mode()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The share of right answers, in percent."""
+    right = sum(
+        int((model(batch).argmax(1) == target).sum())
+        for batch, target in zip(images.split(1000), labels.split(1000), strict=True)
+    )
+    return 100 * right / len(images)
+
+
+def _endless_order(count: int, updates: int) -> Tensor:
+    wanted = updates * BATCH
+    return torch.cat([torch.randperm(count) for _ in range(-(-wanted // count))])[:wanted]
