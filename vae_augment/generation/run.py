@@ -133,7 +133,8 @@ def _clear_errors(job: Job) -> Iterator[None]:
     except VAEAugmentError:
         raise
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
         raise GenerationError(
-            f"{job.output} cannot be written: {error.strerror or error}. Finished shards stay, and there is no half of "
-            "one. Put that right, and the same command goes on."
+            f"{job.output} cannot be written: {reason}. Finished shards stay, and there is no half of one. Put that "
+            "right, and the same command goes on."
         ) from error
