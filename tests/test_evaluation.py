@@ -44,14 +44,14 @@ def test_affine_keeps_the_mass_within_what_its_scales_allow() -> None:
 
 def test_elastic_displacement_is_that_of_simard() -> None:
     field = _elastic_field(torch.zeros(200, 1, 28, 28)) * 14  # half a side is 1 in the grid's coordinates
-    assert 1.0 < field.square().mean().sqrt() < 1.7
+    assert 1.1 < field.square().mean().sqrt() < 1.5
 
 
 def test_classifier_learns_and_repeats(digits: ImageData) -> None:
     images, labels = to_float(digits.images[:300]), digits.labels[:300]
     one, two = (train_classifier(images, labels, 10, updates=200, seed=4) for _ in range(2))
     assert torch.equal(one[0].weight, two[0].weight)
-    assert accuracy(one, to_float(digits.images[300:600]), digits.labels[300:600]) > 80
+    assert accuracy(one, to_float(digits.images[300:600]), digits.labels[300:600]) > 70
 
 
 def test_labelled_draws_are_balanced_and_differ(digits: ImageData) -> None:
@@ -73,8 +73,8 @@ def test_half_of_each_batch_is_synthetic(tiny_model: VAEModel, digits: ImageData
 def test_comparison_table_is_paired() -> None:
     comparison = Comparison({"none": [70.0, 80.0], "vae": [72.0, 81.0]})
     assert comparison.table().splitlines()[1:] == [
-        f"{'none':<44}  75.00   7.07   +0.00   70.0  80.0",
-        f"{'vae':<44}  76.50   6.36   +1.50   72.0  81.0",
+        f"{'none':<46}  75.00   7.07   +0.00   70.0  80.0",
+        f"{'vae':<46}  76.50   6.36   +1.50   72.0  81.0",
     ]
 
 

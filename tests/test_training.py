@@ -22,6 +22,7 @@ from vae_augment.training import (
     load_data,
     save_checkpoint,
 )
+from vae_augment.training.data import to_float
 from vae_augment.training.objective import kl_divergence, negative_elbo
 from vae_augment.training.run import _facts
 from vae_augment.training.trainer import Trainer
@@ -238,3 +239,57 @@ def test_classic_network_reaches_the_classic_loss(tmp_path: Path) -> None:
         terms = negative_elbo(model, test, test, None, torch.randn(len(test), 20))
     loss = (terms.reconstruction + terms.kl).mean().item()
     assert loss <= 106.0, loss
+
+
+def test_held_out_images_stop_training_and_the_best_epoch_is_kept(digits: ImageData, tmp_path: Path) -> None:
+    config = replace(SMALL, epochs=60, held_out=0.5, patience=2, learning_rate=2e-2, network="mlp")
+    losses: list[float] = []
+    checkpoint = fit(
+        digits.subset(torch.arange(60)),
+        tmp_path / "a.safetensors",
+        config,
+        report=lambda e: losses.append(e.held_out or 0),
+    )
+    assert len(losses) < 60
+    best = losses.index(min(losses)) + 1
+    assert len(losses) == best + 2
+    assert checkpoint.spec.training["best_epoch"] == best
+
+
+def test_held_out_run_resumes_to_the_same_weights(few: ImageData, tmp_path: Path) -> None:
+    config = replace(SMALL, held_out=0.25)
+    whole = fit(few, tmp_path / "whole.safetensors", config)
+    trainer = Trainer(few, config)
+    for _ in range(trainer.per_epoch):
+        trainer.update()
+    trainer.measure()
+    part = tmp_path / "part.safetensors"
+    save_checkpoint(trainer.checkpoint(_facts(few, config)), part)
+    assert same_weights(whole.weights, fit(few, part, config).weights)
+
+
+def test_denoising_takes_noise_in_and_clean_images_out(few: ImageData) -> None:
+    trainer = Trainer(few, replace(SMALL, denoise=0.5))
+    image = to_float(few.images[:4])
+    noisy = trainer._noisy(image, 4)
+    assert 0.1 < (noisy - image).std() < 0.5
+    assert torch.equal(noisy, trainer._noisy(image, 4))
+    assert noisy.min() >= 0
+    assert noisy.max() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_two_ranks_train_the_weights_of_one(network: str, tmp_path: Path) -> None:
+    arguments = [*("digits --width small --epochs 2 --conditional --precision float32 --denoise 0.1").split()]
+    weights = []
+    for ranks in (1, 2):
+        path = tmp_path / f"{ranks}.safetensors"
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+        command += ["-m", "vae_augment.cli", "fit", *arguments, "--network", network, "-o", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("wrote ") == 1
+        weights.append(load_checkpoint(path).weights)
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], atol=1e-5, rtol=0)

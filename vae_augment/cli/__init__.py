@@ -2,12 +2,17 @@
 
 import typer
 
+from .compress import compress, decompress
 from .demo import demo
+from .denoise import denoise
+from .embed import embed
+from .evaluate import evaluate
 from .export import export
 from .fit import fit
 from .generate import generate
 from .info import info
 from .preview import preview
+from .score import score
 from .shell import friendly
 
 app = typer.Typer(
@@ -17,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, fit, export, info, preview, generate):
+for command in (demo, fit, export, info, preview, generate, evaluate, embed, compress, decompress, denoise, score):
     app.command()(friendly(command))
 
 

@@ -15,11 +15,15 @@ def fit(
     width: Annotated[str, typer.Option(help="Of conv: small, base or large.")] = "base",
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
     conditional: Annotated[bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")] = False,
+    label_dropout: Annotated[float, typer.Option(help="Share of labels hidden from a conditional model.")] = 0.5,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 20,
     batch_size: Annotated[int, typer.Option(min=1, help="Images an update.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Adam's rate; its peak for conv.")] = 1e-3,
     beta: Annotated[float, typer.Option(help="Weight of the KL term; below 1: sharper, closer perturbations.")] = 1.0,
     denoise: Annotated[float, typer.Option(help="Standard deviation of noise added to the input only.")] = 0.0,
+    held_out: Annotated[float, typer.Option(help="Share of images held out, for early stopping.")] = 0.0,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better held-out loss before it stops.")] = 10,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     seed: options.Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     root: options.Root = None,
@@ -28,32 +32,39 @@ def fit(
 ) -> None:
     """Train a VAE on DATA. The same command again resumes a run that was interrupted or killed."""
     from .. import training
+    from ..training import ranks
 
     config = training.FitConfig(
         network=network,
         width=width,
         latent_dim=latent_dim,
         conditional=conditional,
+        label_dropout=label_dropout,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         beta=beta,
         denoise=denoise,
+        held_out=held_out,
+        patience=patience,
+        precision=precision,
         seed=seed,
         device=device,
     )
     images = training.load_data(data, root, download=download)
-    typer.echo(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
+    say = typer.echo if ranks.is_first() else lambda text: None
+    say(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
     try:
         training.fit(images, output, config, overwrite=overwrite, report=lambda epoch: _report(epoch, epochs))
     except KeyboardInterrupt:
         typer.echo(f"\nStopped; {output} holds the state. The same command resumes it.", err=True)
         raise
-    typer.echo(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
+    say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
 
 
 def _report(epoch: "training.Epoch", epochs: int) -> None:  # type: ignore[name-defined]  # noqa: F821
     typer.echo(
         f"epoch {epoch.number}/{epochs}: loss {epoch.loss:.2f} = "
         f"reconstruction {epoch.reconstruction:.2f} + KL {epoch.kl:.2f} nats an image"
+        + ("" if epoch.held_out is None else f", held out {epoch.held_out:.2f}")
     )

@@ -48,12 +48,11 @@ def _elastic_field(images: Tensor) -> Tensor:
 
 
 def _blur(field: Tensor, sigma: float, dim: int) -> Tensor:
-    radius = min(math.ceil(3 * sigma), field.shape[dim] - 1)
+    radius = math.ceil(3 * sigma)
     offsets = torch.arange(-radius, radius + 1, device=field.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     weight = (kernel / kernel.sum()).view((1, 1, -1, 1) if dim == 2 else (1, 1, 1, -1)).repeat(2, 1, 1, 1)
-    pad = (0, 0, radius, radius) if dim == 2 else (radius, radius, 0, 0)
-    return F.conv2d(F.pad(field, pad, mode="reflect"), weight, groups=2)
+    return F.conv2d(field, weight, padding=(radius, 0) if dim == 2 else (0, radius), groups=2)
 
 
 def _uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:

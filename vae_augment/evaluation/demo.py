@@ -19,11 +19,18 @@ from ..training import FitConfig, ImageData, fit, load_data
 from ..training.data import to_float
 from ..transform import VAEAugment
 from .classical import affine
-from .classifier import View, accuracy, train_classifier, unchanged
+from .classifier import BATCH, View, accuracy, train_classifier, unchanged
 from .pictures import Row, preview_rows, save_rows
 
 LABELS_PER_CLASS = 10
 DRAWS = 3
+ARMS = (
+    "no augmentation",
+    "affine",
+    "VAEAugment (VAE of the unlabelled pool)",
+    "affine + VAEAugment",
+    "VAESyntheticDataset (VAE of the labels alone)",
+)
 BETA = 0.2  # an 8x8 image has too few pixels to pay for a latent at the full weight of the KL term
 UPDATES = 500
 POOL_UPDATES, LABELLED_UPDATES = 1500, 400
@@ -42,12 +49,12 @@ class Comparison:
     def table(self) -> str:
         """Mean, spread and the mean difference from the first arm, draw by draw, one arm a line."""
         first = next(iter(self.accuracies.values()))
-        lines = [f"{'test accuracy, %':<44}{'mean':>7}{'sd':>7}{'gain':>8}   draws"]
+        lines = [f"{'test accuracy, %':<46}{'mean':>7}{'sd':>7}{'gain':>8}   draws"]
         for arm, values in self.accuracies.items():
             gain = statistics.fmean(value - base for value, base in zip(values, first, strict=True))
             draws = "  ".join(f"{value:.1f}" for value in values)
             lines.append(
-                f"{arm:<44}{statistics.fmean(values):>7.2f}{statistics.stdev(values):>7.2f}{gain:>+8.2f}   {draws}"
+                f"{arm:<46}{statistics.fmean(values):>7.2f}{statistics.stdev(values):>7.2f}{gain:>+8.2f}   {draws}"
             )
         return "\n".join(lines)
 
@@ -67,10 +74,10 @@ def run_demo(
     say(report.table())
     say(f"wrote {folder / 'demo.onnx'}")
     comparison = Comparison()
-    total = DRAWS * (UPDATES * 5)
+    total = DRAWS * len(ARMS) * UPDATES
     with tqdm(total=total, unit="update", desc="training classifiers", disable=None) as bar:
         for draw in range(DRAWS):
-            _compare(comparison, model, train, test, draw, bar)
+            _compare(comparison, model, train, test, draw, bar.update)
     save_rows(_picture(model, test), folder / "demo.png")
     say(f"wrote {folder / 'demo.png'}")
     return comparison
@@ -101,35 +108,30 @@ def draw_labelled(data: ImageData, per_class: int, seed: int) -> ImageData:
 
 
 def _compare(
-    comparison: Comparison, pool_model: VAEModel, train: ImageData, test: ImageData, draw: int, bar: "tqdm[None]"
+    comparison: Comparison, pool_model: VAEModel, train: ImageData, test: ImageData, draw: int, tick: Callable[[], None]
 ) -> None:
     labelled = draw_labelled(train, LABELS_PER_CLASS, seed=draw)
+    images, classes = to_float(labelled.images), len(train.classes)
     with TemporaryDirectory() as folder:
         path = Path(folder, "labelled.onnx")
         labelled_model, _ = fit_and_export(labelled, path, LABELLED_UPDATES, conditional=True)
-        for arm, view in _arms(pool_model, labelled_model, draw).items():
+        for arm, view in zip(ARMS, _views(pool_model, labelled_model, draw), strict=True):
             model = train_classifier(
-                to_float(labelled.images),
-                labelled.labels,
-                len(train.classes),
-                view=view,
-                updates=UPDATES,
-                seed=draw,
-                on_update=bar.update,
+                images, labelled.labels, classes, view=view, updates=UPDATES, seed=draw, on_update=tick
             )
             comparison.add(arm, accuracy(model, to_float(test.images), test.labels))
 
 
-def _arms(pool_model: VAEModel, labelled_model: VAEModel, draw: int) -> dict[str, View]:
+def _views(pool_model: VAEModel, labelled_model: VAEModel, draw: int) -> tuple[View, ...]:
     augment = VAEAugment(pool_model, p=0.5)
-    synthetic = VAESyntheticDataset(labelled_model, length=UPDATES * 25, seed=draw)
-    return {
-        "no augmentation": unchanged,
-        "affine": lambda images, labels: (affine(images), labels),
-        "VAEAugment (VAE of the unlabelled pool)": lambda images, labels: (augment(images), labels),
-        "affine + VAEAugment": lambda images, labels: (augment(affine(images)), labels),
-        "VAESyntheticDataset (VAE of the labels alone)": half_synthetic(synthetic),
-    }
+    synthetic = VAESyntheticDataset(labelled_model, length=UPDATES * BATCH // 2, seed=draw)
+    return (
+        unchanged,
+        lambda images, labels: (affine(images), labels),
+        lambda images, labels: (augment(images), labels),
+        lambda images, labels: (augment(affine(images)), labels),
+        half_synthetic(synthetic),
+    )
 
 
 def half_synthetic(synthetic: VAESyntheticDataset) -> View:

@@ -1,9 +1,12 @@
 """Pictures made of rows of images with a caption each."""
 
+import colorsys
 import os
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -87,3 +90,29 @@ def _some(images: Tensor) -> Tensor:
 def _perturbed(model: VAEModel, images: Tensor, strength: float, *, residual: bool) -> Tensor:
     augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
     return augment(to_batch(images, model.spec.image_shape))
+
+
+def save_scatter(
+    points: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...], path: str | os.PathLike[str]
+) -> None:
+    """Draw points [N, 2] coloured by label, with a legend, as one PNG."""
+    side, margin, dot = 700, 20, 2
+    canvas = Image.new("RGB", (side + _CAPTION, side), _PAPER)
+    pen = ImageDraw.Draw(canvas)
+    low, high = points.min(0), points.max(0)
+    places = margin + (points - low) / np.maximum(high - low, 1e-9) * (side - 2 * margin)
+    for (x, y), label in zip(places, labels, strict=False):
+        pen.ellipse((x - dot, y - dot, x + dot, y + dot), fill=_colour(int(label), len(classes)))
+    for index, name in enumerate(classes):
+        top = margin + index * 24
+        pen.rectangle((side, top, side + 14, top + 14), fill=_colour(index, len(classes)))
+        pen.text((side + 22, top + 7), name, fill=_INK, font=ImageFont.load_default(_FONT_SIZE), anchor="lm")
+    with atomic_path(path) as temporary:
+        canvas.save(temporary, format="PNG", optimize=True)
+
+
+def _colour(label: int, classes: int) -> tuple[int, int, int]:
+    if label < 0:
+        return _INK
+    red, green, blue = colorsys.hsv_to_rgb(label / max(1, classes), 0.85, 0.6 + 0.3 * (label % 2))
+    return round(255 * red), round(255 * green), round(255 * blue)

@@ -54,14 +54,15 @@ class Checkpoint:
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     """Write `checkpoint` to `path` in one step: a kill or a full disk leaves what was there before."""
     spec = replace(checkpoint.spec, latents=None)
-    facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)}
+    # One key, because safetensors writes several in an order that changes from run to run.
+    facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)} | spec.to_metadata()
     tensors = {f"weights.{name}": tensor for name, tensor in checkpoint.weights.items()}
     tensors |= {f"state.{name}": tensor for name, tensor in checkpoint.state.items()}
     if checkpoint.spec.latents is not None:
         tensors |= {f"latents.{name}": torch.from_numpy(array) for name, array in vars(checkpoint.spec.latents).items()}
     content = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-        metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)} | spec.to_metadata(),
+        metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)},
     )
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
@@ -91,7 +92,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             f"{path} has checkpoint version {facts['version']}; this vae-augment reads {CHECKPOINT_VERSION}."
         )
     latents = {name: np.asarray(tensor) for name, tensor in _part(tensors, "latents").items()}
-    spec = replace(Spec.from_metadata(metadata), latents=Latents(**latents) if latents else None)
+    spec = replace(Spec.from_metadata(facts), latents=Latents(**latents) if latents else None)
     return Checkpoint(spec, facts["network"], _part(tensors, "weights"), _part(tensors, "state"))
 
 

@@ -7,6 +7,8 @@ import torch
 
 from ..errors import InputError
 
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -27,6 +29,9 @@ class FitConfig:
             stays that of beta 1.
         denoise: standard deviation, in [0, 1] pixel units, of the noise added to the input and not to the target
             (Im et al., "Denoising criterion for variational auto-encoding framework", 2017); 0 = none.
+        held_out: share of the images that is kept out of training to measure it, 0 to below 1. With it the weights of
+            the best epoch are kept, and training stops after `patience` epochs without a better one.
+        precision: "auto" (bfloat16 for `conv` where the machine has matrix units for it), "float32" or "bfloat16".
         seed: of weights, order, noise and dropped labels.
         device: "cpu" or "cuda".
     """
@@ -41,15 +46,22 @@ class FitConfig:
     learning_rate: float = 1e-3
     beta: float = 1.0
     denoise: float = 0.0
+    held_out: float = 0.0
+    patience: int = 10
+    precision: str = "auto"
     seed: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("latent_dim", "epochs", "batch_size", "learning_rate"):
+        for name in ("latent_dim", "epochs", "batch_size", "learning_rate", "patience"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be greater than 0.")
         if not 0 <= self.label_dropout <= 1:
             raise InputError(f"label_dropout is {self.label_dropout}; it must lie in [0, 1].")
+        if not 0 <= self.held_out < 1:
+            raise InputError(f"held_out is {self.held_out}; it must lie in [0, 1).")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
         if not 0 <= self.beta < math.inf:
             raise InputError(f"beta is {self.beta}; it must be a finite weight of at least 0.")
         if not 0 <= self.denoise < math.inf:

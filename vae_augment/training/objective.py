@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .networks import VAE
@@ -36,3 +36,15 @@ def negative_elbo(model: VAE, image: Tensor, target: Tensor, label: Tensor | Non
     mean, logvar = (moment.float() for moment in model.encode(image, label))
     logits = model.decode_logits(reparameterize(mean, logvar, noise), label).float()
     return Terms(cross_entropy(logits, target), kl_divergence(mean, logvar))
+
+
+class NegativeELBO(nn.Module):
+    """`negative_elbo` as a module, since DistributedDataParallel wants a forward."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
+        """As `negative_elbo`."""
+        return negative_elbo(self.model, image, target, label, noise)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..files import refuse_existing
 from ..interrupt import Interruptible
+from . import ranks
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data import ImageData
@@ -26,12 +27,13 @@ SECONDS_BETWEEN_SAVES = 10.0
 
 
 class Epoch(NamedTuple):
-    """Means over one epoch, in nats per image."""
+    """Means over one epoch, in nats per image; `held_out` is the loss of the held-out images, where there are any."""
 
     number: int
     loss: float
     reconstruction: float
     kl: float
+    held_out: float | None = None
 
 
 def fit(
@@ -44,7 +46,8 @@ def fit(
 ) -> Checkpoint:
     """Train a VAE and write it to `output` (.safetensors), as one atomic file that is renewed while training goes on.
 
-    The same call again resumes a run that was interrupted or killed.
+    The same call again resumes a run that was interrupted or killed. Under `torchrun` the ranks share each batch, and
+    the first one writes.
 
     Args:
         data: the images, as `load_data` reads them; label -1 = unknown.
@@ -65,44 +68,57 @@ def fit(
     config = config or FitConfig()
     if config.conditional and not data.classes:
         raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
-    trainer = Trainer(data, config)
-    facts = _facts(data, config)
-    _resume_if_possible(trainer, Path(output), facts, overwrite)
-    _train(trainer, Path(output), facts, report)
-    finished = replace(trainer.checkpoint(facts), state={})
-    latents = fit_latents(finished.build(), data, config.seed)
-    finished = replace(finished, spec=replace(finished.spec, latents=latents))
-    save_checkpoint(finished, output)
+    with ranks.process_group(config.device):
+        trainer = Trainer(data, config)
+        facts = _facts(data, config)
+        _resume_if_possible(trainer, Path(output), facts, overwrite)
+        _train(trainer, Path(output), facts, report)
+        finished = replace(trainer.checkpoint(facts), state={})
+        latents = fit_latents(finished.build(), data, config.seed)
+        finished = replace(finished, spec=replace(finished.spec, latents=latents))
+        _save(finished, output)
     return finished
 
 
 def _train(trainer: Trainer, output: Path, facts: dict[str, Any], report: Callable[[Epoch], None] | None) -> None:
     saved = -math.inf  # so that a folder that cannot be written is found out at once, not after an hour
-    with (
-        Interruptible() as interrupt,
-        tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=None) as bar,
-    ):
+    with Interruptible() as interrupt, _bar(trainer) as bar:
         seen: list[Terms] = []
-        while trainer.step < trainer.total:
+        while not trainer.is_finished:
             seen.append(trainer.update())
             bar.update()
             if trainer.step % trainer.per_epoch == 0:
-                epoch = _mean(trainer.step // trainer.per_epoch, seen)
-                facts |= {"loss": epoch.loss, "reconstruction": epoch.reconstruction, "kl": epoch.kl}
+                epoch = _end_epoch(trainer, seen, facts)
                 bar.set_postfix_str(f"loss {epoch.loss:.2f} = {epoch.reconstruction:.2f} + KL {epoch.kl:.2f}")
                 seen = []
-                if report:
+                if report and ranks.rank() == 0:
                     report(epoch)
+            interrupt.requested = ranks.agreed(interrupt.requested)
             if interrupt.requested or time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                save_checkpoint(trainer.checkpoint(facts), output)
+                _save(trainer.checkpoint(facts), output)
                 saved = time.monotonic()
             interrupt.raise_if_requested()
 
 
-def _mean(number: int, seen: list[Terms]) -> Epoch:
+def _bar(trainer: Trainer) -> "tqdm[None]":
+    # disable=None is silent off a terminal; only the first rank has one
+    return tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=None if ranks.rank() == 0 else True)
+
+
+def _save(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
+    if ranks.rank() == 0:
+        save_checkpoint(checkpoint, output)
+
+
+def _end_epoch(trainer: Trainer, seen: list[Terms], facts: dict[str, Any]) -> Epoch:
     reconstruction = torch.stack([terms.reconstruction for terms in seen]).mean().item()
     kl = torch.stack([terms.kl for terms in seen]).mean().item()
-    return Epoch(number, round(reconstruction + kl, 3), round(reconstruction, 3), round(kl, 3))
+    held_out = None if trainer.held_out is None else round(trainer.measure(), 3)
+    epoch = Epoch(trainer.epoch, round(reconstruction + kl, 3), round(reconstruction, 3), round(kl, 3), held_out)
+    facts |= {"loss": epoch.loss, "reconstruction": epoch.reconstruction, "kl": epoch.kl}
+    if held_out is not None:
+        facts |= {"held_out_loss": trainer.best.loss, "best_epoch": trainer.best.epoch}
+    return epoch
 
 
 def _resume_if_possible(trainer: Trainer, output: Path, facts: dict[str, Any], overwrite: bool) -> None:

@@ -4,29 +4,58 @@ Order, noise and dropped labels are functions of (seed, epoch, position), so a r
 the same weights as one that was not, and only the step needs storing.
 """
 
+import copy
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from .._version import __version__
-from ..errors import DivergenceError
+from ..errors import DivergenceError, InputError
 from ..spec import Spec
+from . import ranks
 from .checkpoint import Checkpoint
 from .config import FitConfig
 from .data import ImageData, to_float
 from .networks import VAE
-from .objective import Terms, negative_elbo
+from .objective import NegativeELBO, Terms, negative_elbo
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights of the epoch with the lowest held-out loss."""
+
+    weights: dict[str, Tensor]
+    loss: float = math.inf
+    epoch: int = 0
+
+    def to_state(self) -> dict[str, Tensor]:
+        """As tensors, for a checkpoint."""
+        weights = {f"best.{name}": tensor for name, tensor in self.weights.items()}
+        return weights | {
+            "best_loss": torch.tensor(self.loss, dtype=torch.float64),
+            "best_epoch": torch.tensor(self.epoch),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor]) -> "Best":
+        """What `to_state` wrote."""
+        weights = {name.removeprefix("best."): value for name, value in state.items() if name.startswith("best.")}
+        return cls(weights, float(state["best_loss"]), int(state["best_epoch"]))
 
 
 class Trainer:
-    """The state of a run, and one update of it at a time."""
+    """The state of a run, and one update of it at a time. Under torchrun each rank takes its share of every batch."""
 
     def __init__(self, data: ImageData, config: FitConfig) -> None:
-        self.data, self.config = data, config
-        self.per_epoch = math.ceil(len(data) / config.batch_size)
+        self.config = config
+        self.data, self.held_out = _split(data, config)
+        self.per_epoch = math.ceil(len(self.data) / config.batch_size)
         self.total = config.epochs * self.per_epoch
         self.step = 0
         self.network: dict[str, Any] = {
@@ -39,42 +68,93 @@ class Trainer:
             self.model = VAE(image_shape=data.image_shape, latent_dim=config.latent_dim, **self.network)
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        objective = NegativeELBO(self.model)
+        self.objective = DistributedDataParallel(objective) if ranks.world_size() > 1 else objective
         self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.best = Best({name: tensor.clone() for name, tensor in self.average.items()})
         self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
         self.precision = self._precision()
         self._plan: tuple[int, Tensor, Tensor, Tensor] | None = None
 
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return self.step // self.per_epoch
+
+    @property
+    def is_finished(self) -> bool:
+        """True after the last step, or when the held-out loss has not fallen for `patience` epochs."""
+        return self.step >= self.total or (
+            self.held_out is not None and self.epoch - self.best.epoch >= self.config.patience
+        )
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to use: the averaged ones, of the best epoch where images are held out."""
+        return self.best.weights if self.held_out is not None and self.best.epoch else self.average
+
     def update(self) -> Terms:
-        """Take one step and return the means of the two terms over its batch."""
-        image, label, noise = self._batch()
+        """Take one step and return the means of the two terms over the whole batch."""
+        image, label, noise, share = self._batch()
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * self._rate()
-        noisy = self._noisy(image)
         with torch.autocast(self.config.device, self.precision, enabled=self.precision is not None):
-            terms = Terms(*(term.mean() for term in negative_elbo(self.model, noisy, image, label, noise)))
-        loss = terms.reconstruction + self._kl_weight() * terms.kl
-        if not math.isfinite(loss.item()):
-            raise DivergenceError(
-                f"The loss is {loss.item()} at step {self.step} (epoch {self.step // self.per_epoch + 1}). Training "
-                "stopped; the last saved checkpoint is unharmed. Try a smaller --learning-rate."
-            )
+            terms = self.objective(self._noisy(image, share), image, label, noise)
+        # Each rank holds a part of the batch; divided by the whole, the parts add up to its mean.
+        local = torch.stack([term.sum() / share for term in terms])
+        mean = Terms(*ranks.total(local.detach().clone()))
+        self._check_finite(mean)
         self.optimizer.zero_grad()
-        loss.backward()
+        # DistributedDataParallel averages over ranks what has to be summed.
+        (ranks.world_size() * (local[0] + self._kl_weight() * local[1])).backward()
         if not self.config.is_classic:
             # Rare batches give gradients ten times the usual; cut those, leave the rest alone.
             nn.utils.clip_grad_norm_(self.model.parameters(), 200.0)
         self.optimizer.step()
         self._average()
         self.step += 1
-        return Terms(*(term.detach() for term in terms))
+        return mean
+
+    @torch.inference_mode()
+    def measure(self) -> float:
+        """Minus the ELBO of the held-out images under the averaged weights; the best epoch so far is noted."""
+        assert self.held_out is not None
+        model = self._averaged_model()
+        noise = torch.randn(
+            len(self.held_out), self.config.latent_dim, generator=_generator(self.config.seed, purpose=2)
+        )
+        total = 0.0
+        for rows in torch.arange(len(self.held_out)).split(1024):
+            image = to_float(self.held_out.images[rows]).to(self.config.device)
+            label = self.held_out.labels[rows].to(self.config.device)
+            total += sum(term.sum().item() for term in negative_elbo(model, image, image, label, noise[rows].to(image)))
+        loss = total / len(self.held_out)
+        if loss < self.best.loss:
+            weights = {name: tensor.clone() for name, tensor in self.average.items()}
+            self.best = Best(weights, loss, self.epoch)
+        return loss
+
+    def _averaged_model(self) -> VAE:
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(self.average)
+        return model.eval()
+
+    def _check_finite(self, mean: Terms) -> None:
+        loss = (mean.reconstruction + mean.kl).item()
+        if not math.isfinite(loss):
+            raise DivergenceError(
+                f"The loss is {loss} at step {self.step} (epoch {self.epoch + 1}). Training stopped; the last saved "
+                "checkpoint is unharmed. Try a smaller --learning-rate."
+            )
 
     def _precision(self) -> torch.dtype | None:
-        if self.config.is_classic:
-            return None
-        if self.config.device == "cuda":
+        if self.config.precision == "bfloat16":
             return torch.bfloat16
-        # Without matrix units bfloat16 is slower than float32.
-        return torch.bfloat16 if torch.cpu.get_capabilities().get("amx_bf16") else None
+        if self.config.is_classic or self.config.precision == "float32":
+            return None
+        # On a CPU without matrix units bfloat16 is slower than float32.
+        has_units = self.config.device == "cuda" or torch.cpu.get_capabilities().get("amx_bf16")
+        return torch.bfloat16 if has_units else None
 
     def _rate(self) -> float:
         if self.config.is_classic:
@@ -92,16 +172,18 @@ class Trainer:
         for name, tensor in self.model.state_dict().items():
             self.average[name].lerp_(tensor, 1 - decay)
 
-    def _batch(self) -> tuple[Tensor, Tensor | None, Tensor]:
+    def _batch(self) -> tuple[Tensor, Tensor | None, Tensor, int]:
+        """This rank's images, labels and noise, and how many images the batch has on all ranks."""
         epoch, batch = divmod(self.step, self.per_epoch)
         if self._plan is None or self._plan[0] != epoch:
             self._plan = (epoch, *self._plan_epoch(epoch))
         _, order, noise, dropped = self._plan
-        span = slice(batch * self.config.batch_size, (batch + 1) * self.config.batch_size)
-        rows = order[span]
+        whole = torch.arange(len(order))[batch * self.config.batch_size : (batch + 1) * self.config.batch_size]
+        places = whole[ranks.rank() :: ranks.world_size()]
+        rows = order[places]
         image = to_float(self.data.images[rows]).to(self.config.device)
-        label = self.data.labels[rows].masked_fill(dropped[span], -1).to(self.config.device)
-        return image, label if self.config.conditional else None, noise[span].to(self.config.device)
+        label = self.data.labels[rows].masked_fill(dropped[places], -1).to(self.config.device)
+        return image, label if self.config.conditional else None, noise[places].to(self.config.device), len(whole)
 
     def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         generator = _generator(self.config.seed, epoch)
@@ -110,19 +192,21 @@ class Trainer:
         noise = torch.randn(count, self.config.latent_dim, generator=generator)
         return order, noise, torch.rand(count, generator=generator) < self.config.label_dropout
 
-    def _noisy(self, image: Tensor) -> Tensor:
+    def _noisy(self, image: Tensor, whole: int) -> Tensor:
         if not self.config.denoise:
             return image
         generator = _generator(self.config.seed, self.step, purpose=1)
-        noise = torch.randn(image.shape, generator=generator).to(image.device)
-        return (image + self.config.denoise * noise).clamp_(0, 1)
+        noise = torch.randn(whole, *image.shape[1:], generator=generator)[ranks.rank() :: ranks.world_size()]
+        return (image + self.config.denoise * noise.to(image.device)).clamp_(0, 1)
 
     def checkpoint(self, facts: dict[str, Any]) -> Checkpoint:
         """Everything that the run needs to go on, with the averaged weights as the usable ones."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        state |= {f"average.{name}": tensor for name, tensor in self.average.items()}
         for index, slot in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{index}.{name}": tensor for name, tensor in slot.items()}
         state["step"] = torch.tensor(self.step)
+        state |= self.best.to_state() if self.held_out is not None else {}
         spec = Spec(
             image_shape=self.data.image_shape,
             latent_dim=self.config.latent_dim,
@@ -131,21 +215,34 @@ class Trainer:
             training=facts,
             exporter=f"vae-augment {__version__}",
         )
-        return Checkpoint(spec, self.network, dict(self.average), state)
+        return Checkpoint(spec, self.network, dict(self.weights), state)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take up where `checkpoint` stands. Values are copied into tensors of the layout that training gives them."""
         state = checkpoint.state
         self.step = int(state["step"])
-        for name, tensor in self.average.items():
-            tensor.copy_(checkpoint.weights[name])
         for name, tensor in self.model.state_dict().items():
             tensor.copy_(state[f"model.{name}"])
+            self.average[name].copy_(state[f"average.{name}"])
+        if self.held_out is not None:
+            self.best = Best.from_state(state)
         for index, parameter in enumerate(self.model.parameters()):
             moments = {name: state[f"optimizer.{index}.{name}"] for name in ("exp_avg", "exp_avg_sq")}
             self.optimizer.state[parameter] = {"step": state[f"optimizer.{index}.step"].clone()} | {
                 name: torch.empty_like(parameter).copy_(moment) for name, moment in moments.items()
             }
+
+
+def _split(data: ImageData, config: FitConfig) -> tuple[ImageData, ImageData | None]:
+    count = round(config.held_out * len(data))
+    if not config.held_out:
+        return data, None
+    if not 0 < count < len(data):
+        raise InputError(
+            f"held_out {config.held_out} of {len(data)} images leaves {count} of them; both parts need some."
+        )
+    order = torch.randperm(len(data), generator=_generator(config.seed, purpose=3))
+    return data.subset(order[count:].sort().values), data.subset(order[:count].sort().values)
 
 
 def _generator(seed: int, *position: int, purpose: int = 0) -> torch.Generator:

@@ -1,0 +1,91 @@
+"""The tutorial's other promises: embedding, compression, denoising, scoring."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_cli import run
+
+from vae_augment import VAEModel, load
+from vae_augment.errors import InputError, ModelFormatError
+from vae_augment.evaluation.compression import compress, decompress, load_compressed, psnr
+from vae_augment.evaluation.embedding import project
+from vae_augment.training import ImageData, load_data
+from vae_augment.training.data import to_float
+
+
+def test_embed_writes_latents_and_a_map(tiny_model_path: Path, tmp_path: Path) -> None:
+    code, text = run(
+        "embed", tiny_model_path, "digits", "--test", "-o", tmp_path / "e.npz", "--plot", tmp_path / "e.png"
+    )
+    assert code == 0, text
+    test = load_data("digits", train=False)
+    with np.load(tmp_path / "e.npz") as arrays:
+        mean, logvar = load(tiny_model_path).encode(test.images)
+        np.testing.assert_allclose(arrays["mean"], mean, atol=1e-6)
+        np.testing.assert_allclose(arrays["logvar"], logvar, atol=1e-6)
+        assert arrays["labels"].tolist() == test.labels.tolist()
+    with Image.open(tmp_path / "e.png") as picture:
+        assert len(picture.getcolors(1 << 20) or []) >= 11  # ten classes and the paper
+
+
+def test_projections() -> None:
+    points = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    assert project(points).shape == project(points, "tsne").shape == (60, 2)
+    with pytest.raises(InputError, match="projection is 'umap'; choose one of pca, tsne"):
+        project(points, "umap")
+
+
+def test_compress_and_decompress(tiny_model_path: Path, tmp_path: Path) -> None:
+    packed, unpacked = tmp_path / "c.npz", tmp_path / "d.npz"
+    code, text = run("compress", tiny_model_path, "digits", "-o", packed)
+    assert code == 0, text
+    assert "bytes an image (PNG" in text
+    assert run("decompress", tiny_model_path, packed, "-o", unpacked)[0] == 0
+    model, images = load(tiny_model_path), load_data("digits").images
+    with np.load(unpacked) as arrays:
+        restored = torch.from_numpy(arrays["images"])
+    # 8 bits a dimension lose next to nothing of what the model itself keeps.
+    assert psnr(to_float(restored), model.reconstruct(images)) > 40
+
+
+def test_only_the_same_model_decompresses(tiny_model: VAEModel, digits: ImageData, tmp_path: Path) -> None:
+    compressed = compress(tiny_model, digits.images[:5])
+    with pytest.raises(InputError, match="Only the same model can decode it"):
+        decompress(tiny_model, compressed._replace(sha256="0" * 64))
+    (tmp_path / "junk.npz").write_bytes(b"junk")
+    with pytest.raises(ModelFormatError, match="is not a file of vae-augment compress"):
+        load_compressed(tmp_path / "junk.npz")
+
+
+def test_denoise_writes_a_picture_and_the_images(tiny_model_path: Path, tmp_path: Path) -> None:
+    picture, images = tmp_path / "d.png", tmp_path / "d.npz"
+    code, text = run("denoise", tiny_model_path, "digits", "-o", picture, "--images", images)
+    assert code == 0, text
+    assert "dB before" in text
+    with np.load(images) as arrays:
+        assert arrays["images"].shape == (500, 1, 8, 8)
+
+
+def test_score_ranks_noise_above_digits(tiny_model_path: Path, tmp_path: Path) -> None:
+    test = load_data("digits", train=False).images[:50]
+    noise = 255 * torch.randint(0, 2, (5, 1, 8, 8), dtype=torch.uint8)
+    np.savez(tmp_path / "mixed.npz", images=torch.cat([noise, test]).numpy())
+    output = tmp_path / "s.csv"
+    code, text = run("score", tiny_model_path, tmp_path / "mixed.npz", "-o", output, "--plot", tmp_path / "s.png")
+    assert code == 0, text
+    header, *rows = output.read_text().splitlines()
+    assert header == "index,label,score"
+    order = sorted(rows, key=lambda row: -float(row.split(",")[2]))
+    assert {int(row.split(",")[0]) for row in order[:5]} == set(range(5))
+
+
+@pytest.mark.parametrize("command", ["embed", "compress", "score"])
+def test_outputs_are_not_replaced(command: str, tiny_model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("precious")
+    code, text = run(command, tiny_model_path, "digits", "-o", tmp_path / "there")
+    assert code == 1
+    assert "exists already" in text
+    assert (tmp_path / "there").read_text() == "precious"

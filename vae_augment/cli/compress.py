@@ -1,0 +1,70 @@
+"""`vae-augment compress` and `decompress`: images as a few bytes each."""
+
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="File to write (.npz).")]
+
+
+def compress(
+    model: options.Model,
+    data: options.Data,
+    output: Output,
+    root: options.Root = None,
+    test: Annotated[bool, typer.Option("--test", help="The test part of a named data set.")] = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Write the images' latents in 8 bits a dimension; says bytes an image against PNG, and PSNR."""
+    from .. import load
+    from ..evaluation import compression
+    from ..files import refuse_existing
+    from ..training.data import load_data, to_float
+
+    refuse_existing(output, overwrite)
+    loaded = load(model)
+    images = load_data(data, root, train=not test).images
+    compressed = compression.compress(loaded, images)
+    compression.save_compressed(compressed, output)
+    size, png = output.stat().st_size / len(images), _png_bytes(images[:200])
+    psnr = compression.psnr(compression.decompress(loaded, compressed), to_float(images))
+    typer.echo(
+        f"wrote {output}: {size:.1f} bytes an image (PNG {png:.0f}, raw {images[0].numel()}), PSNR {psnr:.1f} dB"
+    )
+
+
+def decompress(
+    model: options.Model,
+    source: Annotated[Path, typer.Argument(help="A file of vae-augment compress.")],
+    output: Output,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Write the images that a compressed file stands for, as `images` (uint8) of an .npz."""
+    import numpy as np
+    import torch
+
+    from .. import load
+    from ..evaluation import compression
+    from ..files import atomic_path, refuse_existing
+    from ..pixels import from_batch
+
+    refuse_existing(output, overwrite)
+    images = compression.decompress(load(model), compression.load_compressed(source))
+    with atomic_path(output) as temporary, open(temporary, "wb") as file:
+        np.savez(file, images=from_batch(images, torch.uint8).numpy())
+    typer.echo(f"wrote {output}: {len(images)} images {tuple(images.shape[1:])}")
+
+
+def _png_bytes(images: "torch.Tensor") -> float:  # type: ignore[name-defined]  # noqa: F821
+    from ..pixels import to_pil
+
+    total = 0
+    for image in images:
+        buffer = io.BytesIO()
+        to_pil(image).save(buffer, format="PNG", optimize=True)
+        total += buffer.tell()
+    return total / len(images)

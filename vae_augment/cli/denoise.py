@@ -1,0 +1,45 @@
+"""`vae-augment denoise`: what a model makes of noisy images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+
+def denoise(
+    model: options.Model,
+    data: options.Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")] = Path("denoise.png"),
+    sigma: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise to add; 0 = none.")] = 0.5,
+    images: Annotated[Path | None, typer.Option(help="Also write all cleaned images (.npz).")] = None,
+    root: options.Root = None,
+    seed: options.Seed = 0,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Add noise to images, reconstruct them, draw both; says the PSNR before and after."""
+    import numpy as np
+    import torch
+
+    from .. import load
+    from ..evaluation.compression import psnr
+    from ..evaluation.pictures import COLUMNS, Row, save_rows
+    from ..files import atomic_path, refuse_existing
+    from ..pixels import from_batch
+    from ..training.data import load_data, to_float
+
+    for path in filter(None, (output, images)):
+        refuse_existing(path, overwrite)
+    clean = to_float(load_data(data, root, train=False).images)
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+    noisy = (clean + sigma * noise).clamp_(0, 1)
+    loaded = load(model)
+    cleaned = torch.cat([loaded.reconstruct(batch) for batch in noisy.split(1024)])
+    rows = [Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", cleaned)]
+    save_rows([Row(row.caption, row.images[:COLUMNS]) for row in rows if row.images is not None], output)
+    typer.echo(f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(cleaned, clean):.1f} dB after")
+    if images:
+        with atomic_path(images) as temporary, open(temporary, "wb") as file:
+            np.savez(file, images=from_batch(cleaned, torch.uint8).numpy())
+        typer.echo(f"wrote {images}")

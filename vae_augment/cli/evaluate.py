@@ -1,0 +1,39 @@
+"""`vae-augment evaluate`: the likelihood of a model."""
+
+from typing import Annotated
+
+import typer
+
+from . import options
+
+PROTOCOL = "iwae-mnist"
+
+
+def evaluate(
+    model: options.Model,
+    data: Annotated[str, typer.Option(help="Images to measure it on, as for fit; the test part of a named set.")],
+    root: options.Root = None,
+    images: Annotated[int, typer.Option(min=1, help="How many of the first images.")] = 200,
+    samples: Annotated[int, typer.Option(min=1, help="K of the importance-weighted bound.")] = 100,
+    binarisation: Annotated[str, typer.Option(help="dynamic, threshold or none (grey levels).")] = "dynamic",
+    protocol: Annotated[
+        str | None, typer.Option(help="iwae-mnist: the first 1,000 test images, dynamic binarisation, K = 5000.")
+    ] = None,
+    seed: options.Seed = 0,
+) -> None:
+    """Estimate minus log p(x), labels summed out, in nats per image (lower is better)."""
+    from .. import load
+    from ..errors import InputError
+    from ..evaluation.likelihood import likelihood
+    from ..training.data import load_data, to_float
+
+    if protocol not in (None, PROTOCOL):
+        raise InputError(f"There is no protocol {protocol!r}; the one known is {PROTOCOL}.")
+    if protocol:
+        images, samples, binarisation = 1000, 5000, "dynamic"
+    test = load_data(data, root, train=False).images[:images]
+    result = likelihood(load(model), to_float(test), samples=samples, binarisation=binarisation, seed=seed)
+    name = "grey levels" if binarisation == "none" else f"{binarisation} binarisation"
+    typer.echo(f"{result.images} images of {data}, {name}, labels summed out, nats per image")
+    typer.echo(f"  -ELBO          {result.negative_elbo:8.2f}")
+    typer.echo(f"  -log p(x) <=   {result.negative_bound:8.2f} +- {result.standard_error:.2f}  (K = {result.samples})")
