@@ -1,5 +1,6 @@
 """Plans, formats read back by their own readers, resuming, verifying, and plans that cannot be carried out."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tarfile
 import warnings
 from pathlib import Path
 
@@ -17,8 +19,8 @@ from typer.testing import CliRunner
 
 from vae_augment import VAESyntheticDataset, load
 from vae_augment.cli import app
-from vae_augment.errors import GenerationError, InputError, OutputExistsError, PlanMismatchError
-from vae_augment.generation import generate, make_job, run, verify
+from vae_augment.errors import GenerationError, InputError, OutputExistsError, UnsafeModelError
+from vae_augment.generation import Plan, generate, make_job, make_plan, run, verify
 from vae_augment.generation.formats import FORMATS
 from vae_augment.generation.plan import BLOCK_IMAGES, block_size
 from vae_augment.generation.ranks import here, torchrun_part
@@ -84,6 +86,9 @@ def read_parquet(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def read_webdataset(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     webdataset = pytest.importorskip("webdataset")
     urls = [str(path) for path in sorted(folder.glob("train-*.tar"))]
+    for url in urls:
+        with tarfile.open(url) as tar:
+            assert {member.mtime for member in tar} == {0}  # a clock in it would differ between two runs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the reader leaves its files to the garbage collector
         data = webdataset.WebDataset(urls, shardshuffle=False).decode("pill").to_tuple("png", "cls")
@@ -140,6 +145,16 @@ def test_labels_on_the_command_line(labels: str, wanted: list[int], tiny_model_p
 def test_class_folders_of_a_subset_keep_the_class_index(tiny_model_path: Path, tmp_path: Path) -> None:
     make(tiny_model_path, tmp_path / "out", 4, format="imagefolder", labels=[3, 7])
     assert sorted(path.name for path in (tmp_path / "out" / "train").iterdir()) == ["3", "7"]
+
+
+def test_class_folders_sort_as_their_indices(tiny_model_path: Path) -> None:
+    from vae_augment.labels import LabelPolicy
+
+    plan = make_plan(read_model(tiny_model_path), 12, format="imagefolder")
+    many = dataclasses.replace(plan, classes=tuple("abcdefghijkl"), labels=LabelPolicy(tuple(range(12))))
+    names = FORMATS["imagefolder"].names(many, 0)
+    assert (names[2], names[10]) == ("train/02/02.png", "train/10/10.png")
+    assert sorted(names) == names
 
 
 # Plan, manifest, resume
@@ -237,7 +252,7 @@ def test_a_model_that_changes_in_mid_run_ends_it(tiny_model_path: Path, tmp_path
     model.write_bytes(tiny_model_path.read_bytes())
     job = make_job(model, COUNT, tmp_path / "out", format="npz", labels="balanced", seed=0, shard_size=SHARD)
     model.write_bytes(changed(model.read_bytes()))
-    with pytest.raises(InputError.__bases__[0], match="it is not the file that was meant"):
+    with pytest.raises(UnsafeModelError, match="it is not the file that was meant"):
         run(job, here)
     assert list(job.output.glob("train*")) == []
 
@@ -398,7 +413,7 @@ def test_no_space_leaves_no_half_of_a_shard(name: str, tiny_model_path: Path, tm
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_finishes_the_shard_in_hand(
-    number: signal.Signals, code: int, tiny_model_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, code: int, tiny_model_path: Path, tmp_path: Path
 ) -> None:
     job = make_job(tiny_model_path, COUNT, tmp_path / "out", format="npz", labels="balanced", seed=0, shard_size=SHARD)
 
@@ -433,10 +448,6 @@ def test_a_loaded_model_does_too(tiny_model_path: Path, tmp_path: Path) -> None:
 
 
 def test_the_plan_of_a_model_of_three_channels(tiny_model_path: Path, tmp_path: Path) -> None:
-    import dataclasses
-
-    from vae_augment.generation import make_plan
-
     file = read_model(tiny_model_path)
     colour = dataclasses.replace(file, spec=dataclasses.replace(file.spec, image_shape=(3, 8, 8)))
     assert make_plan(colour, 5, format="parquet").image_shape == (3, 8, 8)
@@ -445,8 +456,5 @@ def test_the_plan_of_a_model_of_three_channels(tiny_model_path: Path, tmp_path: 
 
 
 def test_a_plan_is_its_own_json(tiny_model_path: Path) -> None:
-    from vae_augment.generation import Plan, make_plan
-
     plan = make_plan(read_model(tiny_model_path), 5, labels={"3": 0.3, 5: 0.1})
     assert Plan.from_json(plan.to_json()) == plan
-    assert PlanMismatchError is not OutputExistsError
