@@ -1,9 +1,33 @@
 """Data augmentation by variational autoencoders, as a torchvision transform and a dataset."""
 
+import importlib
+from typing import TYPE_CHECKING
+
 from ._version import __version__
-from .dataset import MixedDataset, VAESyntheticDataset
-from .errors import VAEAugmentError
-from .runtime import VAEModel, load
-from .transform import VAEAugment
+
+if TYPE_CHECKING:
+    from .dataset import MixedDataset, VAESyntheticDataset
+    from .errors import VAEAugmentError
+    from .runtime import VAEModel, load
+    from .transform import VAEAugment
+else:
+    # Imported on first use: torch alone is 400 MB and three seconds, which a generating process does without.
+    _HOMES = {
+        "MixedDataset": "dataset",
+        "VAESyntheticDataset": "dataset",
+        "VAEAugmentError": "errors",
+        "VAEModel": "runtime",
+        "load": "runtime",
+        "VAEAugment": "transform",
+    }
+
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+    def __dir__():
+        return __all__
+
 
 __all__ = ["MixedDataset", "VAEAugment", "VAEAugmentError", "VAEModel", "VAESyntheticDataset", "__version__", "load"]

@@ -46,3 +46,11 @@ class ExportError(VAEAugmentError, RuntimeError):
 
 class DivergenceError(VAEAugmentError, ArithmeticError):
     """Training produced a loss that is not finite."""
+
+
+class PlanMismatchError(VAEAugmentError, FileExistsError):
+    """A folder of generated images that belongs to another plan; it was left as it is."""
+
+
+class GenerationError(VAEAugmentError, RuntimeError):
+    """Images that could not be generated or written, or that are not what their manifest says."""

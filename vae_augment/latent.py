@@ -1,12 +1,7 @@
-"""Pure functions on latents: perturb, move towards a partner, draw by class."""
+"""Pure functions on latents: perturb, move towards a partner. `drawing` has those that make new ones."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-
-from .noise import Stream, normals, uniforms
-from .spec import Latents
 
 NEIGHBOURS = 10
 
@@ -39,32 +34,6 @@ def _share(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Te
     distance = (partner - mean).norm(dim=1, keepdim=True)
     # An image that is its own partner has no direction to go; it stays.
     return torch.where(distance > 0, strength * posterior_length(logvar) / distance.clamp(min=1e-12), 0.0)
-
-
-def draw(
-    latents: Latents | None, dim: int, labels: NDArray[np.int64], index: NDArray[np.int64], seed: int, epoch: int
-) -> NDArray[np.float32]:
-    """Latents for generation, [B, D]; row r is a function of (labels[r], index[r], seed, epoch) alone.
-
-    They come from the mixture of the label's group, or from N(0, I) when the model carries none.
-    """
-    noise = normals(seed, Stream.LATENT, epoch, index, dim)
-    choice = uniforms(seed, Stream.COMPONENT, epoch, index, 1)[:, 0]
-    return draw_with(latents, labels, choice, noise)
-
-
-def draw_with(
-    latents: Latents | None, labels: NDArray[np.int64], choice: NDArray[np.floating], noise: NDArray[np.floating]
-) -> NDArray[np.float32]:
-    """`draw` with the random part given: `choice` [B] uniform in (0, 1), `noise` [B, D] standard normal."""
-    if latents is None:
-        return noise.astype(np.float32)
-    group = np.maximum(labels, 0)  # a model without classes has the one group 0
-    cumulative = latents.weights[group].cumsum(axis=1, dtype=np.float64)
-    component = (choice[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
-    means, scales = latents.means[group, component], latents.scales[group, component]
-    # Summed row by row, so that a row does not depend on how many others there are.
-    return (means + (scales * noise[:, None, :]).sum(axis=2)).astype(np.float32)
 
 
 def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:

@@ -18,26 +18,8 @@ if TYPE_CHECKING:
     import onnx
 
 BUNDLED = ("mnist", "fashion-mnist")
-<<<<<<< HEAD
 _BUNDLED_FOLDER = Path(__file__).parent.absolute() / "models"
-MAX_FILE_BYTES = 256 * 1024 * 1024
-MAX_NODES = 2_000
-MAX_ELEMENTS = 1 << 28  # of one declared tensor
-OPSETS = range(18, 25)
-IR_VERSIONS = range(8, 14)
-
-# What an encoder and a decoder need. No control flow, no random numbers, nothing that makes a large tensor of a small
-# one.
-ALLOWED_OPS = frozenset(
-    "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace DequantizeLinear "
-    "Div Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GroupNormalization HardSigmoid HardSwish "
-    "Identity InstanceNormalization LayerNormalization LeakyRelu Log MatMul Max MaxPool Min Mish Mul Neg PRelu Pad "
-    "Pow QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus "
-    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
-)
-=======
 MAX_FILE_BYTES = 64 * 1024 * 1024
->>>>>>> sources
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .drawing import draw_with
 from .errors import InputError
-from .latent import draw_with, extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
+from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
 from .runtime import VAEModel
 
 PARTNER_MODES = ("interpolation", "extrapolation")

@@ -18,14 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from .drawing import draw
 from .errors import InputError, ModelFormatError
 from .labels import LabelPolicy, Labels, parse_labels
-from .latent import draw
-<<<<<<< HEAD
-from .modelfile import ModelFile, find_model, model_reference, part_interface, read_model
-=======
-from .modelfile import ModelFile, find_model, read_model
->>>>>>> sources
+from .modelfile import ModelFile, find_model, model_reference, read_model
 from .pixels import to_batch
 from .sessions import Provider, open_session, provider_name, resolve_providers
 from .whitelist import part_interface

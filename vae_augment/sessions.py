@@ -1,14 +1,12 @@
-"""onnxruntime's sessions and providers. The only user of onnxruntime."""
+"""onnxruntime's sessions and providers. The only user of onnxruntime; torch is imported only where it is asked."""
 
 import functools
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
-
-import torch
-from torch.utils.data import get_worker_info
 
 from .errors import InputError, ModelFormatError, ProviderError
 
@@ -40,7 +38,7 @@ def resolve_providers(provider: Provider) -> list[Any]:
     """onnxruntime's provider list for what the user asked for; `ProviderError` for one that is not there."""
     available = _import_onnxruntime().get_available_providers()
     if provider == "auto":
-        return [_CUDA, _CPU] if _CUDA in available and torch.cuda.is_available() else [_CPU]
+        return [_CUDA, _CPU] if _CUDA in available and _torch().cuda.is_available() else [_CPU]
     if isinstance(provider, str):
         if provider not in _NAMES:
             raise InputError(f"provider is {provider!r}; use 'auto', 'cpu', 'cuda' or a list in onnxruntime's form.")
@@ -70,7 +68,7 @@ def open_session(
             )
         providers = [_CPU]
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1 if get_worker_info() else threads or torch.get_num_threads()
+    options.intra_op_num_threads = 1 if _is_loader_worker() else threads or _torch().get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # A spinning pool burns most of a core between calls (reference: onnxruntime issue 26847).
@@ -86,6 +84,22 @@ def open_session(
             "match those of torch; see the log above. To run anyway: provider='cpu'."
         )
     return session
+
+
+def runtime_version() -> str:
+    """The version of onnxruntime."""
+    return str(_import_onnxruntime().__version__)
+
+
+def _torch() -> Any:
+    import torch
+
+    return torch
+
+
+def _is_loader_worker() -> bool:
+    data = sys.modules.get("torch.utils.data")  # a DataLoader's worker has it, whoever else may not
+    return data is not None and data.get_worker_info() is not None
 
 
 def _import_onnxruntime() -> Any:

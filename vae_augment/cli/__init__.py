@@ -9,6 +9,7 @@ from .embed import embed
 from .evaluate import evaluate
 from .export import export
 from .fit import fit
+from .generate import generate
 from .info import info
 from .preview import preview
 from .score import score
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, fit, export, info, preview, evaluate, embed, compress, decompress, denoise, score):
+for command in (demo, fit, export, info, preview, generate, evaluate, embed, compress, decompress, denoise, score):
     app.command()(friendly(command))
 
 

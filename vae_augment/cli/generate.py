@@ -1,0 +1,165 @@
+"""`vae-augment generate`: write images to a folder, in shards."""
+
+import functools
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from ..errors import InputError, PlanMismatchError
+from . import options
+
+if TYPE_CHECKING:
+    from ..generation import Job, Manifest
+    from ..generation.run import Engine
+    from ..labels import Class, Labels
+
+EXIT_OTHER_PLAN = 2
+
+
+def generate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to fill.")],
+    model: Annotated[str | None, typer.Argument(help="mnist, fashion-mnist, or the path of an .onnx file.")] = None,
+    n: Annotated[int, typer.Option("-n", help="How many images.")] = 0,
+    format: Annotated[str, typer.Option(help="npz, idx, imagefolder, parquet or webdataset.")] = "npz",  # noqa: A002
+    labels: Annotated[
+        str, typer.Option(help="balanced, a class, classes to go through (3,5), or with weights (3:0.9,5:0.1).")
+    ] = "balanced",
+    seed: options.Seed = 0,
+    shard_size: Annotated[int | None, typer.Option(help="Images a shard; left out: about 40 MiB of pixels.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes or Ray actors; left out: one a core.")] = None,
+    num_shards: Annotated[int, typer.Option(min=1, help="Jobs of an array that share the work.")] = 1,
+    shard_index: Annotated[int, typer.Option(min=0, help="Which of these jobs this is, from 0.")] = 0,
+    engine: Annotated[
+        str | None, typer.Option(help="local, torchrun or ray; left out: torchrun under torchrun.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, as for ray.init.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make nothing; compare the folder with its manifest.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Generate N images with MODEL into a folder. The same command again goes on where it was stopped or killed."""
+    from .. import generation
+
+    if verify:
+        _print(_facts(generation.verify(output), output), as_json)
+        return
+    if model is None:
+        raise InputError("No MODEL was given. Give mnist, fashion-mnist, or the path of an .onnx file.")
+    make, part = _engine(engine, workers, address, (shard_index, num_shards))
+    job = generation.make_job(
+        model, n, output, format=format, labels=_labels(labels, model), seed=seed, shard_size=shard_size
+    )
+    _print(_run(job, make, part), as_json)
+
+
+def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, Any]:
+    from ..generation.run import images_of, run
+
+    bar, start = _Bar(images_of(job, part), is_silent=part[0] > 0), time.perf_counter()
+    try:
+        manifest = run(job, engine, part, bar.show)
+    except PlanMismatchError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(EXIT_OTHER_PLAN) from error
+    except (KeyboardInterrupt, SystemExit):
+        bar.close()
+        typer.echo(f"Stopped: {bar.done:,} of {bar.total:,} images are done. The same command goes on.", err=True)
+        raise
+    finally:
+        bar.close()
+    seconds = time.perf_counter() - start
+    made = {"made": bar.done - bar.first, "seconds": round(seconds, 3)}
+    rate = {"images_per_second": round((bar.done - bar.first) / seconds, 1)}
+    if manifest is None:
+        return {"output": str(job.output), "done": False, "images": bar.done, **made, **rate}
+    return _facts(manifest, job.output) | made | rate
+
+
+def _facts(manifest: "Manifest", output: Path) -> dict[str, Any]:
+    return {
+        "output": str(output),
+        "done": True,
+        "images": manifest.plan.count,
+        "shards": len(manifest.shards),
+        "bytes": manifest.bytes,
+    }
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts))
+    elif not facts["done"]:
+        typer.echo(f"{facts['images']:,} images of this part are done; manifest.json comes with the last part")
+    else:
+        typer.echo("{output}: {images:,} images in {shards:,} shards, {bytes:,} bytes, as planned".format(**facts))
+    if "made" in facts and not as_json:
+        typer.echo("{made:,} made in {seconds:.1f} s, {images_per_second:,.0f} images a second".format(**facts))
+
+
+class _Bar:
+    """tqdm's bar; what a resumed run finds does not count towards its rate, and off a terminal it is silent."""
+
+    def __init__(self, total: int, is_silent: bool) -> None:
+        self.total, self.done, self.first = total, 0, 0
+        self._disable = True if is_silent else None
+        self._bar: tqdm[Any] | None = None
+
+    def show(self, done: int) -> None:
+        if self._bar is None:
+            self.first = self.done = done
+            self._bar = tqdm(total=self.total, initial=done, unit=" images", disable=self._disable)
+        self._bar.update(done - self.done)
+        self.done = done
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _engine(
+    name: str | None, workers: int | None, address: str | None, part: tuple[int, int]
+) -> tuple["Engine", tuple[int, int]]:
+    from ..generation import pool, ranks
+
+    name = name or ("torchrun" if ranks.is_torchrun() else "local")
+    if part[0] >= part[1]:
+        raise InputError(f"--shard-index is {part[0]}; with --num-shards {part[1]} it must be below that.")
+    if name == "local":
+        return functools.partial(pool.in_pool, workers=workers or pool.default_workers()), part
+    if name == "torchrun":
+        return ranks.here, ranks.torchrun_part()
+    if name == "ray":
+        from ..generation.ray_engine import in_ray
+
+        return functools.partial(in_ray, workers=workers, address=address), part
+    raise InputError(f"--engine is {name!r}; choose local, torchrun or ray.")
+
+
+def _labels(text: str, model: str) -> "Labels":
+    """What --labels says: a name of the model's is a name, and other digits are an index."""
+    from ..modelfile import find_model, read_model
+
+    classes = read_model(find_model(model)).spec.classes
+    if text == "balanced" or text in classes:
+        return text
+    pairs = [entry.partition(":") for entry in text.split(",")]
+    named = {_class(name, classes): weight for name, _, weight in pairs}
+    if not any(named.values()):
+        return [_class(name, classes) for name, _, _ in pairs]
+    return {name: _weight(weight) for name, weight in named.items()}
+
+
+def _class(text: str, classes: tuple[str, ...]) -> "Class":
+    return int(text) if text.isdecimal() and text not in classes else text
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--labels holds the weight {text!r}, which is not a number. Write CLASS:WEIGHT,...") from None

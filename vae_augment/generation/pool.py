@@ -1,0 +1,82 @@
+"""The local engine: a pool of processes, each with one thread and a decoder of its own."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from ..errors import GenerationError
+from .shard import Job, Record, Worker
+
+MOST_DEATHS = 3  # in a row without a finished shard between them
+
+_worker: Worker  # of this process, where it is one of the pool's
+
+
+def default_workers() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
+    """Make `shards` in `workers` processes, and yield each as it is done.
+
+    A worker that dies takes the whole pool with it; a new one then goes on with what is left.
+
+    Raises:
+        GenerationError: workers died several times in a row.
+    """
+    left, deaths = dict.fromkeys(shards), 0
+    while left:
+        try:
+            for record in _one_pool(job, list(left), workers):
+                del left[record.shard]
+                deaths = 0
+                yield record
+        except BrokenProcessPool:
+            deaths += 1
+            if deaths > MOST_DEATHS:
+                raise GenerationError(
+                    f"Workers died {deaths} times in a row with {len(left)} shards to go. The system kills them when "
+                    "memory runs out: use fewer workers or smaller shards. In a script, call generate under "
+                    "`if __name__ == '__main__':`."
+                ) from None
+
+
+def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
+    context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
+    pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start_worker, (job,))
+    try:
+        waiting, running = iter(shards), set[Future[Record]]()
+        while True:
+            # One more than can run, so that no worker has to wait for its next.
+            for shard in itertools.islice(waiting, workers + 1 - len(running)):
+                running.add(pool.submit(_make, shard))
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(job: Job) -> None:
+    global _worker
+    _worker = Worker(job)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent alone decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a process of the pool
+    parent.join()
+    os._exit(1)  # a pool's worker does not notice by itself that its parent was killed
+
+
+def _make(shard: int) -> Record:
+    return _worker.make(shard)

@@ -1,0 +1,30 @@
+"""Engines that somebody else starts: ranks under torchrun, each of which takes its share of the shards."""
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+
+from ..errors import InputError
+from .shard import Job, Record, Worker
+
+
+def here(job: Job, shards: Sequence[int]) -> Generator[Record, None, None]:
+    """Make `shards` in this process, one after the other."""
+    worker = Worker(job)
+    for shard in shards:
+        yield worker.make(shard)
+
+
+def is_torchrun(environment: Mapping[str, str] = os.environ) -> bool:
+    """True in a process that torchrun started."""
+    return "TORCHELASTIC_RUN_ID" in environment
+
+
+def torchrun_part(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """This rank and the number of ranks; `InputError` outside torchrun."""
+    try:
+        return int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    except (KeyError, ValueError):
+        raise InputError(
+            "RANK and WORLD_SIZE are not set, as torchrun sets them. Start with: torchrun --nproc-per-node N "
+            "--no-python vae-augment generate ..., or use --engine local."
+        ) from None

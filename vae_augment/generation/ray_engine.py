@@ -1,0 +1,103 @@
+"""The cluster engine: Ray Data, whose actors make shards and send back nothing but records.
+
+The rows that Ray moves are tiny, and the shards are written by the same function as everywhere: Ray's own writers use
+random names, append on a second run, and are not atomic.
+"""
+
+import contextlib
+import json
+import logging
+import signal
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..errors import GenerationError, InputError, VAEAugmentError
+from .shard import Job, Record, Worker
+
+MOST_BLOCKS = 4096  # blocks of rows; beyond this many shards, several share a block
+
+
+class ShardActor:
+    """What runs in an actor: a `Worker` between rows of Ray Data."""
+
+    def __init__(self, job: Job) -> None:
+        self._worker = Worker(job)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """Numbers of shards -> their records in JSON, or the errors that kept them from being made."""
+        return {"outcome": [json.dumps(self._outcome(int(shard))) for shard in batch["shard"]]}
+
+    def _outcome(self, shard: int) -> dict[str, Any]:
+        # Ray would wrap an error, or drop the row; what a retry cannot mend goes back as data.
+        try:
+            return {"record": asdict(self._worker.make(shard))}
+        except (VAEAugmentError, OSError) as error:
+            return {"error": str(error)}
+
+
+def in_ray(job: Job, shards: Sequence[int], workers: int | None, address: str | None) -> Generator[Record, None, None]:
+    """Make `shards` in a pool of Ray actors, on a cluster or on this machine.
+
+    Ray starts a dead actor again and gives it its shard again. The output folder and the model file must have the same
+    path on every node.
+
+    Args:
+        job, shards: what to make.
+        workers: the most actors; None = one a CPU of the cluster.
+        address: of a cluster, as for `ray.init`; None = RAY_ADDRESS, a cluster that runs here, or a Ray of its own.
+
+    Raises:
+        InputError: Ray is not installed.
+        GenerationError: a shard could not be made.
+    """
+    if not shards:
+        return
+    with _connected(address):
+        yield from _rows(job, shards, workers)
+
+
+def _rows(job: Job, shards: Sequence[int], workers: int | None) -> Generator[Record, None, None]:
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    # from_items and not range: it needs no reading task, which would wait for ever for a CPU that the actors hold.
+    items = ray.data.from_items(
+        [{"shard": shard} for shard in shards], override_num_blocks=min(len(shards), MOST_BLOCKS)
+    )
+    actors = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
+    made = items.map_batches(ShardActor, fn_constructor_args=(job,), batch_size=1, compute=actors, num_cpus=1)
+    for row in made.iter_rows():
+        outcome = json.loads(row["outcome"])
+        if "error" in outcome:
+            raise GenerationError(f"A worker of Ray could not make its shard. {outcome['error']}")
+        yield Record(**outcome["record"])
+
+
+@contextlib.contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    try:
+        import ray
+    except ImportError:
+        raise InputError("Ray is not installed: pip install 'vae-augment[ray]'") from None
+    if ray.is_initialized():  # the caller's own connection, which is left open
+        yield
+        return
+    with _signal_kept(signal.SIGTERM):
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _signal_kept(number: int) -> Iterator[None]:
+    """Undo what is done to a signal's handler inside: ray.init replaces that of SIGTERM."""
+    handler = signal.getsignal(number)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, handler)
