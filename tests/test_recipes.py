@@ -72,7 +72,7 @@ def test_every_recipe_has_a_test() -> None:
         for name, item in vars(sys.modules[__name__]).items()
         if name.startswith("test_")
         for mark in getattr(item, "pytestmark", [])
-        if mark.name == "parametrize"
+        if mark.name == "parametrize" and mark.args[0] == "recipe"
     }
     assert tested == set(RECIPES)
     assert len(RECIPES) == PAGE.count("```python")

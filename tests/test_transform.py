@@ -303,9 +303,11 @@ def test_given_params_replay_a_perturbation(augment: VAEAugment) -> None:
     assert torch.equal(augment.transform(first[:2], params), augment.transform(first, params)[:2])
 
 
-def test_nothing_random_stays_on_self(augment: VAEAugment) -> None:
+@pytest.mark.parametrize("labels_getter", [None, "default"])
+def test_nothing_random_stays_on_self(tiny_model_path: Path, labels_getter: str | None) -> None:
+    augment = VAEAugment(tiny_model_path, p=1.0, labels_getter=labels_getter)
     before = vars(augment).copy()
-    augment(torch.rand(4, *SHAPE))
+    augment(torch.rand(4, *SHAPE), torch.zeros(4).long())
     assert vars(augment) == before
 
 

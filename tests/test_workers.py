@@ -92,6 +92,14 @@ def test_an_inherited_session_is_parked_and_a_worker_has_one_thread(tiny_model_p
     assert session().get_session_options().intra_op_num_threads == threads
 
 
+def test_a_session_is_opened_once(tiny_model_path: Path) -> None:
+    model = load(tiny_model_path)
+    model.sample(4)
+    session = model._sessions["decoder"]
+    model.sample(4)
+    assert model._sessions == {"decoder": session}
+
+
 def test_a_model_dropped_in_a_child_takes_no_session_with_it(tiny_model_path: Path) -> None:
     model = load(tiny_model_path, threads=2)
     model.sample(4)
