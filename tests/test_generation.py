@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import termios
 import warnings
 from pathlib import Path
 
@@ -309,6 +310,30 @@ def test_verify_of_something_else(text: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(GenerationError, match=r"manifest\.json"):
         verify(tmp_path)
+
+
+# Progress
+
+
+def on_a_terminal(*arguments: object) -> str:
+    """What the command writes to a terminal as its standard error."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    code = "from vae_augment.cli import main; main()"
+    command = [sys.executable, "-c", code, "generate", *map(str, arguments)]
+    subprocess.run(command, stderr=theirs, stdout=subprocess.DEVNULL, timeout=60, check=True)
+    os.close(theirs)
+    with open(ours, "rb", buffering=0) as terminal:
+        return terminal.read(65536).decode()
+
+
+def test_the_bar_of_a_resumed_run_starts_where_it_stopped(tiny_model_path: Path, tmp_path: Path) -> None:
+    folder = make(tiny_model_path, tmp_path / "out")
+    (folder / "train-00001-of-00003.npz").unlink()
+    text = on_a_terminal(tiny_model_path, "-n", COUNT, "--shard-size", SHARD, "-o", folder, "--workers", 1)
+    assert "| 170/300 [00:00<?" in text
+    assert "| 300/300 [00:0" in text.splitlines()[-1]
+    assert " images/s]" in text
 
 
 # Plans that cannot be carried out
