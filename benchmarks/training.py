@@ -3,12 +3,12 @@
 import argparse
 
 import torch
-from common import save, seconds
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from common import save, seconds
 from vae_augment.training import FitConfig, load_data
 from vae_augment.training.trainer import Trainer
 

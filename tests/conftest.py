@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from vae_augment.exporters import export
 
 from vae_augment import VAEModel, load
+from vae_augment.exporters import export
 from vae_augment.training import FitConfig, ImageData, fit, load_data
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

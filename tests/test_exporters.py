@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from typer.testing import CliRunner
-from vae_augment.exporters import ParityReport, export
 
 from vae_augment import load
 from vae_augment.cli import app
 from vae_augment.errors import ExportError, InputError, OutputExistsError
+from vae_augment.exporters import ParityReport, export
 from vae_augment.training import load_checkpoint, save_checkpoint
 
 

@@ -7,10 +7,10 @@ import onnx
 import pytest
 import torch
 from torch import Tensor
-from vae_augment.exporters.graph import model_bytes
-from vae_augment.exporters.parts import VAEParts
 
 from vae_augment import VAEAugment, VAEAugmentError, VAEModel, load
+from vae_augment.exporters.graph import model_bytes
+from vae_augment.exporters.parts import VAEParts
 from vae_augment.latent import extrapolate, interpolate, nearest_partner, partner_in_batch, posterior_length
 from vae_augment.modelfile import read_model
 from vae_augment.spec import Spec

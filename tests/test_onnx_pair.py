@@ -7,11 +7,11 @@ import onnx.parser
 import pytest
 import torch
 from typer.testing import CliRunner
-from vae_augment.exporters import export
 
 from vae_augment import load
 from vae_augment.cli import app
 from vae_augment.errors import ExportError, InputError, ModelFormatError, ModelNotFoundError
+from vae_augment.exporters import export
 from vae_augment.training import ImageData, load_data
 
 ENCODER = """<ir_version: 8, opset_import: ["": {opset}]>

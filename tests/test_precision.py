@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from vae_augment.exporters import ParityReport, export
 
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError
+from vae_augment.exporters import ParityReport, export
 from vae_augment.training import FitConfig, fit, load_data
 
 

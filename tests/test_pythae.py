@@ -18,6 +18,7 @@ from pythae.models.base.base_utils import ModelOutput  # noqa: E402
 from pythae.models.nn import BaseDecoder, BaseEncoder  # noqa: E402
 from pythae.pipelines import TrainingPipeline  # noqa: E402
 from pythae.trainers import BaseTrainerConfig  # noqa: E402
+
 from vae_augment.exporters import export  # noqa: E402
 
 SHAPE = (1, 28, 28)

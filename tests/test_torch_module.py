@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
-from vae_augment.exporters import export, load_module
 
 from vae_augment import VAEAugment, load
 from vae_augment.errors import ExportError, InputError, ModelFormatError
+from vae_augment.exporters import export, load_module
 from vae_augment.training import load_data
 
 

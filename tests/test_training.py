@@ -11,7 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from conftest import DATA, needs_mnist
+from vae_augment import VAEAugment, load
 from vae_augment.errors import DivergenceError, InputError, ModelFormatError, OutputExistsError
+from vae_augment.exporters import export
 from vae_augment.training import (
     VAE,
     FitConfig,
@@ -293,3 +295,36 @@ def test_two_ranks_train_the_weights_of_one(network: str, tmp_path: Path) -> Non
         weights.append(load_checkpoint(path).weights)
     for name, tensor in weights[0].items():
         torch.testing.assert_close(tensor, weights[1][name], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 64, 64)])
+def test_larger_and_coloured_images_go_the_whole_way(shape: tuple[int, int, int], tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = (255 * torch.rand(40, *shape, generator=generator)).to(torch.uint8)
+    data = ImageData("made", images, torch.arange(40) % 2, ("a", "b"))
+    checkpoint, path = tmp_path / "c.safetensors", tmp_path / "m.onnx"
+    fit(data, checkpoint, replace(SMALL, epochs=1, latent_dim=6))
+    export(checkpoint, path)
+    augmented = VAEAugment(path, p=1.0)(images)
+    assert augmented.shape == images.shape
+    assert not torch.equal(augmented, images)
+    assert load(path).sample(4)[0].shape == (4, *shape)
+
+
+FULL_DISK = """
+import resource, sys, torch
+from vae_augment.training import FitConfig, fit, load_data
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+fit(load_data("digits").subset(torch.arange(200)), sys.argv[1], FitConfig(width="small", epochs=1), overwrite=True)
+"""
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    before = tiny_checkpoint.read_bytes()
+    path.write_bytes(before)
+    command = [sys.executable, "-c", FULL_DISK, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert "OSError: [Errno 27] File too large" in done.stderr
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 import torch
-from vae_augment.exporters import export
 
+from vae_augment.exporters import export
 from vae_augment.spec import FORMAT_VERSION
 from vae_augment.training import FitConfig, fit, load_data
 
