@@ -328,3 +328,13 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tiny_checkpoint: Path, tmp_pa
     assert "OSError: [Errno 27] File too large" in done.stderr
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_training_on_cuda(network: str, few: ImageData, tmp_path: Path) -> None:
+    losses: list[float] = []
+    config = replace(SMALL, network=network, device="cuda", epochs=5)
+    checkpoint = fit(few, tmp_path / "a.safetensors", config, report=lambda epoch: losses.append(epoch.loss))
+    assert losses[-1] < losses[0]
+    assert all(not tensor.is_cuda for tensor in checkpoint.build().state_dict().values())

@@ -40,8 +40,11 @@ def test_projections() -> None:
 
 def test_compress_and_decompress(tiny_model_path: Path, tmp_path: Path) -> None:
     packed, unpacked = tmp_path / "c.npz", tmp_path / "d.npz"
-    code, text = run("compress", tiny_model_path, "digits", "-o", packed)
+    picture = tmp_path / "c.png"
+    code, text = run("compress", tiny_model_path, "digits", "-o", packed, "--plot", picture)
     assert code == 0, text
+    with Image.open(picture) as image:
+        assert image.size[1] > 100
     assert "bytes an image (PNG" in text
     assert run("decompress", tiny_model_path, packed, "-o", unpacked)[0] == 0
     model, images = load(tiny_model_path), load_data("digits").images

@@ -15,6 +15,7 @@ def compress(
     model: options.Model,
     data: options.Data,
     output: Output,
+    plot: Annotated[Path | None, typer.Option(help="Picture of images before and after (.png).")] = None,
     root: options.Root = None,
     test: Annotated[bool, typer.Option("--test", help="The test part of a named data set.")] = False,
     overwrite: options.Overwrite = False,
@@ -22,19 +23,25 @@ def compress(
     """Write the images' latents in 8 bits a dimension; says bytes an image against PNG, and PSNR."""
     from .. import load
     from ..evaluation import compression
+    from ..evaluation.pictures import COLUMNS, Row, save_rows
     from ..files import refuse_existing
     from ..training.data import load_data, to_float
 
-    refuse_existing(output, overwrite)
+    for path in filter(None, (output, plot)):
+        refuse_existing(path, overwrite)
     loaded = load(model)
     images = load_data(data, root, train=not test).images
     compressed = compression.compress(loaded, images)
     compression.save_compressed(compressed, output)
+    restored = compression.decompress(loaded, compressed)
     size, png = output.stat().st_size / len(images), _png_bytes(images[:200])
-    psnr = compression.psnr(compression.decompress(loaded, compressed), to_float(images))
+    psnr = compression.psnr(restored, to_float(images))
     typer.echo(
         f"wrote {output}: {size:.1f} bytes an image (PNG {png:.0f}, raw {images[0].numel()}), PSNR {psnr:.1f} dB"
     )
+    if plot:
+        save_rows([Row("originals", images[:COLUMNS]), Row("compressed", restored[:COLUMNS])], plot)
+        typer.echo(f"wrote {plot}")
 
 
 def decompress(
