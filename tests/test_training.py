@@ -14,6 +14,7 @@ from conftest import DATA, needs_mnist
 from vae_augment import VAEAugment, load
 from vae_augment.errors import DivergenceError, InputError, ModelFormatError, OutputExistsError
 from vae_augment.exporters import export
+from vae_augment.latent import kl_divergence
 from vae_augment.training import (
     VAE,
     FitConfig,
@@ -25,7 +26,7 @@ from vae_augment.training import (
     save_checkpoint,
 )
 from vae_augment.training.data import to_float
-from vae_augment.training.objective import kl_divergence, negative_elbo
+from vae_augment.training.objective import negative_elbo
 from vae_augment.training.run import _facts
 from vae_augment.training.trainer import Trainer
 

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from .drawing import draw
 from .errors import InputError, ModelFormatError
 from .labels import LabelPolicy, Labels, parse_labels
+from .latent import kl_divergence
 from .modelfile import ModelFile, find_model, model_reference, read_model
 from .pixels import to_batch
 from .sessions import Provider, open_session, provider_name, resolve_providers
@@ -188,8 +189,7 @@ class VAEModel:
         decoded = self.decode(mean).to(batch.device)
         cost = F.binary_cross_entropy(decoded, batch, reduction="none")
         entropy = F.binary_cross_entropy(batch, batch, reduction="none")
-        kl = -0.5 * (1 + logvar - mean.square() - logvar.exp()).sum(1)
-        return (cost - entropy).flatten(1).sum(1) + kl
+        return (cost - entropy).flatten(1).sum(1) + kl_divergence(mean, logvar)
 
     def label_input(self, labels: object, count: int) -> dict[str, Tensor]:
         """The graph's `label` input for a conditional model, nothing for another. None = all unknown."""

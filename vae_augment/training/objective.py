@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..latent import kl_divergence, perturb
 from .networks import VAE
 
 
@@ -13,16 +14,6 @@ class Terms(NamedTuple):
 
     reconstruction: Tensor
     kl: Tensor
-
-
-def reparameterize(mean: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
-    """z = mean + exp(logvar / 2) * noise (Kingma and Welling 2014, section 2.4)."""
-    return mean + (0.5 * logvar).exp() * noise
-
-
-def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(q(z|x) || N(0, I)) summed over latent dimensions, [B] (Kingma and Welling 2014, appendix B)."""
-    return -0.5 * (1 + logvar - mean.square() - logvar.exp()).sum(1)
 
 
 def cross_entropy(logits: Tensor, image: Tensor) -> Tensor:
@@ -34,7 +25,7 @@ def negative_elbo(model: VAE, image: Tensor, target: Tensor, label: Tensor | Non
     """One-sample estimate of minus the ELBO of `target`, encoded from `image` with the given standard-normal noise."""
     # Under autocast the moments come as bfloat16; the sums over dimensions and pixels need float32.
     mean, logvar = (moment.float() for moment in model.encode(image, label))
-    logits = model.decode_logits(reparameterize(mean, logvar, noise), label).float()
+    logits = model.decode_logits(perturb(mean, logvar, noise, 1.0), label).float()
     return Terms(cross_entropy(logits, target), kl_divergence(mean, logvar))
 
 
