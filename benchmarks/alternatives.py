@@ -95,8 +95,7 @@ class Eager(nn.Module):
 
 def pythae_model(network: Network) -> nn.Module:
     """pythae's VAE around the same two halves."""
-    from pythae.models import VAE as PythaeVAE
-    from pythae.models import VAEConfig
+    from pythae import models
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
@@ -109,8 +108,8 @@ def pythae_model(network: Network) -> nn.Module:
         def forward(self, z: Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=network.module.decode(z))
 
-    config = VAEConfig(input_dim=SHAPE, latent_dim=network.module.latent_dim)
-    return PythaeVAE(config, encoder=Encoder(), decoder=Decoder()).eval()
+    config = models.VAEConfig(input_dim=SHAPE, latent_dim=network.module.latent_dim)
+    return models.VAE(config, encoder=Encoder(), decoder=Decoder()).eval()
 
 
 def rhvae_sampler(centroids: int, steps: int) -> Any:

@@ -41,8 +41,8 @@ def rates(runs: Mapping[str, Callable[[], Any]], images: int, repeats: int, leas
     """
     calls = {}
     for name, run in runs.items():
-        run()
-        calls[name] = max(1, round(least / timed(run, 1)))
+        first = timed(run, 1)  # the warm-up; what it makes long is timed again
+        calls[name] = max(1, round(least / (first if first > least else timed(run, 1))))
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
@@ -66,3 +66,15 @@ def spread(values: list[float]) -> Spread:
 def save(name: str, result: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(machine() | result, indent=2) + "\n")
+
+
+def check_result(result: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless a result says on what it was measured, and its rows, where it has any, are whole."""
+    missing = {"cpu", "cores", "threads", "python", "versions"} - result.keys()
+    if missing:
+        raise ValueError(f"The result does not say: {', '.join(sorted(missing))}.")
+    for row in result.get("rows", []):
+        rate = row.get("images_per_second", {"lower_quartile": 0, "median": 0, "upper_quartile": 0})
+        ordered = [rate.get(key, -1) for key in ("lower_quartile", "median", "upper_quartile")]
+        if not {"what", "name"} <= row.keys() or -1 in ordered or ordered != sorted(ordered):
+            raise ValueError(f"This row is not whole: {row}.")
