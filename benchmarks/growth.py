@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 GENERATE = """
@@ -35,12 +36,12 @@ print(json.dumps({"import": imported - start, "construction": made - imported, "
 """
 
 
-def measure(model: Path, most: int) -> dict[str, Any]:
+def measure(model: Path, most: int, repeats: int) -> dict[str, Any]:
     counts = [10**power for power in range(3, 7) if 10**power <= most]
     # A warm-up and as many repeats as make the short ones long enough to time.
     generated = [fresh(GENERATE, model, count, max(1, 20_000 // count)) | {"images": count} for count in counts]
-    starts = [fresh(START) for _ in range(7)]
-    return {"generation": generated} | {name: sorted(start[name] for start in starts)[3] for name in starts[0]}
+    starts = [fresh(START) for _ in range(repeats)]
+    return {"generation": generated} | {name: median(start[name] for start in starts) for name in starts[0]}
 
 
 def fresh(code: str, *arguments: object) -> dict[str, Any]:

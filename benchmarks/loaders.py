@@ -39,18 +39,18 @@ class ByItem(Dataset[Any]):
 
 
 def measure(bench: Any, network: Network, threads: int, count: int) -> None:
-    few = 1024
-    data = dataset(load(network.path, provider="cpu", threads=threads), few)
+    data = dataset(load(network.path, provider="cpu", threads=threads), count)
     torch.testing.assert_close(torch.stack([data[i][0] for i in range(8)]), next(data.batches(8))[0], atol=1e-5, rtol=0)
     one_by_one = ByItem(data)
     runs: dict[str, Callable[[], None]] = {
-        "__getitems__(256)": lambda: exhaust(data.__getitems__(range(first, first + BATCH)) for first in chunks(few)),
-        "by item": lambda: exhaust(data[i] for i in range(few)),
+        "__getitems__(256)": lambda: exhaust(
+            data.__getitems__(range(first, first + BATCH)) for first in range(0, count, BATCH)
+        ),
+        "by item": lambda: exhaust(data[i] for i in range(count)),
         "loader, 0 workers": lambda: exhaust(DataLoader(data, BATCH)),
         "loader, 0 workers, by item": lambda: exhaust(DataLoader(one_by_one, BATCH)),
     }
-    bench.compare("dataset", runs, few)
-    through_workers(bench, network, count)
+    bench.compare("dataset", runs, count)
 
 
 def through_workers(bench: Any, network: Network, count: int) -> None:
@@ -59,10 +59,6 @@ def through_workers(bench: Any, network: Network, count: int) -> None:
     kept = {workers: DataLoader(data, BATCH, num_workers=workers, persistent_workers=True) for workers in (1, 2)}
     runs = {f"loader, {workers} workers": lambda loader=loader: exhaust(loader) for workers, loader in kept.items()}
     bench.compare("dataset through workers", runs, count)
-
-
-def chunks(count: int) -> range:
-    return range(0, count, BATCH)
 
 
 def epoch(bench: Any, root: str, count: int) -> None:

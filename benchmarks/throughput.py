@@ -27,8 +27,8 @@ Row = dict[str, Any]
 class Bench:
     """Times groups of things in turns, and keeps a row of each."""
 
-    def __init__(self, repeats: int, least: float) -> None:
-        self.repeats, self.least = repeats, least
+    def __init__(self, repeats: int, least: float, count: int) -> None:
+        self.repeats, self.least, self.count = repeats, least, count
         self.rows: list[Row] = []
         self.place: dict[str, Any] = {}
 
@@ -45,7 +45,7 @@ class Bench:
 
 def main() -> None:
     options = parse()
-    bench = Bench(options.repeats, 0.01 if options.quick else 0.2)
+    bench = Bench(options.repeats, *((0.01, 256) if options.quick else (0.2, 4096)))
     everything = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         for network in make_networks(Path(folder)):
@@ -54,13 +54,14 @@ def main() -> None:
                 bench.place = {"network": network.name, "threads": threads}
                 perturbation(bench, network, threads, compiled=not options.quick)
                 generation(bench, network, threads)
-                loaders.measure(bench, network, threads, 2048 if options.quick else 60_000)
+                loaders.measure(bench, network, threads, bench.count)
+                loaders.through_workers(bench, network, bench.count * 8)
         torch.set_num_threads(everything)
         bench.place = {"network": "conv", "threads": everything}
         rhvae(bench, steps=10 if options.quick else 100)
         if options.root:
-            loaders.epoch(bench, options.root, 10_000 if options.quick else 60_000)
-        grown = growth.measure(Path(folder) / "mlp.onnx", 100_000 if options.quick else 1_000_000)
+            loaders.epoch(bench, options.root, 1024 if options.quick else 60_000)
+        grown = growth.measure(Path(folder) / "mlp.onnx", 100_000 if options.quick else 1_000_000, bench.repeats)
     judged = bars(bench.rows, grown)
     print(table(judged))
     facts = {"quick": options.quick, "repeats": options.repeats, "all_threads": everything}
@@ -156,7 +157,7 @@ def check_outputs(
 def generation(bench: Bench, network: Network, threads: int) -> None:
     from pythae.samplers import NormalSampler
 
-    count, batch = 2048, 256
+    count, batch = 4 * bench.count, 256
     model = load(network.path, provider="cpu", threads=threads)
     sampler, latent = NormalSampler(pythae_model(network)), torch.randn(batch, model.spec.latent_dim)
     decoded = model.decode(latent)
@@ -179,7 +180,7 @@ def generation(bench: Bench, network: Network, threads: int) -> None:
         "pythae NormalSampler": theirs,
         "pythae NormalSampler, inference_mode": torch.inference_mode()(theirs),
     }
-    bench.compare("generate 2048", runs, count)
+    bench.compare("generate", runs, count)
 
 
 def rhvae(bench: Bench, steps: int) -> None:
