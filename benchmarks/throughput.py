@@ -157,7 +157,7 @@ def check_outputs(
 def generation(bench: Bench, network: Network, threads: int) -> None:
     from pythae.samplers import NormalSampler
 
-    count, batch = 4 * bench.count, 256
+    count, batch = 2 * bench.count, 256
     model = load(network.path, provider="cpu", threads=threads)
     sampler, latent = NormalSampler(pythae_model(network)), torch.randn(batch, model.spec.latent_dim)
     decoded = model.decode(latent)
