@@ -23,6 +23,7 @@ from .sessions import Provider
 
 OUTPUTS = ("float", "uint8", "pil")
 Item = tuple[Any, Any]
+_AHEAD = 1024  # latents drawn at once: the calls of NumPy cost more than the numbers of one batch
 
 
 class _Epoch:
@@ -136,7 +137,8 @@ class VAESyntheticDataset(Dataset[Item]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Item]:
-        images, labels = self._raw(_checked(indices, self.length))
+        latent, labels = self._drawn(_checked(indices, self.length))
+        images = self._decoded(latent, labels)
         items = [to_pil(image) for image in images] if self.output == "pil" else images.unbind()
         return [self._finish(item, label) for item, label in zip(items, labels.tolist(), strict=True)]
 
@@ -150,12 +152,18 @@ class VAESyntheticDataset(Dataset[Item]):
             raise InputError(f"The batch size is {size}; it must be at least 1.")
         if self.output == "pil":
             raise InputError("batches() gives tensors; choose output='float' or 'uint8'.")
-        for start in range(0, self.length, size):
-            yield self._finish(*self._raw(np.arange(start, min(start + size, self.length))))
+        ahead = max(size, _AHEAD // size * size)
+        for start in range(0, self.length, ahead):
+            latents, labels = self._drawn(np.arange(start, min(start + ahead, self.length)))
+            for latent, label in zip(latents.split(size), labels.split(size), strict=True):
+                yield self._finish(self._decoded(latent, label), label)
 
-    def _raw(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        images, labels = self.model.generate(index, self._policy, self.seed, self._epoch.get())
-        return (images if self.output == "float" else from_batch(images, torch.uint8)), labels
+    def _drawn(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        return self.model.draw(index, self._policy, self.seed, self._epoch.get())
+
+    def _decoded(self, latent: Tensor, labels: Tensor) -> Tensor:
+        images = self.model.decode(latent, labels)
+        return images if self.output == "float" else from_batch(images, torch.uint8)
 
     def _finish(self, image: Any, label: Any) -> Item:
         image = image if self.transform is None else self.transform(image)

@@ -1,5 +1,6 @@
 """What `VAEAugment` does to a batch once torchvision's side is settled: draw the random part, move the latents."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +61,7 @@ class Perturbation:
         """The random rows for `count` images, from torch's global generator."""
         rows = {}
         if self.mode in ("posterior", "prior"):
-            rows["noise"] = torch.randn(count, self.model.spec.latent_dim, device="cpu")
+            rows["noise"] = torch.randn(count, self.model.spec.latent_dim, device="cpu", dtype=torch.float32)
         if self.mode != "posterior":
             rows["choice"] = torch.rand(count, device="cpu")
         return rows
@@ -74,7 +75,7 @@ class Perturbation:
             batch, rows = _marked(batch, rows)
         labels = rows.get("labels")
         if self.mode == "posterior" and not self.residual:
-            inputs = {"image": batch, "noise": rows["noise"], "strength": torch.full((len(batch),), self.strength)}
+            inputs = {"image": batch, "noise": rows["noise"], "strength": _repeated(self.strength, len(batch))}
             return self.model.run("whole", inputs | self.model.label_input(labels, len(batch)))[0]
         mean, logvar = (moment.cpu() for moment in self.model.encode(batch, labels))
         return self._decoded(*_marked(batch, rows | {"mean": mean, "moved": self._move(mean, logvar, rows)}))
@@ -118,8 +119,13 @@ class Perturbation:
         )
 
 
+@functools.lru_cache(maxsize=8)
+def _repeated(strength: float, count: int) -> Tensor:
+    return torch.full((count,), strength, device="cpu", dtype=torch.float32)
+
+
 def _marked(batch: Tensor, rows: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     apply = rows["apply"]
-    if apply.all():
+    if all(apply.tolist()):
         return batch, rows
     return batch[apply.to(batch.device)], {name: value[apply] for name, value in rows.items()}

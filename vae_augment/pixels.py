@@ -11,6 +11,7 @@ from torch import Tensor
 from .errors import InputError, InputTypeError
 
 PIL_MODES = {1: "L", 3: "RGB"}
+_WHITE = torch.tensor(255.0, dtype=torch.float32)  # float32 also where the user's default dtype is another
 _TOLERANCE = 1e-3  # what resizing and half precision may overshoot by
 
 
@@ -26,7 +27,7 @@ def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
             "The image requires grad, but gradients do not pass through onnxruntime. Call .detach() before VAEAugment."
         )
     if image.dtype is torch.uint8:
-        batch = image.to(torch.float32).div_(255)
+        batch = image / _WHITE
     elif image.is_floating_point():
         batch = image.to(torch.float32)
         _check_range(batch)

@@ -174,9 +174,16 @@ class VAEModel:
         self, index: NDArray[np.int64], labels: Labels | LabelPolicy, seed: int, epoch: int = 0
     ) -> tuple[Tensor, Tensor]:
         """The generated images at `index` and their labels: a function of (labels, seed, epoch, index) alone."""
+        latent, drawn = self.draw(index, labels, seed, epoch)
+        return self.decode(latent, drawn), drawn
+
+    def draw(
+        self, index: NDArray[np.int64], labels: Labels | LabelPolicy, seed: int, epoch: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """The latents [B, D] and labels [B] of the generated images at `index`, which `decode` makes images of."""
         drawn = parse_labels(labels, self.spec).at(index, seed)
         latent = draw(self.spec.latents, self.spec.latent_dim, drawn, index, seed, epoch)
-        return self.decode(torch.from_numpy(latent), drawn), torch.from_numpy(drawn)
+        return torch.from_numpy(latent), torch.from_numpy(drawn)
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """How unlike the training data each image is, in nats, [B]; larger = less like it.

@@ -108,8 +108,9 @@ class VAEAugment(v2.Transform):
         image_shape, is_pil = self.model.spec.image_shape, isinstance(inpt, PIL.Image.Image)
         image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
         batch = to_batch(image, image_shape)  # before the coins: what cannot be used must not pass now and then
-        rows = {name: value[: len(batch)] for name, value in params.items()}
-        if not rows["apply"].any():
+        has_spare = len(params["apply"]) > len(batch)
+        rows = {name: value[: len(batch)] for name, value in params.items()} if has_spare else params
+        if not any(rows["apply"].tolist()):
             return inpt
         output = self._augmented(image, batch, rows)
         if is_pil:
