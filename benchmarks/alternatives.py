@@ -12,9 +12,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
-from vae_augment.exporters import export
 
 from vae_augment import load
+from vae_augment.exporters import export
 from vae_augment.sessions import open_session
 from vae_augment.spec import Spec
 from vae_augment.training.checkpoint import Checkpoint, save_checkpoint

@@ -15,10 +15,10 @@ import loaders
 import torch
 from alternatives import Eager, Network, bare_run, classical, make_networks, pythae_model, rhvae_sampler, sgemm
 from bars import bars, table
-from common import Spread, rates, save, timed
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from common import Spread, rates, save, timed
 from vae_augment import VAEAugment, load
 
 Row = dict[str, Any]
