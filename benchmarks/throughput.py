@@ -60,8 +60,8 @@ def main() -> None:
         bench.place = {"network": "conv", "threads": everything}
         rhvae(bench, steps=10 if options.quick else 100)
         if options.root:
-            loaders.epoch(bench, options.root, 1024 if options.quick else 60_000)
-        grown = growth.measure(Path(folder) / "mlp.onnx", 100_000 if options.quick else 1_000_000, bench.repeats)
+            loaders.epoch(bench, options.root, 512 if options.quick else 60_000)
+        grown = growth.measure(Path(folder) / "mlp.onnx", *((100_000, 3) if options.quick else (1_000_000, 7)))
     judged = bars(bench.rows, grown)
     print(table(judged))
     facts = {"quick": options.quick, "repeats": options.repeats, "all_threads": everything}
