@@ -223,7 +223,7 @@ def test_kill_and_resume_gives_the_same_weights(tmp_path: Path, digits: ImageDat
     path = tmp_path / "a.safetensors"
     process = started(path)
     process.kill()
-    process.wait(timeout=10)
+    process.communicate(timeout=10)
     assert not load_checkpoint(path).is_finished
     subprocess.run([*COMMAND, "-o", str(path)], check=True, timeout=120)
     whole = fit(digits, tmp_path / "b.safetensors", FitConfig(width="small", epochs=40))

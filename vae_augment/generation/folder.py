@@ -40,7 +40,7 @@ def prepare(job: Job) -> None:
     if not path.exists():
         if any(job.output.glob("train*")):
             raise OutputExistsError(f"{job.output} holds images of another origin and no {PLAN}. Use another folder.")
-        write_json(path, job.plan.to_json())
+        write_json(job, path, job.plan.to_json())
     found = differences(_read(path), job.plan.to_json())
     if found:
         raise PlanMismatchError(
@@ -62,7 +62,7 @@ def finish(job: Job) -> Manifest | None:
     if len(whole) < len(records):
         return None
     manifest = {"plan": job.plan.to_json(), "shards": [asdict(record) for record in whole]}
-    write_json(job.output / MANIFEST, manifest)
+    write_json(job, job.output / MANIFEST, manifest)
     shutil.rmtree(job.staging, ignore_errors=True)
     return Manifest(job.plan, whole)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..drawing import draw
 from ..errors import ModelFormatError
-from ..files import atomic_path, publish
+from ..files import publish
 from ..modelfile import read_model
 from ..sessions import open_session, resolve_providers
 from .formats import FORMATS, Pixels
@@ -83,7 +83,7 @@ class Worker:
             places = [job.output / name for name in names]
             _make_parents(places)
             publish(dict(zip(paths, places, strict=True)))
-        write_json(job.record_path(shard), dataclasses.asdict(record))
+        write_json(job, job.record_path(shard), dataclasses.asdict(record))
         return record
 
     def images(self, span: range) -> Pixels:
@@ -131,11 +131,14 @@ def measure(folder: Path, names: Sequence[str]) -> tuple[int, str]:
     return size, hashlib.sha256(listing.encode()).hexdigest()
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write JSON so that a reader sees all of it or none."""
-    path.parent.mkdir(exist_ok=True)
-    with atomic_path(path) as temporary:
+def write_json(job: Job, path: Path, content: object) -> None:
+    """Write JSON so that a reader sees all of it or none, and a killed writer leaves nothing outside `staging`."""
+    for folder in (job.staging, path.parent):
+        folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=job.staging) as name:
+        temporary = Path(name, path.name)
         temporary.write_text(json.dumps(content, indent=1) + "\n")
+        publish({temporary: path})
 
 
 def _sha256(path: Path) -> str:
