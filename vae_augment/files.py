@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from .errors import OutputExistsError
 
@@ -36,6 +37,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         publish({temporary: path})
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compress: bool = False) -> None:
+    """Write arrays as one .npz, atomically and to `path` as it is, whatever its ending."""
+    import numpy as np
+
+    write = np.savez_compressed if compress else np.savez
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        write(file, **arrays)
 
 
 def publish(places: Mapping[Path, Path]) -> None:

@@ -51,18 +51,16 @@ def decompress(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write the images that a compressed file stands for, as `images` (uint8) of an .npz."""
-    import numpy as np
     import torch
 
     from .. import load
     from ..evaluation import compression
-    from ..files import atomic_path, refuse_existing
+    from ..files import refuse_existing, save_arrays
     from ..pixels import from_batch
 
     refuse_existing(output, overwrite)
     images = compression.decompress(load(model), compression.load_compressed(source))
-    with atomic_path(output) as temporary, open(temporary, "wb") as file:
-        np.savez(file, images=from_batch(images, torch.uint8).numpy())
+    save_arrays(output, {"images": from_batch(images, torch.uint8).numpy()})
     typer.echo(f"wrote {output}: {len(images)} images {tuple(images.shape[1:])}")
 
 

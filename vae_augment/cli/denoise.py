@@ -19,13 +19,12 @@ def denoise(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Add noise to images, reconstruct them, draw both; says the PSNR before and after."""
-    import numpy as np
     import torch
 
     from .. import load
     from ..evaluation.compression import psnr
     from ..evaluation.pictures import COLUMNS, Row, save_rows
-    from ..files import atomic_path, refuse_existing
+    from ..files import refuse_existing, save_arrays
     from ..pixels import from_batch
     from ..training.data import load_data, to_float
 
@@ -40,6 +39,5 @@ def denoise(
     save_rows([Row(row.caption, row.images[:COLUMNS]) for row in rows if row.images is not None], output)
     typer.echo(f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(cleaned, clean):.1f} dB after")
     if images:
-        with atomic_path(images) as temporary, open(temporary, "wb") as file:
-            np.savez(file, images=from_batch(cleaned, torch.uint8).numpy())
+        save_arrays(images, {"images": from_batch(cleaned, torch.uint8).numpy()})
         typer.echo(f"wrote {images}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError, ModelFormatError
-from ..files import atomic_path
+from ..files import save_arrays
 from ..runtime import VAEModel
 
 _BATCH = 1024
@@ -46,8 +46,7 @@ def decompress(model: VAEModel, compressed: Compressed) -> Tensor:
 
 def save_compressed(compressed: Compressed, path: str | os.PathLike[str]) -> None:
     """Write one .npz, atomically; zip's own compression takes what the quantisation leaves."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, codes=compressed.codes, span=compressed.span, sha256=np.array(compressed.sha256))
+    save_arrays(path, compressed._asdict(), compress=True)
 
 
 def load_compressed(path: str | os.PathLike[str]) -> Compressed:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import atomic_path
+from ..files import save_arrays
 from ..runtime import VAEModel
 
 PROJECTIONS = ("pca", "tsne")
@@ -34,8 +34,7 @@ def embed_images(model: VAEModel, images: Tensor, labels: Tensor) -> Embedding:
 
 def save_embedding(embedding: Embedding, path: str | os.PathLike[str]) -> None:
     """Write the arrays as .npz, atomically."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **embedding._asdict())
+    save_arrays(path, embedding._asdict())
 
 
 def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:
