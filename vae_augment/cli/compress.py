@@ -17,7 +17,7 @@ def compress(
     output: Output,
     plot: Annotated[Path | None, typer.Option(help="Picture of images before and after (.png).")] = None,
     root: options.Root = None,
-    test: Annotated[bool, typer.Option("--test", help="The test part of a named data set.")] = False,
+    test: options.Test = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write the images' latents in 8 bits a dimension; says bytes an image against PNG, and PSNR."""

@@ -14,7 +14,7 @@ def embed(
     output: Annotated[Path, typer.Option("--output", "-o", help="Latents to write (.npz).")],
     plot: Annotated[Path | None, typer.Option(help="Picture of the latents in two dimensions (.png).")] = None,
     projection: Annotated[str, typer.Option(help="pca or tsne, for --plot.")] = "pca",
-    test: Annotated[bool, typer.Option("--test", help="The test part of a named data set.")] = False,
+    test: options.Test = False,
     root: options.Root = None,
     overwrite: options.Overwrite = False,
 ) -> None:

@@ -16,3 +16,4 @@ Root = Annotated[Path | None, typer.Option(help="Folder that holds torchvision's
 Download = Annotated[bool, typer.Option("--download", help="Let torchvision download what --root lacks.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Test = Annotated[bool, typer.Option("--test", help="The test part of a named data set.")]

@@ -15,7 +15,7 @@ def score(
     output: Annotated[Path, typer.Option("--output", "-o", help="Scores to write (.csv).")],
     plot: Annotated[Path | None, typer.Option(help="Picture of the least and the most typical images (.png).")] = None,
     root: options.Root = None,
-    test: Annotated[bool, typer.Option("--test", help="The test part of a named data set.")] = False,
+    test: options.Test = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write index, label and anomaly score (nats; larger = less like the training data) of each image."""
