@@ -42,17 +42,17 @@ def _affine_grid(images: Tensor) -> Tensor:
 def _elastic_field(images: Tensor) -> Tensor:
     count, _, height, width = images.shape
     noise = 2 * torch.rand(count, 2, height, width, device=images.device) - 1
-    smooth = _blur(_blur(noise, SIGMA * height, dim=2), SIGMA * width, dim=3)
+    smooth = _blur(SIGMA * height, height, noise) @ noise @ _blur(SIGMA * width, width, noise)
     # ALPHA is a share of a side, and a side is 2 long in the grid's coordinates.
     return 2 * ALPHA * smooth.permute(0, 2, 3, 1)
 
 
-def _blur(field: Tensor, sigma: float, dim: int) -> Tensor:
-    radius = math.ceil(3 * sigma)
-    offsets = torch.arange(-radius, radius + 1, device=field.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    weight = (kernel / kernel.sum()).view((1, 1, -1, 1) if dim == 2 else (1, 1, 1, -1)).repeat(2, 1, 1, 1)
-    return F.conv2d(field, weight, padding=(radius, 0) if dim == 2 else (0, radius), groups=2)
+def _blur(sigma: float, side: int, like: Tensor) -> Tensor:
+    """A Gaussian blur along one side, zeros beyond its ends, as a symmetric matrix [side, side]."""
+    position = torch.arange(side, device=like.device)
+    weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
+    beyond = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, device=like.device)
+    return weight / torch.exp(-0.5 * (beyond / sigma) ** 2).sum()
 
 
 def _uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..training.precision import half_precision
+
 BATCH = 50
 Batch = tuple[Tensor, Tensor]
 View = Callable[[Tensor, Tensor], Batch]  # images [B, C, H, W] in [0, 1] and labels [B] -> the batch to train on
@@ -21,11 +23,11 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     channels, height, width = image_shape
     return nn.Sequential(
         nn.Conv2d(channels, 32, 5, padding=2),
+        nn.MaxPool2d(2),  # before the ReLU, which changes nothing and costs a quarter
         nn.ReLU(),
-        nn.MaxPool2d(2),
         nn.Conv2d(32, 64, 5, padding=2),
-        nn.ReLU(),
         nn.MaxPool2d(2),
+        nn.ReLU(),
         nn.Flatten(),
         nn.Dropout(0.5),
         nn.Linear(64 * (height // 4) * (width // 4), 128),
@@ -47,19 +49,22 @@ def train_classifier(
 ) -> nn.Module:
     """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last iterate.
 
+    In bfloat16 where the machine has matrix units for it (twice as fast there), in float32 elsewhere.
+
     Args:
         images, labels: [N, C, H, W] float in [0, 1] and [N].
         view: what is done to each batch, such as augmentation.
         seed: of the weights, the batches and torch's global generator, which the view draws from.
     """
     torch.manual_seed(seed)
-    model = small_cnn(tuple(images.shape[1:]), classes).to(images.device)  # type: ignore[arg-type]
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
+    model.to(images.device).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     order = _endless_order(len(images), updates)
     for rows in order.split(BATCH):
         batch, target = view(images[rows], labels[rows])
-        loss = F.cross_entropy(model(batch), target)
+        loss = F.cross_entropy(logits(model, batch), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -68,11 +73,19 @@ def train_classifier(
     return model.eval()
 
 
+def logits(model: nn.Module, images: Tensor) -> Tensor:
+    """The model's answers [B, classes] in float32, computed in half precision where that is faster."""
+    dtype = half_precision(images.device)
+    with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+        answers: Tensor = model(images.contiguous(memory_format=torch.channels_last))
+    return answers.float()
+
+
 @torch.inference_mode()
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of right answers, in percent."""
     right = sum(
-        int((model(batch).argmax(1) == target).sum())
+        int((logits(model, batch).argmax(1) == target).sum())
         for batch, target in zip(images.split(1000), labels.split(1000), strict=True)
     )
     return 100 * right / len(images)

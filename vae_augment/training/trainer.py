@@ -24,6 +24,7 @@ from .config import FitConfig
 from .data import ImageData, to_float
 from .networks import VAE
 from .objective import NegativeELBO, Terms, negative_elbo
+from .precision import half_precision
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,7 @@ class Trainer:
             return torch.bfloat16
         if self.config.is_classic or self.config.precision == "float32":
             return None
-        # On a CPU without matrix units bfloat16 is slower than float32.
-        has_units = self.config.device == "cuda" or torch.cpu.get_capabilities().get("amx_bf16")
-        return torch.bfloat16 if has_units else None
+        return half_precision(self.config.device)
 
     def _rate(self) -> float:
         if self.config.is_classic:
