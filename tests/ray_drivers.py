@@ -1,6 +1,6 @@
 """Scripts that drive Ray as a user's would: python ray_drivers.py SCENARIO MODEL OUTPUT. Started by ray_child.py.
 
-Each prints what it saw as one line of JSON.
+Each writes what it saw into a file of its working folder.
 """
 
 import faulthandler
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import ray
 from ray.cluster_utils import Cluster
-from ray_child import PYTHON_ERROR, SECONDS
+from ray_child import FACTS, PYTHON_ERROR, SECONDS
 
 from vae_augment.errors import GenerationError
 from vae_augment.generation import Job, make_job, ray_engine, run
@@ -77,7 +77,7 @@ def node_removed(model: Path, output: Path) -> None:
 
 
 def tell(**facts: object) -> None:
-    print(json.dumps(facts), flush=True)  # noqa: T201
+    Path(FACTS).write_text(json.dumps(facts))
 
 
 def meanwhile(action: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ if not find_spec("ray"):
 
 from ray_drivers import COUNT, SHARD_SIZE, SHARDS, job_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
