@@ -9,6 +9,7 @@ import json
 import logging
 import signal
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +18,8 @@ from ..errors import GenerationError, InputError, VAEAugmentError
 from .shard import Job, Record, Worker
 
 MOST_BLOCKS = 4096  # blocks of rows; beyond this many shards, several share a block
+THREADS = ("StreamingExecutor", "iter_threaded", "map_tp_", "ray-data")  # how the names of Ray Data's threads begin
+THREADS_END = 10.0  # seconds that they get to end
 
 
 class ShardActor:
@@ -54,7 +57,7 @@ def in_ray(job: Job, shards: Sequence[int], workers: int | None, address: str | 
     """
     if not shards:
         return
-    with _connected(address):
+    with _connected(address), _threads_ended():
         yield from _rows(job, shards, workers)
 
 
@@ -70,11 +73,15 @@ def _rows(job: Job, shards: Sequence[int], workers: int | None) -> Generator[Rec
     )
     actors = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
     made = items.map_batches(ShardActor, fn_constructor_args=(job,), batch_size=1, compute=actors, num_cpus=1)
-    for row in made.iter_rows():
-        outcome = json.loads(row["outcome"])
-        if "error" in outcome:
-            raise GenerationError(f"A worker of Ray could not make its shard. {outcome['error']}")
-        yield Record(**outcome["record"])
+    for block in made.iter_batches(batch_size=None, prefetch_batches=0):  # a prefetcher would not be stopped
+        for text in block["outcome"]:
+            yield _record(json.loads(text))
+
+
+def _record(outcome: dict[str, Any]) -> Record:
+    if "error" in outcome:
+        raise GenerationError(f"A worker of Ray could not make its shard. {outcome['error']}")
+    return Record(**outcome["record"])
 
 
 @contextlib.contextmanager
@@ -87,11 +94,29 @@ def _connected(address: str | None) -> Iterator[None]:
         yield
         return
     with _signal_kept(signal.SIGTERM):
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _threads_ended() -> Iterator[None]:
+    """Wait for the threads that Ray Data began inside.
+
+    It does not, where its rows are not read to the end: after an error or Ctrl-C. A thread that asks Ray for a block
+    when ray.shutdown is over thereby starts another Ray, whose core ends this process without a word as soon as it
+    misses one of its servers.
+    """
+    before = set(threading.enumerate())
+    try:
+        yield
+    finally:
+        deadline = time.monotonic() + THREADS_END
+        for thread in set(threading.enumerate()) - before:
+            if thread.name.startswith(THREADS):
+                thread.join(max(0.0, deadline - time.monotonic()))
 
 
 @contextlib.contextmanager
