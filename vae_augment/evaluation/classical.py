@@ -25,6 +25,18 @@ def affine_elastic(images: Tensor) -> Tensor:
     return _sample(images, _affine_grid(images) + _elastic_field(images))
 
 
+def flip_shift(images: Tensor) -> Tensor:
+    """Mirror half of [B, C, H, W] left to right, and shift each by up to two of 28 pixels, whole pixels each way."""
+    count, _, height, width = images.shape
+    moves = torch.eye(2, 3, device=images.device).repeat(count, 1, 1)
+    moves[:, 0, 0] = 1 - 2 * torch.randint(2, (count,), device=images.device)
+    for axis, side in enumerate((width, height)):
+        most = round(SHIFT * side)
+        # A side is 2 long in the grid's coordinates.
+        moves[:, axis, 2] = 2 / side * torch.randint(-most, most + 1, (count,), device=images.device)
+    return _sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
+
+
 def _sample(images: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)
 
