@@ -43,8 +43,9 @@ def test_affine_keeps_the_mass_within_what_its_scales_allow() -> None:
     assert mass.max() < 1.15**2 + 0.03
 
 
-def test_elastic_displacement_is_that_of_simard() -> None:
-    field = _elastic_field(torch.zeros(200, 1, 28, 28)) * 14  # half a side is 1 in the grid's coordinates
+@pytest.mark.parametrize("side", [8, 28, 64])
+def test_elastic_displacement_is_that_of_simard(side: int) -> None:
+    field = _elastic_field(torch.zeros(200, 1, side, side)) * 14  # half a side of 28 is 1 in the grid's coordinates
     assert 1.1 < field.square().mean().sqrt() < 1.5
 
 

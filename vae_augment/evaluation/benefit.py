@@ -38,8 +38,13 @@ class Source:
     test: tuple[str, ...] = ()
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
-        """Training and test images of a draw."""
+        """Training and test images of a draw; `InputError` where they are not of two classes at least."""
         train = _load(self.data, self.root, True)
+        if len(train.classes) < 2:
+            raise InputError(
+                f"{train.name} has {len(train.classes)} classes; a comparison needs labelled images of at least two: a "
+                "folder of class folders, an .npz with labels, or a named data set."
+            )
         if self.test:
             return train, _joined([_load(path, None, True) for path in self.test], train)
         if self.data in NAMED:

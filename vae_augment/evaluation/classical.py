@@ -55,8 +55,9 @@ def _elastic_field(images: Tensor) -> Tensor:
     count, _, height, width = images.shape
     noise = 2 * torch.rand(count, 2, height, width, device=images.device) - 1
     smooth = _blur(SIGMA * height, height, noise) @ noise @ _blur(SIGMA * width, width, noise)
-    # ALPHA is a share of a side, and a side is 2 long in the grid's coordinates.
-    return 2 * ALPHA * smooth.permute(0, 2, 3, 1)
+    # There is one value a pixel, so that the blur averages more away the more pixels there are; this keeps the
+    # displacement the share of a side that it is at 28x28. A side is 2 long in the grid's coordinates.
+    return 2 * ALPHA * math.sqrt(height * width) / 28 * smooth.permute(0, 2, 3, 1)
 
 
 def _blur(sigma: float, side: int, like: Tensor) -> Tensor:

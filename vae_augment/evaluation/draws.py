@@ -57,9 +57,10 @@ def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -
     return Split(data.subset(labelled), _others(data, labelled) if pool else None, _subset(data, extra))
 
 
-def everything(data: ImageData, seed: int) -> Split:
-    """All images with their labels, whatever the seed."""
-    return Split(data)
+def everything(data: ImageData, seed: int, pool: bool = False) -> Split:
+    """All labels, whatever the seed; the pool, where asked for, is the images that have none."""
+    rows = (data.labels >= 0).nonzero()[:, 0]
+    return Split(data.subset(rows), _others(data, rows) if pool else None)
 
 
 def long_tail(data: ImageData, seed: int) -> Split:
@@ -79,8 +80,17 @@ def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageD
     """A part to train on and a part to test on, `share` of each class and at least one image of it.
 
     Unlabelled images stay in the first part.
+
+    Raises:
+        InputError: a class has fewer than two images.
     """
     classes = shuffled_classes(data, seed)
+    for name, rows in zip(data.classes, classes, strict=True):
+        if len(rows) < 2:
+            raise InputError(
+                f"The class {name!r} of {data.name} has {len(rows)} labelled images; at least one to train and one to "
+                "test on are needed. Add images, or give test images of their own."
+            )
     test = torch.cat([rows[: max(1, round(share * len(rows)))] for rows in classes])
     is_kept = torch.ones(len(data), dtype=torch.bool)
     is_kept[test] = False

@@ -42,7 +42,7 @@ def in_lanes(make: Callable[[J], Iterable[R]], jobs: Sequence[J], workers: int) 
                 yield from open_lanes[ready].receive()  # type: ignore[index]
     finally:
         for lane in lanes:
-            lane.process.terminate()
+            lane.stop()
         for lane in lanes:
             lane.end()
 
@@ -80,6 +80,11 @@ class _Lane:
         if not message:
             self.give_next()
         return list(message)
+
+    def stop(self) -> None:
+        """Stop a process in the middle of a job; one that knows that there is no more ends by itself."""
+        if not self.is_done:
+            self.process.terminate()
 
     def end(self) -> None:
         """Leave no process behind."""

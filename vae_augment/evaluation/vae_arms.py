@@ -9,31 +9,36 @@ from torch import Tensor
 from ..dataset import VAESyntheticDataset
 from ..labels import Labels
 from ..runtime import VAEModel
+from ..training import FitConfig, ImageData
 from ..transform import VAEAugment
 from .arms import WITH_VAE, Arm, Draw, Recipe
 from .classical import affine_elastic
 from .classical_arms import Distort
 from .classifier import BATCH, Batch, View
 from .draws import HEAD
+from .models import BATCH as IMAGES_AN_UPDATE
 from .models import fit_model, small_config
 
 Vae = Callable[[Draw], VAEModel]
-LABELLED_UPDATES, POOL_UPDATES = 400, 4700  # of the VAE; 4,700 are ten passes over 60,000 images
 FEW_BETA = 0.2  # as in the demo
+PASSES, FEWEST, MOST = 20, 400, 4700  # over the images, in updates of the VAE; 4,700 are ten passes over 60,000 images
 SYNTHETIC = 60_000
 
 
 def labelled_vae(draw: Draw) -> VAEModel:
     """A class-conditional VAE of the labelled images alone."""
-    updates = draw.vae_updates(LABELLED_UPDATES)
-    config = small_config(draw.labelled, updates, beta=FEW_BETA, seed=draw.seed, device=draw.budget.device)
-    return fit_model(draw.labelled, config)
+    return fit_model(draw.labelled, vae_config(draw, draw.labelled, FEW_BETA))
 
 
 def pool_vae(draw: Draw) -> VAEModel:
     """A class-conditional VAE of the labelled images and the pool, where there is one."""
-    data, updates = draw.unlabelled_too, draw.vae_updates(POOL_UPDATES)
-    return fit_model(data, small_config(data, updates, seed=draw.seed, device=draw.budget.device))
+    return fit_model(draw.unlabelled_too, vae_config(draw, draw.unlabelled_too))
+
+
+def vae_config(draw: Draw, data: ImageData, beta: float = 1.0) -> FitConfig:
+    """A small class-conditional VAE, with more updates for more images."""
+    updates = draw.vae_updates(min(MOST, max(FEWEST, PASSES * len(data) // IMAGES_AN_UPDATE)))
+    return small_config(data, updates, beta=beta, seed=draw.seed, device=draw.budget.device)
 
 
 def same(images: Tensor) -> Tensor:
