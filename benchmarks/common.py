@@ -1,30 +1,16 @@
 """What every benchmark needs: the facts of the machine, medians, and a JSON file."""
 
 import json
-import platform
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 from typing import Any
 
-import torch
+from vae_augment.evaluation.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 Spread = dict[str, float]
-
-
-def machine() -> dict[str, Any]:
-    versions = {name: metadata.version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy")}
-    capabilities = torch.cpu.get_capabilities()
-    return {
-        "cpu": capabilities.get("cpu_name", platform.processor()),
-        "cores": capabilities.get("num_physical_cores"),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
 
 
 def seconds(run: Callable[[], Any], repeats: int, warm_up: int = 1) -> Spread:

@@ -1,11 +1,18 @@
 """The results that are committed say what they were measured on."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.common import RESULTS, check_result, machine, rates
+from benchmarks.targets import BEST, TARGETS, Target, reached, readme_block, target_table, verdict
+from vae_augment.evaluation.benefit import facts
+from vae_augment.evaluation.regimes import REGIMES
+from vae_augment.evaluation.results import Results, Run, check_results, read_results, runs_of
 
 COMMITTED = sorted(RESULTS.glob("*.json"))
 RATE = {"lower_quartile": 1.0, "median": 2.0, "upper_quartile": 3.0}
@@ -38,3 +45,94 @@ def test_a_result_without_the_facts_is_refused() -> None:
 def test_a_row_that_is_not_whole_is_refused(row: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not whole"):
         check_result(machine() | {"rows": [row]})
+
+
+BENEFIT = sorted(RESULTS.glob("benefit*.json"))
+README = Path(__file__).parents[1] / "README.md"
+BLOCK = re.compile(r"<!-- benefit table -->\n(.*?)\n<!-- end of benefit table -->", re.S)
+
+
+@pytest.mark.parametrize("path", BENEFIT, ids=[path.stem for path in BENEFIT])
+def test_committed_comparisons_are_whole(path: Path) -> None:
+    check_results(json.loads(path.read_text()))
+
+
+@pytest.mark.skipif(not (RESULTS / "benefit.json").exists(), reason="benefit.py has not been run in full yet")
+def test_the_readme_shows_what_was_measured() -> None:
+    block = BLOCK.search(README.read_text())
+    assert block, "README.md has no block <!-- benefit table -->"
+    runs = runs_of(read_results(RESULTS / "benefit.json"))
+    assert block[1].strip() == readme_block(runs)
+
+
+def make_run(arm: str, draw: int, percent: float) -> Run:
+    kind, saw = ("VAE", "labelled only") if "VAE" in arm else ("classical", "none")
+    return Run("A10", "mnist", arm, kind, saw, draw, 5000, percent, 1.0)
+
+
+def measured(gains: list[float]) -> list[Run]:
+    base = [make_run("affine+elastic", draw, 96.0 + draw) for draw in range(len(gains))]
+    return base + [make_run("affine+elastic+VAE", draw, 96.0 + draw + more) for draw, more in enumerate(gains)]
+
+
+TARGET = Target("A10", "mnist", "affine+elastic+VAE", "affine+elastic", 0.0, 0.3, (False, True))
+
+
+@pytest.mark.parametrize(
+    ("gains", "word"),
+    [
+        ([0.4, 0.5, 0.4], "aim met"),
+        ([0.1, 1.5, -0.1], "must met"),  # 0.5 on average, but the interval reaches below 0
+        ([0.1, 0.1, 0.1], "must met"),
+        ([-0.1, -0.2, 0.1], "NOT MET"),
+    ],
+)
+def test_a_target_needs_its_mean_and_its_interval(gains: list[float], word: str) -> None:
+    runs = measured(gains)
+    found = reached(TARGET, runs)
+    assert found is not None
+    assert verdict(TARGET, found) == word
+    line = next(line for line in target_table(runs).splitlines() if "A10 mnist" in line)
+    assert line.endswith(f" {word} |")
+    assert f"{sum(gains) / 3:+.2f} ± " in line
+
+
+def test_targets_that_were_not_measured_say_so() -> None:
+    assert target_table([]).count("not measured") == len(TARGETS)
+
+
+def test_targets_name_arms_that_exist() -> None:
+    arms = {(regime.name, arm.name) for regime in REGIMES for arm in regime.arms}
+    for target in TARGETS:
+        assert (target.regime, target.arm) in arms
+        assert target.base in (None, BEST) or (target.regime, target.base) in arms
+
+
+def benefit(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "benchmarks/benefit.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=README.parent, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_benefit_prints_the_tables_of_a_file(tmp_path: Path) -> None:
+    results = Results(tmp_path / "r.json", facts("a test", "cpu", 1), {"updates": 5000})
+    for run in measured([0.4, 0.5, 0.4]):
+        results.add(run)
+    done = benefit("--table", "--output", tmp_path / "r.json")
+    assert done.returncode == 0, done.stderr
+    assert "## A10, mnist: 10 labels a class and nothing else" in done.stdout
+    assert readme_block(results.runs) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--regimes", "A10,F"], "'F' is not one of A10, A100, B, C, D, E"),
+        (["--draws", "5:5"], "'5:5' is not FIRST:END"),
+        (["--table", "--output", "no.json"], "No such file"),
+    ],
+)
+def test_benefit_says_what_it_cannot_use(arguments: list[str], message: str) -> None:
+    done = benefit(*arguments)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 import typer
 
+from .compare import compare
 from .compress import compress, decompress
 from .demo import demo
 from .denoise import denoise
@@ -22,7 +23,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, fit, export, info, preview, generate, evaluate, embed, compress, decompress, denoise, score):
+for command in (
+    demo,
+    fit,
+    export,
+    info,
+    preview,
+    generate,
+    evaluate,
+    compare,
+    embed,
+    compress,
+    decompress,
+    denoise,
+    score,
+):
     app.command()(friendly(command))
 
 

@@ -14,8 +14,6 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where demo.onnx and demo.png go; they are replaced.")] = Path(),
 ) -> None:
     """Train a VAE, export it, and compare a classifier's accuracy with and without it, from 10 labels a class."""
-    from ..evaluation.demo import LABELS_PER_CLASS, UPDATES, run_demo
+    from ..evaluation.demo import run_demo
 
-    comparison = run_demo(data, root, folder, typer.echo)
-    typer.echo(f"\n{LABELS_PER_CLASS} labelled images a class, {UPDATES} updates of batch 50, last iterate")
-    typer.echo(comparison.table())
+    run_demo(data, root, folder, typer.echo)

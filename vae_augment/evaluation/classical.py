@@ -25,6 +25,18 @@ def affine_elastic(images: Tensor) -> Tensor:
     return _sample(images, _affine_grid(images) + _elastic_field(images))
 
 
+def flip_shift(images: Tensor) -> Tensor:
+    """Mirror half of [B, C, H, W] left to right, and shift each by up to two of 28 pixels, whole pixels each way."""
+    count, _, height, width = images.shape
+    moves = torch.eye(2, 3, device=images.device).repeat(count, 1, 1)
+    moves[:, 0, 0] = 1 - 2 * torch.randint(2, (count,), device=images.device)
+    for axis, side in enumerate((width, height)):
+        most = round(SHIFT * side)
+        # A side is 2 long in the grid's coordinates.
+        moves[:, axis, 2] = 2 / side * torch.randint(-most, most + 1, (count,), device=images.device)
+    return _sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
+
+
 def _sample(images: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)
 
@@ -43,8 +55,9 @@ def _elastic_field(images: Tensor) -> Tensor:
     count, _, height, width = images.shape
     noise = 2 * torch.rand(count, 2, height, width, device=images.device) - 1
     smooth = _blur(SIGMA * height, height, noise) @ noise @ _blur(SIGMA * width, width, noise)
-    # ALPHA is a share of a side, and a side is 2 long in the grid's coordinates.
-    return 2 * ALPHA * smooth.permute(0, 2, 3, 1)
+    # There is one value a pixel, so that the blur averages more away the more pixels there are; this keeps the
+    # displacement the share of a side that it is at 28x28. A side is 2 long in the grid's coordinates.
+    return 2 * ALPHA * math.sqrt(height * width) / 28 * smooth.permute(0, 2, 3, 1)
 
 
 def _blur(sigma: float, side: int, like: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from ..training.precision import half_precision
 BATCH = 50
 Batch = tuple[Tensor, Tensor]
 View = Callable[[Tensor, Tensor], Batch]  # images [B, C, H, W] in [0, 1] and labels [B] -> the batch to train on
+Metric = Callable[[nn.Module, Tensor, Tensor], float]  # a classifier, images and labels -> percent
 
 
 def unchanged(images: Tensor, labels: Tensor) -> Batch:
@@ -45,7 +46,6 @@ def train_classifier(
     view: View = unchanged,
     updates: int = 1500,
     seed: int = 0,
-    on_update: Callable[[], None] = lambda: None,
 ) -> nn.Module:
     """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last iterate.
 
@@ -69,7 +69,6 @@ def train_classifier(
         loss.backward()
         optimizer.step()
         schedule.step()
-        on_update()
     return model.eval()
 
 
@@ -81,14 +80,21 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
     return answers.float()
 
 
-@torch.inference_mode()
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of right answers, in percent."""
-    right = sum(
-        int((logits(model, batch).argmax(1) == target).sum())
-        for batch, target in zip(images.split(1000), labels.split(1000), strict=True)
-    )
-    return 100 * right / len(images)
+    return 100 * float((answers(model, images) == labels).double().mean())
+
+
+def balanced_accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The mean over the classes of the share of right answers, in percent: rare classes count as much as others."""
+    right = (answers(model, images) == labels).double()
+    return 100 * float(torch.stack([right[labels == label].mean() for label in labels.unique()]).mean())
+
+
+@torch.inference_mode()
+def answers(model: nn.Module, images: Tensor) -> Tensor:
+    """The class that the model gives each of the images, [N]."""
+    return torch.cat([logits(model, batch).argmax(1) for batch in images.split(1000)])
 
 
 def _endless_order(count: int, updates: int) -> Tensor:

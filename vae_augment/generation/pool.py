@@ -3,13 +3,12 @@
 import itertools
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from ..errors import GenerationError
+from ..interrupt import follow_parent
 from .shard import Job, Record, Worker
 
 MOST_DEATHS = 3  # in a row without a finished shard between them
@@ -67,15 +66,7 @@ def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record
 def _start_worker(job: Job) -> None:
     global _worker
     _worker = Worker(job)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent alone decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # this is a process of the pool
-    parent.join()
-    os._exit(1)  # a pool's worker does not notice by itself that its parent was killed
+    follow_parent()
 
 
 def _make(shard: int) -> Record:

@@ -1,5 +1,6 @@
 """Sources of training images, each read whole into memory as uint8 tensors."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,13 @@ class ImageData:
         """(C, H, W)."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that other images or labels would change."""
+        digest = hashlib.sha256(self.images.contiguous().numpy().tobytes())
+        digest.update(self.labels.numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def subset(self, index: Tensor) -> "ImageData":
         """The images and labels at `index`."""

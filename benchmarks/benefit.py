@@ -1,0 +1,131 @@
+"""Does a VAE help the classifier? Every regime, data set, arm and paired draw of labels, resumed after a kill.
+
+    python benchmarks/benefit.py --root DIR --workers 2       # the whole table: a day on two cores
+    python benchmarks/benefit.py --root DIR --workers 12 --device cuda
+    python benchmarks/benefit.py --root DIR --workers 2 --quick    # within three minutes; its figures mean nothing
+    python benchmarks/benefit.py --table                      # the tables of what has been measured
+
+Draws 0, 1, ... are for the reported table; what is chosen is chosen on draws 100, 101, ...: --draws 100:103.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from targets import readme_block
+from tqdm import tqdm
+
+from common import RESULTS
+from vae_augment.errors import VAEAugmentError
+from vae_augment.evaluation.arms import Budget
+from vae_augment.evaluation.benefit import Source, check_device, facts, plan, run_benefit, settings
+from vae_augment.evaluation.regimes import REGIMES, Regime
+from vae_augment.evaluation.results import Results, Run, read_results, runs_of
+from vae_augment.evaluation.tables import detail_table, groups_of
+
+OUTPUT = RESULTS / "benefit.json"
+DATA = ("mnist", "fashion-mnist")
+QUICK = Budget(updates=20, effort=0.005, most_images=3000)
+QUICK_ARMS = ("none", "affine+elastic", "VAE only")
+
+
+def main() -> None:
+    options = parse()
+    try:
+        runs = runs_of(read_results(options.output or OUTPUT)) if options.table else measured(options)
+    except (VAEAugmentError, OSError) as error:
+        sys.exit(f"error: {error}")
+    show(runs)
+
+
+def measured(options: argparse.Namespace) -> list[Run]:
+    """Run what is missing in the result file, and give all that is in it."""
+    check_device(options.device)
+    budget = replace(QUICK if options.quick else Budget(options.updates, options.effort), device=options.device)
+    command = facts(command_line(), options.device, options.workers)
+    output = options.output or (None if options.quick else OUTPUT)
+    results = Results(output, command, settings(budget))
+    regimes = [quick(regime) if options.quick else regime for regime in REGIMES if regime.name in options.regimes]
+    sources = [Source(data, options.root) for data in options.data]
+    groups = plan(regimes, sources, options.draws, budget, results)
+    total = sum(len(group.arms) for group in groups)
+    print(f"{total} runs to do, {len(results.runs)} done before; {budget.updates} updates each", flush=True)
+    count = iter(range(1, total + 1))
+    run_benefit(groups, results, workers=options.workers, report=lambda run: say(run, next(count), total))
+    if options.quick:
+        print("A quick run shows that everything works. Its figures mean nothing.")
+    return results.runs
+
+
+def parse() -> argparse.Namespace:
+    names = [regime.name for regime in REGIMES]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", help="folder that holds torchvision's data sets")
+    parser.add_argument("--regimes", type=listed(names), default=names, help=f"of {','.join(names)}; default all")
+    parser.add_argument("--data", type=listed(DATA), default=DATA, help=f"of {','.join(DATA)}; default both")
+    parser.add_argument("--draws", type=numbers, default=range(5), help="FIRST:END, END not included; default 0:5")
+    parser.add_argument("--updates", type=int, default=Budget.updates, help="of the classifier; 1500 for exploring")
+    parser.add_argument("--effort", type=float, default=Budget.effort, help="share of the VAEs' updates, for trials")
+    parser.add_argument("--workers", type=int, default=1, help="processes at once, of one thread each")
+    parser.add_argument("--device", default=Budget.device, help="cpu or cuda")
+    parser.add_argument("--quick", action="store_true", help="few updates, few arms, one draw; keeps no file")
+    parser.add_argument("--output", type=Path, help=f"the result file; default {OUTPUT.name} in results/")
+    parser.add_argument("--table", action="store_true", help="only print the tables of the result file")
+    options = parser.parse_args()
+    if options.quick:
+        options.draws = options.draws[:1]
+    return options
+
+
+def listed(known: Sequence[str]):
+    def parse_list(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(known)}")
+        return names
+
+    return parse_list
+
+
+def numbers(text: str) -> range:
+    first, _, end = text.partition(":")
+    try:
+        draws = range(int(first), int(end))
+    except ValueError:
+        draws = range(0)
+    if not draws or draws.start < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:END with 0 <= FIRST < END, such as 0:5")
+    return draws
+
+
+def command_line() -> str:
+    """The command as it was given, without the places of this machine."""
+    arguments = sys.argv[1:]
+    for option in ("--root", "--output"):
+        if option in arguments[:-1]:
+            arguments[arguments.index(option) + 1] = option[2:].upper()
+    return shlex.join(["python", "benchmarks/benefit.py", *arguments])
+
+
+def quick(regime: Regime) -> Regime:
+    return replace(regime, arms=tuple(arm for arm in regime.arms if arm.name in QUICK_ARMS))
+
+
+def say(run: Run, number: int, total: int) -> None:
+    where = f"{run.regime} {run.data} draw {run.draw}"
+    tqdm.write(f"{number}/{total}  {where}: {run.arm}: {run.accuracy:.2f} % ({run.seconds:.0f} s)")
+    sys.stdout.flush()
+
+
+def show(runs: list[Run]) -> None:
+    titles = {regime.name: regime.title for regime in REGIMES}
+    for (regime, data), group in groups_of(runs).items():
+        print(f"\n## {regime}, {data}: {titles.get(regime, '')}\n\n{detail_table(group)}")
+    print(f"\n{readme_block(runs)}")
+
+
+if __name__ == "__main__":
+    main()

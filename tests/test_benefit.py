@@ -1,0 +1,331 @@
+"""The engine of comparisons: draws, arms, processes, the result file and its tables."""
+
+import json
+import math
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from vae_augment.errors import InputError, VAEAugmentError
+from vae_augment.evaluation.arms import Arm, Budget, Draw, Recipe, Trained, measure
+from vae_augment.evaluation.benefit import Source, facts, plan, run_benefit, runs_of_group, settings
+from vae_augment.evaluation.classical import flip_shift
+from vae_augment.evaluation.classical_arms import oversampled, plain, with_extra
+from vae_augment.evaluation.classifier import accuracy, balanced_accuracy
+from vae_augment.evaluation.draws import everything, few_labels, held_out_per_class, long_tail
+from vae_augment.evaluation.lanes import in_lanes
+from vae_augment.evaluation.regimes import REGIMES, Regime
+from vae_augment.evaluation.results import Results, Run, check_results, read_results
+from vae_augment.evaluation.statistics import estimate, paired
+from vae_augment.evaluation.tables import best_classical, detail_table, markdown, wide_table
+from vae_augment.training import ImageData
+
+TINY = Budget(updates=2, effort=0.001)
+FACTS = facts("a test", "cpu", workers=1)
+
+
+def rows(data: ImageData) -> set[bytes]:
+    return {image.numpy().tobytes() for image in data.images}
+
+
+def make_draw(data: ImageData, per_class: int = 5, budget: Budget = TINY) -> Draw:
+    split = few_labels(data, 0, per_class, pool=True)
+    return Draw(split.labelled, data, 0, budget, split.pool, split.extra)
+
+
+def make_run(arm: str = "none", draw: int = 0, percent: float = 50.0, **changed: object) -> Run:
+    return replace(Run("A10", "mnist", arm, "classical", "none", draw, 5000, percent, 1.0), **changed)
+
+
+def test_an_interval_is_that_of_students_t() -> None:
+    found = estimate([1.0, 2.0, 3.0])
+    assert found.mean == 2
+    assert math.isclose(found.half_width, 4.302653 / 3**0.5, rel_tol=1e-6)
+    assert math.isclose(found.low, 2 - found.half_width)
+    assert str(found) == "+2.00 ± 2.48"
+
+
+def test_one_draw_has_no_interval() -> None:
+    assert estimate([1.0]).half_width == math.inf
+    assert str(estimate([-1.0])) == "-1.00"
+
+
+def test_differences_are_paired_by_draw() -> None:
+    found = paired({0: 10.0, 1: 30.0, 2: 99.0}, {1: 29.0, 0: 9.0, 7: 0.0})
+    assert found is not None
+    assert (found.mean, found.half_width, found.draws) == (1.0, 0.0, 2)
+    assert paired({0: 1.0}, {1: 1.0}) is None
+
+
+def test_parts_of_a_draw_are_apart(digits: ImageData) -> None:
+    split = few_labels(digits, 3, 4, pool=True)
+    assert split.labelled.labels.bincount().tolist() == [4] * 10
+    assert split.pool is not None
+    assert split.extra is not None
+    assert split.extra.labels.bincount().tolist() == [40] * 10
+    assert set(split.pool.labels.tolist()) == {-1}
+    assert len(split.pool) == len(digits) - 40
+    assert not rows(split.labelled) & rows(split.extra)
+    assert not rows(split.labelled) & rows(split.pool)
+
+
+def test_a_draw_is_a_function_of_its_seed(digits: ImageData) -> None:
+    one, same, other = (few_labels(digits, seed, 4).labelled for seed in (0, 0, 1))
+    assert torch.equal(one.images, same.images)
+    assert not torch.equal(one.images, other.images)
+
+
+def test_too_few_images_for_the_labels(digits: ImageData) -> None:
+    with pytest.raises(InputError, match=r"class '\d' has \d+ images to train on, fewer than 500 labels a class"):
+        few_labels(digits, 0, 500)
+
+
+def test_long_tail_falls_from_1000_to_10() -> None:
+    labels = torch.arange(10).repeat_interleave(1200)
+    data = ImageData("d", labels[:, None, None, None].to(torch.uint8), labels, tuple("0123456789"))
+    one, other = long_tail(data, 0), long_tail(data, 1)
+    sizes = one.labelled.labels.bincount().tolist()
+    assert sorted(sizes, reverse=True) == [1000, 599, 359, 215, 129, 77, 46, 28, 17, 10]
+    assert other.labelled.labels.bincount().tolist() != sizes
+    assert one.extra is not None
+    assert (one.extra.labels.bincount(minlength=10) + torch.tensor(sizes)).tolist() == [1000] * 10
+
+
+def test_held_out_images_are_a_share_of_each_class(digits: ImageData) -> None:
+    train, test = held_out_per_class(digits, 0.2, 0)
+    assert not rows(train) & rows(test)
+    assert len(train) + len(test) == len(digits)
+    assert ((test.labels.bincount() / digits.labels.bincount()) - 0.2).abs().max() < 0.01
+
+
+def test_oversampling_and_extra_images(digits: ImageData) -> None:
+    draw = make_draw(digits)
+    rare = draw.labelled.subset(torch.tensor([0, 1, 2, 5, 10, 15, 20, 25, 30, 35, 40, 45]))
+    images, labels = oversampled(replace(draw, labelled=rare))
+    assert labels.bincount().tolist() == [3] * 10
+    assert len(images[labels == 1].unique(dim=0)) == 1
+    assert with_extra(draw)[1].bincount().tolist() == [55] * 10
+
+
+def test_flip_and_shift_move_whole_pixels() -> None:
+    image = torch.zeros(1, 1, 28, 28)
+    image[..., 10:18, 12:15] = torch.tensor([0.2, 0.4, 0.6])
+    out = flip_shift(image.expand(200, -1, -1, -1))
+    assert len(out.mul(1000).round().unique(dim=0)) > 30  # of 5 x 5 shifts, mirrored or not
+    torch.testing.assert_close(out.sum((1, 2, 3)), image.sum().expand(200))
+
+
+def test_balanced_accuracy_counts_classes_alike() -> None:
+    labels = torch.tensor([0] * 8 + [1] * 2)
+
+    class AlwaysZero(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([1.0, 0.0]).expand(len(images), 2)
+
+    images = torch.zeros(10, 1, 4, 4)
+    assert accuracy(AlwaysZero(), images, labels) == pytest.approx(80)
+    assert balanced_accuracy(AlwaysZero(), images, labels) == pytest.approx(50)
+
+
+def test_what_arms_share_is_made_once(digits: ImageData) -> None:
+    made = []
+    draw = make_draw(digits)
+
+    def make(of: Draw) -> int:
+        made.append(of)
+        return 7
+
+    assert [draw.once(make), draw.once(make)] == [7, 7]
+    assert made == [draw]
+
+
+def test_an_arm_is_scored_whatever_it_trains(digits: ImageData) -> None:
+    draw = make_draw(digits)
+    recipe = measure(Arm("a", plain), draw, accuracy)
+    teacher = Arm("b", lambda draw: Recipe(*draw.real, earlier_updates=40))
+    assert measure(teacher, draw, accuracy) == (recipe[0], 42)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).eval()
+    percent, updates = measure(Arm("c", lambda draw: Trained(model, 9)), draw, accuracy)
+    assert (percent, updates) == (accuracy(model, *draw.on_device(draw.test)), 9)
+
+
+@pytest.mark.parametrize("regime", REGIMES, ids=[regime.name for regime in REGIMES])
+def test_every_arm_of_every_regime_runs(regime: Regime, tmp_path: Path) -> None:
+    results = Results(tmp_path / "r.json", FACTS, settings(TINY))
+    run_benefit(plan([regime], [Source("digits")], [0], TINY, results), results)
+    assert [run.arm for run in results.runs] == [arm.name for arm in regime.arms_for("digits")]
+    assert {run.updates for run in results.runs} == {2}
+    assert len({run.accuracy for run in results.runs}) > len(results.runs) / 3
+    check_results(json.loads((tmp_path / "r.json").read_text()))
+
+
+def test_garments_have_an_arm_of_their_own() -> None:
+    names = [arm.name for arm in REGIMES[0].arms_for("fashion-mnist")]
+    assert "flip+shift" in names
+    assert "flip+shift" not in [arm.name for arm in REGIMES[0].arms_for("mnist")]
+
+
+QUICK_ARMS = (Arm("none", plain), Arm("again", plain), Arm("luck", plain))
+QUICK = Regime("Q", "for a test", everything, QUICK_ARMS)
+
+
+def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
+    path, sources = tmp_path / "r.json", [Source("digits")]
+    results = Results(path, FACTS, settings(TINY))
+    run_benefit(plan([QUICK], sources, [0], TINY, results)[:1], results)
+    kept = [replace(run, seconds=12.5) for run in results.runs[:2]]
+    path.write_text(json.dumps(results.content | {"runs": [vars(run) for run in kept]}))
+
+    again = Results(path, FACTS, settings(TINY))
+    groups = plan([QUICK], sources, [0, 1], TINY, again)
+    assert [[arm.name for arm in group.arms] for group in groups] == [["luck"], ["none", "again", "luck"]]
+    run_benefit(groups, again)
+    assert again.runs[:2] == kept
+    assert again.runs[2].accuracy == results.runs[2].accuracy
+    assert len(read_results(path)["runs"]) == 6
+    assert not plan([QUICK], sources, [0, 1], TINY, again)
+
+
+def test_two_workers_do_what_one_does(tmp_path: Path) -> None:
+    results = Results(None, FACTS, settings(TINY))
+    groups = plan([QUICK], [Source("digits")], [0, 1], TINY, results)
+    run_benefit(groups, results, workers=2)
+    here = [run for group in groups for run in runs_of_group(group)]
+    assert {run.key: run.accuracy for run in results.runs} == pytest.approx(
+        {run.key: run.accuracy for run in here}, abs=0.5
+    )
+
+
+def broken(number: int) -> Iterator[int]:
+    yield number
+    if number < 0:
+        raise InputError(f"{number} is negative")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_error_of_a_lane_is_raised_here() -> None:
+    with pytest.raises(InputError, match="-1 is negative") as caught:
+        list(in_lanes(broken, [-1], workers=2))
+    assert "in broken" in caught.value.__notes__[0]
+
+
+def test_a_dead_worker_is_reported() -> None:
+    with pytest.raises(VAEAugmentError, match="A worker died"):
+        list(in_lanes(broken, [99], workers=2))
+
+
+def test_a_regime_that_does_not_suit_the_data_is_an_error(digits: ImageData) -> None:
+    results = Results(None, FACTS, settings(TINY))
+    groups = plan(REGIMES[1:2], [Source("digits")], [0], replace(TINY, most_images=200), results)
+    with pytest.raises(InputError, match="fewer than 100 labels a class"):
+        run_benefit(groups, results)
+
+
+@pytest.mark.parametrize(
+    ("budget", "named"),
+    [(replace(TINY, updates=3), "updates 2, now 3"), (replace(TINY, effort=1.0), "effort 0.001, now 1.0")],
+)
+def test_other_settings_do_not_mix(tmp_path: Path, budget: Budget, named: str) -> None:
+    Results(tmp_path / "r.json", FACTS, settings(TINY)).add(make_run())
+    with pytest.raises(InputError, match=f"made with other settings: {named}"):
+        Results(tmp_path / "r.json", FACTS, settings(budget))
+
+
+def test_other_versions_do_not_mix(tmp_path: Path) -> None:
+    Results(tmp_path / "r.json", FACTS, settings(TINY)).add(make_run())
+    newer = FACTS | {"versions": FACTS["versions"] | {"torch": "99"}}
+    with pytest.raises(InputError, match=r"torch '.*', now '99'"):
+        Results(tmp_path / "r.json", newer, settings(TINY))
+
+
+def test_a_file_reads_back_as_it_was(tmp_path: Path) -> None:
+    results = Results(tmp_path / "new" / "r.json", FACTS, settings(TINY))
+    for draw in range(3):
+        results.add(make_run(draw=draw))
+    assert Results(results.path, FACTS, settings(TINY)).runs == results.runs
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["r.json"]
+    assert len([line for line in (tmp_path / "new" / "r.json").read_text().splitlines() if '"arm"' in line]) == 3
+
+
+RUN = vars(make_run())
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ([{name: value for name, value in RUN.items() if name != "draw"}], "not whole"),
+        ([RUN | {"more": 1}], "not whole"),
+        ([RUN | {"accuracy": "high"}], "not whole"),
+        ([RUN | {"accuracy": 100.1}], "out of range"),
+        ([RUN | {"accuracy": math.nan}], "out of range"),
+        ([RUN | {"kind": "magic"}], "no known kind"),
+        ([RUN | {"trained_on": "the test images"}], "no known kind"),
+        ([RUN, RUN | {"accuracy": 51.0}], "two runs"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused(tmp_path: Path, runs: list[object], message: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(FACTS | {"settings": {}, "runs": runs}))
+    with pytest.raises(InputError, match=message):
+        read_results(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"runs": []}'])
+def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"r\.json does not hold the results of a comparison"):
+        read_results(path)
+
+
+VAE = {"arm": "VAE only", "kind": "VAE", "trained_on": "pool"}
+RUNS = [
+    *(make_run("none", draw, 70.0 + draw) for draw in range(3)),
+    *(make_run("affine", draw, 71.0 + draw) for draw in range(3)),
+    *(make_run(draw=draw, percent=72.0 + 2 * draw, **VAE) for draw in range(3)),
+    *(make_run("extra real images", draw, 90.0, kind="ceiling") for draw in range(2)),
+]
+
+
+def test_detail_table_is_paired_with_the_best_classical_arm() -> None:
+    assert best_classical(RUNS) == "affine"
+    assert detail_table(RUNS).splitlines() == [
+        "| accuracy, %          | updates |  mean |   sd | less affine, 95 % | draws |",
+        "| :------------------- | ------: | ----: | ---: | ----------------: | ----: |",
+        "| none                 |   5,000 | 71.00 | 1.00 |      -1.00 ± 0.00 |     3 |",
+        "| affine               |   5,000 | 72.00 | 1.00 |                 - |     3 |",
+        "| VAE only (VAE: pool) |   5,000 | 74.00 | 2.00 |      +2.00 ± 2.48 |     3 |",
+        "| extra real images    |   5,000 | 90.00 | 0.00 |     +18.50 ± 6.35 |     2 |",
+    ]
+
+
+def test_wide_table_says_what_the_vae_saw_and_how_long_it_took() -> None:
+    labelled = make_run("affine+elastic+VAE", percent=80.0, kind="VAE", trained_on="labelled only")
+    header, _, *lines = wide_table([*RUNS, labelled]).splitlines()
+    assert [cell.strip() for cell in header.split("|")[2:7]] == [
+        "none",
+        "duplicate",
+        "affine",
+        "affine+elastic",
+        "flip+shift",
+    ]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[0] for row in cells] == [
+        "A10 mnist, VAE: pool; 5,000 updates, 3 draws",
+        "A10 mnist, VAE: labelled only; 5,000 updates, 3 draws",
+    ]
+    assert cells[0][1:] == ["71.00", "-", "72.00", "-", "-", "74.00", "-", "90.00", "-"]
+    assert cells[1][1:] == ["71.00", "-", "72.00", "-", "-", "-", "80.00", "90.00", "-"]
+
+
+def test_markdown_is_aligned() -> None:
+    assert markdown(["a", "b"], [["long name", "1"]]).splitlines() == [
+        "| a         |  b |",
+        "| :-------- | -: |",
+        "| long name |  1 |",
+    ]

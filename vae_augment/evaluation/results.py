@@ -1,0 +1,148 @@
+"""The JSON file of a comparison: one record a trained classifier, saved after each, and resumed from."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..files import atomic_path
+from .arms import KINDS, TRAINED_ON
+
+HEAD = ("command", "cpu", "cores", "threads", "python", "versions", "settings")
+Key = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One classifier that was trained and scored.
+
+    Attributes:
+        regime, data, arm, kind, trained_on: as in `Arm` and `Regime`.
+        draw: the number of the draw of labels, which is the seed.
+        updates: of classifiers, in all.
+        accuracy: in percent, by the regime's metric.
+        seconds: spent on it; a VAE that several arms share is counted in the first of them.
+    """
+
+    regime: str
+    data: str
+    arm: str
+    kind: str
+    trained_on: str
+    draw: int
+    updates: int
+    accuracy: float
+    seconds: float
+
+    @property
+    def key(self) -> Key:
+        """What makes a run the same as another one."""
+        return self.regime, self.data, self.arm, self.draw
+
+
+class Results:
+    """The runs so far, and the file they are kept in.
+
+    Args:
+        path: of the file, which is taken up where it exists; None keeps nothing.
+        facts: the command and the machine, as JSON-ready values.
+        settings: what all runs of a file must share.
+
+    Raises:
+        InputError: `path` is no such file, or its runs were made with other settings or versions.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str] | None, facts: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self.head = {**facts, "settings": dict(settings)}
+        self.runs: list[Run] = []
+        if self.path is not None and self.path.exists():
+            there = read_results(self.path)
+            _check_same(self.path, there, self.head)
+            self.runs = runs_of(there)
+
+    def __contains__(self, key: Key) -> bool:
+        return any(run.key == key for run in self.runs)
+
+    def add(self, run: Run) -> None:
+        """Note one run, and save the file: a reader sees it with or without the run, never a half."""
+        self.runs.append(run)
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self.path) as temporary:
+                temporary.write_text(as_json(self.content))
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the file holds."""
+        return self.head | {"runs": [asdict(run) for run in self.runs]}
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """The text of a file: a line a run, so that two versions of a file can be compared by eye."""
+    head = json.dumps({name: value for name, value in content.items() if name != "runs"}, indent=1)
+    runs = ",\n".join(f"  {json.dumps(run)}" for run in content["runs"])
+    return f'{head[:-2]},\n "runs": [\n{runs}\n ]\n}}\n'
+
+
+def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The checked content of a file; `InputError` when it is not one."""
+    try:
+        content = json.loads(Path(path).read_text())
+        check_results(content)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} does not hold the results of a comparison: {error} Give another file, or remove it."
+        ) from None
+    return dict(content)
+
+
+def runs_of(content: Mapping[str, Any]) -> list[Run]:
+    """The runs that a checked content holds."""
+    return [Run(**run) for run in content["runs"]]
+
+
+def check_results(content: Any) -> None:
+    """Raise `ValueError` unless `content` says what was measured, on what, and every run is whole and there once."""
+    if not isinstance(content, dict):
+        raise ValueError("It is not a JSON object.")
+    missing = [name for name in (*HEAD, "runs") if name not in content]
+    if missing:
+        raise ValueError(f"It does not say: {', '.join(missing)}.")
+    seen: set[Key] = set()
+    for entry in content["runs"]:
+        run = _checked_run(entry)
+        if run.key in seen:
+            raise ValueError(f"There are two runs of {run.key}.")
+        seen.add(run.key)
+
+
+def _checked_run(entry: Any) -> Run:
+    types = {field.name: field.type for field in fields(Run)}
+    if not isinstance(entry, dict) or {name: type(value) for name, value in entry.items()} != types:
+        raise ValueError(f"This run is not whole: {entry}.")
+    run = Run(**entry)
+    if run.kind not in KINDS or run.trained_on not in TRAINED_ON:
+        raise ValueError(f"The arm of this run is of no known kind: {entry}.")
+    if not (0 <= run.accuracy <= 100 and run.updates >= 1 and run.draw >= 0 and run.seconds >= 0):
+        raise ValueError(f"A number of this run is out of range: {entry}.")
+    return run
+
+
+def _check_same(path: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [
+        f"{name} {old!r}, now {new!r}"
+        for part in ("settings", "versions")
+        for name in sorted(there[part].keys() | now[part].keys())
+        if (old := there[part].get(name)) != (new := now[part].get(name))
+    ]
+    if changed:
+        raise InputError(
+            f"{path} holds runs made with other settings: {', '.join(changed)}. They must not be mixed: give the same "
+            "settings to go on, or another output file."
+        )

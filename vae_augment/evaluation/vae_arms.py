@@ -1,0 +1,136 @@
+"""The arms with a VAE. A new one is a function from `Draw` to `Recipe`, or other arguments to one of these."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..dataset import VAESyntheticDataset
+from ..labels import Labels
+from ..runtime import VAEModel
+from ..training import FitConfig, ImageData
+from ..transform import VAEAugment
+from .arms import WITH_VAE, Arm, Draw, Recipe
+from .classical import affine_elastic
+from .classical_arms import Distort
+from .classifier import BATCH, Batch, View
+from .draws import HEAD
+from .models import BATCH as IMAGES_AN_UPDATE
+from .models import fit_model, small_config
+
+Vae = Callable[[Draw], VAEModel]
+FEW_BETA = 0.2  # as in the demo
+PASSES, FEWEST, MOST = 20, 400, 4700  # over the images, in updates of the VAE; 4,700 are ten passes over 60,000 images
+SYNTHETIC = 60_000
+
+
+def labelled_vae(draw: Draw) -> VAEModel:
+    """A class-conditional VAE of the labelled images alone."""
+    return fit_model(draw.labelled, vae_config(draw, draw.labelled, FEW_BETA))
+
+
+def pool_vae(draw: Draw) -> VAEModel:
+    """A class-conditional VAE of the labelled images and the pool, where there is one."""
+    return fit_model(draw.unlabelled_too, vae_config(draw, draw.unlabelled_too))
+
+
+def vae_config(draw: Draw, data: ImageData, beta: float = 1.0) -> FitConfig:
+    """A small class-conditional VAE, with more updates for more images."""
+    updates = draw.vae_updates(min(MOST, max(FEWEST, PASSES * len(data) // IMAGES_AN_UPDATE)))
+    return small_config(data, updates, beta=beta, seed=draw.seed, device=draw.budget.device)
+
+
+def same(images: Tensor) -> Tensor:
+    """The distortion that changes nothing."""
+    return images
+
+
+def perturbed(
+    draw: Draw,
+    vae: Vae,
+    distort: Distort = same,
+    p: float = 0.5,
+    strength: float = 1.0,
+    residual: bool = False,
+) -> Recipe:
+    """The real images, distorted and then perturbed by `VAEAugment`."""
+    augment = VAEAugment(draw.once(vae), p=p, strength=strength, residual=residual)
+    return Recipe(*draw.real, view=lambda images, labels: (augment(distort(images)), labels))
+
+
+def synthetic_half(draw: Draw, vae: Vae, distort: Distort = same) -> Recipe:
+    """Batches of which one half is real and the other generated, new images each time; then distorted."""
+    length = max(1, draw.budget.updates * BATCH // 2)
+    mix = half_synthetic(VAESyntheticDataset(draw.once(vae), length, seed=draw.seed))
+    return Recipe(*draw.real, view=partial(_then, mix, distort))
+
+
+def synthetic_only(draw: Draw, vae: Vae, distort: Distort = same) -> Recipe:
+    """60,000 generated images, balanced, and not one real one."""
+    length = max(len(draw.labelled.classes), round(SYNTHETIC * min(1.0, draw.budget.effort)))
+    images, labels = generated(draw, vae, length, "balanced")
+    return Recipe(images, labels, view=lambda batch, target: (distort(batch), target))
+
+
+def completed(draw: Draw, vae: Vae, distort: Distort = same) -> Recipe:
+    """The real images, and generated ones that fill each class up to 1,000."""
+    counts = draw.labelled.labels.bincount(minlength=len(draw.labelled.classes)).tolist()
+    missing = [label for label, count in enumerate(counts) for _ in range(HEAD - count)]
+    (images, labels), (new, targets) = draw.real, generated(draw, vae, len(missing), missing)
+    images, labels = torch.cat([images, new]), torch.cat([labels, targets])
+    return Recipe(images, labels, view=lambda batch, target: (distort(batch), target))
+
+
+def generated(draw: Draw, vae: Vae, length: int, labels: Labels) -> Batch:
+    """`length` generated images [N, C, H, W] and their labels [N], on the device."""
+    batches = VAESyntheticDataset(draw.once(vae), length, labels=labels, seed=draw.seed).batches(500)
+    images, classes = (torch.cat(parts).to(draw.budget.device) for parts in zip(*batches, strict=True))
+    return images, classes
+
+
+def half_synthetic(synthetic: VAESyntheticDataset) -> View:
+    """A view whose second half of each batch is generated, going through `synthetic` again and again."""
+    position = 0
+
+    def view(images: Tensor, labels: Tensor) -> Batch:
+        nonlocal position
+        real = len(images) - len(images) // 2
+        index = [(position + step) % len(synthetic) for step in range(len(images) // 2)]
+        position += len(index)
+        made, classes = zip(*synthetic.__getitems__(index), strict=True)
+        new, targets = torch.stack(made).to(images), torch.tensor(classes).to(labels)
+        return torch.cat([images[:real], new]), torch.cat([labels[:real], targets])
+
+    return view
+
+
+def _then(mix: View, distort: Distort, images: Tensor, labels: Tensor) -> Batch:
+    mixed, targets = mix(images, labels)
+    return distort(mixed), targets
+
+
+def vae_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
+    """The plain uses of a VAE, alone and with the best of the classical distortions."""
+    return (
+        Arm("VAE only", partial(perturbed, vae=vae), WITH_VAE, trained_on),
+        Arm("affine+elastic+VAE", partial(perturbed, vae=vae, distort=affine_elastic), WITH_VAE, trained_on),
+        Arm("synthetic half", partial(synthetic_half, vae=vae), WITH_VAE, trained_on),
+    )
+
+
+def gentle_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
+    """A fifth of the images, moved by half, the detail kept: for where there is little to gain and much to lose."""
+    gentle = partial(perturbed, vae=vae, p=0.2, strength=0.5, residual=True)
+    return (
+        Arm("VAE only", gentle, WITH_VAE, trained_on),
+        Arm("affine+elastic+VAE", partial(gentle, distort=affine_elastic), WITH_VAE, trained_on),
+    )
+
+
+def generating_arms(make: Callable[..., Recipe], vae: Vae, trained_on: str) -> tuple[Arm, ...]:
+    """Generated images as `make` uses them (`synthetic_only`, `completed`), plain and distorted."""
+    return (
+        Arm("VAE only", partial(make, vae=vae), WITH_VAE, trained_on),
+        Arm("affine+elastic+VAE", partial(make, vae=vae, distort=affine_elastic), WITH_VAE, trained_on),
+    )
