@@ -87,6 +87,19 @@ def test_types_dtypes_and_shapes_are_kept(tiny_model_path: Path, uint8: Tensor, 
     check_transform(VAEAugment(tiny_model_path, p=1.0, residual=residual), KINDS[kind](uint8))
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+def test_images_that_lose_the_coin_stay_as_they_are(tiny_model_path: Path, dtype: torch.dtype, residual: bool) -> None:
+    levels = torch.randint(256, (64, *SHAPE))
+    images = levels.to(torch.uint8) if dtype is torch.uint8 else (levels / 255).to(dtype)
+    images = images.to(memory_format=torch.channels_last)
+    output = VAEAugment(tiny_model_path, p=0.5, residual=residual)(images)
+    same = (output == images).flatten(1).all(1)
+    assert 10 < same.sum() < 54
+    assert output.dtype is dtype
+    assert output.is_contiguous()
+
+
 def test_it_is_a_torchvision_transform_by_its_public_hooks(augment: VAEAugment) -> None:
     assert isinstance(augment, v2.Transform)
     assert isinstance(augment, nn.Module)
@@ -263,6 +276,21 @@ def test_an_image_that_cannot_be_used_is_an_error_whatever_the_coin(
 def test_a_label_that_comes_before_the_image_is_an_error(augment: VAEAugment) -> None:
     with pytest.raises(VAEAugmentError, match=r"A tensor of shape \(\) reached VAEAugment as the image"):
         augment({"label": torch.tensor(3), "image": torch.rand(SHAPE)})
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan"), float("inf"), -float("inf")])
+def test_one_value_out_of_range_among_many_is_refused(augment: VAEAugment, value: float) -> None:
+    images = torch.rand(16, *SHAPE)
+    images[9, 0, 3, 4] = value
+    with pytest.raises(VAEAugmentError, match="must lie in"):
+        augment(images)
+
+
+@pytest.mark.parametrize("value", [-0.0, -0.0005, 1.0005, 1e-45])
+def test_what_resizing_overshoots_by_passes(augment: VAEAugment, value: float) -> None:
+    images = torch.rand(16, *SHAPE)
+    images[9, 0, 3, 4] = value
+    assert augment(images).shape == images.shape
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.5, float("nan")])
