@@ -13,10 +13,12 @@ import torch
 
 RESULTS = Path(__file__).parent / "results"
 Spread = dict[str, float]
+PACKAGES = "torch torchvision onnxruntime numpy pythae kornia albumentations opencv-python-headless".split()
 
 
 def machine() -> dict[str, Any]:
-    versions = {name: metadata.version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy")}
+    installed = {distribution.name for distribution in metadata.distributions()}
+    versions = {name: metadata.version(name) for name in PACKAGES if name in installed}
     capabilities = torch.cpu.get_capabilities()
     return {
         "cpu": capabilities.get("cpu_name", platform.processor()),
