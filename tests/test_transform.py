@@ -21,6 +21,7 @@ from torchvision import transforms as v1
 from torchvision.transforms import v2
 
 from vae_augment import VAEAugment, VAEAugmentError, load
+from vae_augment.sessions import reaches
 
 SHAPE = (1, 8, 8)
 
@@ -469,6 +470,37 @@ def test_import_is_silent_and_light() -> None:
         [sys.executable, "-W", "error", "-c", code], env=os.environ, capture_output=True, text=True, check=True
     )
     assert (process.stdout.strip(), process.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("part", ["whole", "encoder", "decoder"])
+def test_runs_on_the_tensors_own_memory_as_on_copies(tiny_model_path: Path, part: str) -> None:
+    """CUDA tensors are run where they lie. The same code runs here on memory that the CPU has."""
+    model = load(tiny_model_path)
+    spec = model.spec
+    inputs = {
+        "whole": {"image": torch.rand(3, *SHAPE), "noise": torch.randn(3, spec.latent_dim), "strength": torch.ones(3)},
+        "encoder": {"image": torch.rand(3, *SHAPE)},
+        "decoder": {"latent": torch.randn(6, spec.latent_dim)[::2]},
+    }[part] | model.label_input(None, 3)
+    copied = model.run(part, inputs)
+    bound = model._run_bound(model._sessions[part], part, inputs)
+    assert len(bound) == len(copied)
+    assert all(map(torch.equal, bound, copied))
+
+
+def test_only_a_session_on_the_same_cuda_device_is_bound() -> None:
+    class Session:
+        def __init__(self, **options: dict[str, str]) -> None:
+            self.options = options
+
+        def get_provider_options(self) -> dict[str, dict[str, str]]:
+            return self.options
+
+    on_second = Session(CUDAExecutionProvider={"device_id": "1"}, CPUExecutionProvider={})
+    assert reaches(on_second, torch.device("cuda:1"))
+    assert not reaches(on_second, torch.device("cuda:0"))
+    assert not reaches(on_second, torch.device("cpu"))
+    assert not reaches(Session(CPUExecutionProvider={}), torch.device("cuda:0"))
 
 
 @pytest.mark.gpu
