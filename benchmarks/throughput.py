@@ -1,6 +1,6 @@
 """How fast `VAEAugment` and `VAESyntheticDataset` are, beside the bare runtime and every alternative, in one process.
 
-python benchmarks/throughput.py --root DIR            # DIR holds torchvision's MNIST; about a quarter of an hour
+python benchmarks/throughput.py --root DIR            # DIR holds torchvision's MNIST; twenty minutes or so
 python benchmarks/throughput.py --root DIR --quick    # within two minutes; no torch.compile, fewer images
 """
 
@@ -98,7 +98,7 @@ def perturbation(bench: Bench, network: Network, threads: int, compiles: bool) -
             "PyTorch eager": lambda image=image, noise=noise: eager(image, noise),
         }
         fast = compiled(network, image, noise) if compiles else None
-        if fast:
+        if fast is not None:
             runs["torch.compile"] = lambda fast=fast, image=image, noise=noise: fast(image, noise)
         if batch == 256:
             product, flops = sgemm()
