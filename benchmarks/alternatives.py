@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,19 @@ class Eager(nn.Module):
         return self.vae.decode(mean + (0.5 * logvar).exp() * noise)
 
 
+def compiled(network: Network, image: Tensor, noise: Tensor) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """`Eager` by torch.compile for this shape; None, and the reason printed, where that fails."""
+    torch.compiler.reset()  # at the ninth shape it would fall back to eager in silence
+    fast = torch.compile(Eager(network.module), dynamic=False)
+    try:
+        with torch.inference_mode():
+            fast(image, noise)
+    except Exception as error:
+        print(f"no torch.compile for {network.name}, batch {len(image)}: {(str(error).splitlines() or [error])[0]}")
+        return None
+    return fast
+
+
 def pythae_model(network: Network) -> nn.Module:
     """pythae's VAE around the same two halves."""
     from pythae import models
@@ -149,6 +163,7 @@ def _kornia() -> dict[str, Augmentation]:
 
 
 def _albumentations() -> dict[str, Augmentation]:
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer version
     import albumentations
 
     affine = albumentations.Affine(rotate=(-15, 15), translate_percent=(-0.1, 0.1), scale=(0.9, 1.1), p=1.0)

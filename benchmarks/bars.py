@@ -59,7 +59,8 @@ def _epoch(rows: list[Row]) -> list[Bar]:
     what = "epoch of a small CNN"
     if not any(row["what"] == what for row in rows):
         return []
-    return [Bar(f"{what}, VAEAugment / v2.RandomAffine", _ratio(rows, what, "VAEAugment", "v2.RandomAffine"), 1.0)]
+    ours = ("VAEAugment", "VAEAugment on whole batches")
+    return [Bar(f"{what}, {name} / v2.RandomAffine", _ratio(rows, what, name, "v2.RandomAffine"), 1.0) for name in ours]
 
 
 def _growth(grown: Row) -> list[Bar]:

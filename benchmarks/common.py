@@ -11,6 +11,7 @@ from vae_augment.evaluation.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 Spread = dict[str, float]
+ALTERNATIVES = ("pythae", "kornia", "albumentations", "opencv-python-headless")
 
 
 def seconds(run: Callable[[], Any], repeats: int, warm_up: int = 1) -> Spread:
@@ -51,7 +52,7 @@ def spread(values: list[float]) -> Spread:
 
 def save(name: str, result: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(machine() | result, indent=2) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(machine(also=ALTERNATIVES) | result, indent=2) + "\n")
 
 
 def check_result(result: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import torch
 from alternatives import Network
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 from torchvision import datasets
 from torchvision.transforms import v2
 
@@ -63,17 +63,32 @@ def through_workers(bench: Any, network: Network, count: int) -> None:
 
 def epoch(bench: Any, root: str, count: int) -> None:
     """An epoch of a small CNN on MNIST, by the augmentation that stands in the loader."""
-    augmentations = {
-        "VAEAugment": VAEAugment(load("mnist", provider="cpu"), p=1.0),
-        "v2.RandomAffine": v2.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1)),
+    vae = VAEAugment(load("mnist", provider="cpu"), p=1.0)
+    affine = v2.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1))
+    loaders = {
+        "VAEAugment": mnist(root, count, vae),
+        "VAEAugment on whole batches": mnist(root, count, v2.Identity(), OnBatches(vae)),
+        "v2.RandomAffine": mnist(root, count, affine),
     }
-    runs = {}
-    for name, augment in augmentations.items():
-        to_float = v2.ToDtype(torch.float32, scale=True)
-        data = datasets.MNIST(root, transform=v2.Compose([v2.ToImage(), augment, to_float]))
-        loader = DataLoader(Subset(data, range(count)), 128, shuffle=True, num_workers=2, persistent_workers=True)
-        runs[name] = lambda loader=loader: train(loader)
+    runs = {name: lambda loader=loader: train(loader) for name, loader in loaders.items()}
     bench.compare("epoch of a small CNN", runs, count)
+
+
+class OnBatches:
+    """A collate function that augments the whole batch at once, still in the worker."""
+
+    def __init__(self, augment: v2.Transform) -> None:
+        self.augment = augment
+
+    def __call__(self, items: list[Any]) -> Any:
+        images, labels = default_collate(items)
+        return self.augment(images), labels
+
+
+def mnist(root: str, count: int, augment: v2.Transform, collate: Callable[..., Any] = default_collate) -> Any:
+    transform = v2.Compose([v2.ToImage(), augment, v2.ToDtype(torch.float32, scale=True)])
+    data = Subset(datasets.MNIST(root, transform=transform), range(count))
+    return DataLoader(data, 128, shuffle=True, num_workers=2, persistent_workers=True, collate_fn=collate)
 
 
 def train(loader: Iterable[tuple[Tensor, Tensor]]) -> None:

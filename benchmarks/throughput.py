@@ -1,6 +1,6 @@
 """How fast `VAEAugment` and `VAESyntheticDataset` are, beside the bare runtime and every alternative, in one process.
 
-python benchmarks/throughput.py --root DIR            # DIR holds torchvision's MNIST; about a quarter of an hour
+python benchmarks/throughput.py --root DIR            # DIR holds torchvision's MNIST; twenty minutes or so
 python benchmarks/throughput.py --root DIR --quick    # within two minutes; no torch.compile, fewer images
 """
 
@@ -13,7 +13,17 @@ from typing import Any
 import growth
 import loaders
 import torch
-from alternatives import Eager, Network, bare_run, classical, make_networks, pythae_model, rhvae_sampler, sgemm
+from alternatives import (
+    Eager,
+    Network,
+    bare_run,
+    classical,
+    compiled,
+    make_networks,
+    pythae_model,
+    rhvae_sampler,
+    sgemm,
+)
 from bars import bars, table
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
@@ -52,7 +62,7 @@ def main() -> None:
             for threads in sorted({1, everything}):
                 torch.set_num_threads(threads)
                 bench.place = {"network": network.name, "threads": threads}
-                perturbation(bench, network, threads, compiled=not options.quick)
+                perturbation(bench, network, threads, compiles=not options.quick)
                 generation(bench, network, threads)
                 loaders.measure(bench, network, threads, bench.count)
                 loaders.through_workers(bench, network, bench.count * 8)
@@ -76,7 +86,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def perturbation(bench: Bench, network: Network, threads: int, compiled: bool) -> None:
+def perturbation(bench: Bench, network: Network, threads: int, compiles: bool) -> None:
     model = load(network.path, provider="cpu", threads=threads)
     ours, eager = VAEAugment(model, p=1.0), Eager(network.module)
     single(bench, network, ours, threads)
@@ -87,8 +97,8 @@ def perturbation(bench: Bench, network: Network, threads: int, compiled: bool) -
             "session.run": bare_run(network, threads, image, noise),
             "PyTorch eager": lambda image=image, noise=noise: eager(image, noise),
         }
-        if compiled:
-            fast = torch.compile(Eager(network.module), dynamic=False)
+        fast = compiled(network, image, noise) if compiles else None
+        if fast is not None:
             runs["torch.compile"] = lambda fast=fast, image=image, noise=noise: fast(image, noise)
         if batch == 256:
             product, flops = sgemm()

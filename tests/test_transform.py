@@ -21,6 +21,7 @@ from torchvision import transforms as v1
 from torchvision.transforms import v2
 
 from vae_augment import VAEAugment, VAEAugmentError, load
+from vae_augment.sessions import reaches
 
 SHAPE = (1, 8, 8)
 
@@ -85,6 +86,19 @@ KINDS: dict[str, Callable[[Tensor], Any]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_types_dtypes_and_shapes_are_kept(tiny_model_path: Path, uint8: Tensor, kind: str, residual: bool) -> None:
     check_transform(VAEAugment(tiny_model_path, p=1.0, residual=residual), KINDS[kind](uint8))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+def test_images_that_lose_the_coin_stay_as_they_are(tiny_model_path: Path, dtype: torch.dtype, residual: bool) -> None:
+    levels = torch.randint(256, (64, *SHAPE))
+    images = levels.to(torch.uint8) if dtype is torch.uint8 else (levels / 255).to(dtype)
+    images = images.to(memory_format=torch.channels_last)
+    output = VAEAugment(tiny_model_path, p=0.5, residual=residual)(images)
+    same = (output == images).flatten(1).all(1)
+    assert 10 < same.sum() < 54
+    assert output.dtype is dtype
+    assert output.is_contiguous()
 
 
 def test_it_is_a_torchvision_transform_by_its_public_hooks(augment: VAEAugment) -> None:
@@ -265,6 +279,21 @@ def test_a_label_that_comes_before_the_image_is_an_error(augment: VAEAugment) ->
         augment({"label": torch.tensor(3), "image": torch.rand(SHAPE)})
 
 
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan"), float("inf"), -float("inf")])
+def test_one_value_out_of_range_among_many_is_refused(augment: VAEAugment, value: float) -> None:
+    images = torch.rand(16, *SHAPE)
+    images[9, 0, 3, 4] = value
+    with pytest.raises(VAEAugmentError, match="must lie in"):
+        augment(images)
+
+
+@pytest.mark.parametrize("value", [-0.0, -0.0005, 1.0005, 1e-45])
+def test_what_resizing_overshoots_by_passes(augment: VAEAugment, value: float) -> None:
+    images = torch.rand(16, *SHAPE)
+    images[9, 0, 3, 4] = value
+    assert augment(images).shape == images.shape
+
+
 @pytest.mark.parametrize("p", [-0.1, 1.5, float("nan")])
 def test_p_outside_the_interval_is_refused_in_torchvisions_words(tiny_model_path: Path, p: float) -> None:
     with pytest.raises(ValueError, match=r"`p` should be a floating point value in the interval \[0.0, 1.0\]"):
@@ -441,6 +470,37 @@ def test_import_is_silent_and_light() -> None:
         [sys.executable, "-W", "error", "-c", code], env=os.environ, capture_output=True, text=True, check=True
     )
     assert (process.stdout.strip(), process.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("part", ["whole", "encoder", "decoder"])
+def test_runs_on_the_tensors_own_memory_as_on_copies(tiny_model_path: Path, part: str) -> None:
+    """CUDA tensors are run where they lie. The same code runs here on memory that the CPU has."""
+    model = load(tiny_model_path)
+    spec = model.spec
+    inputs = {
+        "whole": {"image": torch.rand(3, *SHAPE), "noise": torch.randn(3, spec.latent_dim), "strength": torch.ones(3)},
+        "encoder": {"image": torch.rand(3, *SHAPE)},
+        "decoder": {"latent": torch.randn(6, spec.latent_dim)[::2]},
+    }[part] | model.label_input(None, 3)
+    copied = model.run(part, inputs)
+    bound = model._run_bound(model._sessions[part], part, inputs)
+    assert len(bound) == len(copied)
+    assert all(map(torch.equal, bound, copied))
+
+
+def test_only_a_session_on_the_same_cuda_device_is_bound() -> None:
+    class Session:
+        def __init__(self, **options: dict[str, str]) -> None:
+            self.options = options
+
+        def get_provider_options(self) -> dict[str, dict[str, str]]:
+            return self.options
+
+    on_second = Session(CUDAExecutionProvider={"device_id": "1"}, CPUExecutionProvider={})
+    assert reaches(on_second, torch.device("cuda:1"))
+    assert not reaches(on_second, torch.device("cuda:0"))
+    assert not reaches(on_second, torch.device("cpu"))
+    assert not reaches(Session(CPUExecutionProvider={}), torch.device("cuda:0"))
 
 
 @pytest.mark.gpu

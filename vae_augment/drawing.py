@@ -15,6 +15,8 @@ def draw(
     They come from the mixture of the label's group, or from N(0, I) when the model carries none.
     """
     noise = normals(seed, Stream.LATENT, epoch, index, dim)
+    if latents is None:
+        return noise.astype(np.float32)
     choice = uniforms(seed, Stream.COMPONENT, epoch, index, 1)[:, 0]
     return draw_with(latents, labels, choice, noise)
 

@@ -66,19 +66,7 @@ def uniforms(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], wi
     Raises:
         InputError: a seed or an epoch that does not fit its place.
     """
-    check_seed(seed)
-    check_epoch(epoch)
-    rows = np.asarray(index).astype(np.uint64)[:, None]
-    blocks = np.arange(-(-width // 4), dtype=np.uint64)[None, :]
-    purpose = np.uint64(epoch << 3 | int(stream))
-    shape = np.broadcast_shapes(rows.shape, blocks.shape)
-    counter = (blocks, rows & _MASK, rows >> _HALF, purpose)
-    words = philox4x32(
-        tuple(np.broadcast_to(word, shape) for word in counter),  # type: ignore[arg-type]
-        (seed & 0xFFFFFFFF, seed >> 32),
-    )
-    flat = np.stack(words, axis=-1).reshape(len(rows), 4 * blocks.size)[:, :width]
-    return (flat.astype(np.float64) + 0.5) * 2.0**-32
+    return np.ascontiguousarray(_uniform_columns(seed, stream, epoch, index, width).T)
 
 
 def normals(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int) -> NDArray[np.float64]:
@@ -88,7 +76,29 @@ def normals(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], wid
     the float64 one differs too little to survive the cast.
     """
     pairs = -(-width // 2)
-    u = uniforms(seed, stream, epoch, index, 2 * pairs)
-    radius = np.sqrt(-2.0 * np.log(u[:, :pairs]))
-    angle = 2.0 * np.pi * u[:, pairs:]
-    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :width]
+    u = _uniform_columns(seed, stream, epoch, index, 2 * pairs)
+    radius = np.sqrt(-2.0 * np.log(u[:pairs]))
+    angle = 2.0 * np.pi * u[pairs:]
+    columns = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
+    return np.ascontiguousarray(columns[:width].T)
+
+
+def _uniform_columns(
+    seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int
+) -> NDArray[np.float64]:
+    """`uniforms` transposed: with the long axis last, NumPy's loops are long too."""
+    check_seed(seed)
+    check_epoch(epoch)
+    rows = np.asarray(index).astype(np.uint64)[None, :]
+    blocks = np.arange(-(-width // 4), dtype=np.uint64)[:, None]
+    purpose = np.uint64(epoch << 3 | int(stream))
+    shape = np.broadcast_shapes(rows.shape, blocks.shape)
+    counter = (blocks, rows & _MASK, rows >> _HALF, purpose)
+    words = philox4x32(
+        tuple(np.broadcast_to(word, shape) for word in counter),  # type: ignore[arg-type]
+        (seed & 0xFFFFFFFF, seed >> 32),
+    )
+    columns = np.stack(words, axis=1).reshape(4 * blocks.size, -1)[:width].astype(np.float64)
+    columns += 0.5
+    columns *= 2.0**-32
+    return columns

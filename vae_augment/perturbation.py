@@ -9,6 +9,7 @@ from torch import Tensor
 from .drawing import draw_with
 from .errors import InputError
 from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
+from .pixels import add_change, pick
 from .runtime import VAEModel
 
 PARTNER_MODES = ("interpolation", "extrapolation")
@@ -87,7 +88,7 @@ class Perturbation:
         twice = None if labels is None else labels.repeat(2)
         decoded = self.model.decode(torch.cat([rows["moved"], rows["mean"]]), twice).to(batch.device)
         after, before = decoded.chunk(2)
-        return (batch + (after - before)).clamp_(0, 1)
+        return add_change(batch, after, before)
 
     def _move(self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor]) -> Tensor:
         if self.mode == "posterior":
@@ -128,4 +129,4 @@ def _marked(batch: Tensor, rows: dict[str, Tensor]) -> tuple[Tensor, dict[str, T
     apply = rows["apply"]
     if all(apply.tolist()):
         return batch, rows
-    return batch[apply.to(batch.device)], {name: value[apply] for name, value in rows.items()}
+    return pick(batch, apply), {name: pick(value, apply) for name, value in rows.items()}

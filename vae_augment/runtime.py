@@ -24,7 +24,7 @@ from .labels import LabelPolicy, Labels, parse_labels
 from .latent import kl_divergence
 from .modelfile import ModelFile, find_model, model_reference, read_model
 from .pixels import to_batch
-from .sessions import Provider, open_session, provider_name, resolve_providers
+from .sessions import Provider, open_session, provider_name, reaches, resolve_providers, run_bound
 from .whitelist import part_interface
 
 if TYPE_CHECKING:
@@ -219,13 +219,23 @@ class VAEModel:
     def run(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
         """Run one part of the graph, "whole", "encoder" or "decoder", in one call of onnxruntime."""
         session = self._sessions.get(part) or self._open(part)
-        device = next(iter(inputs.values())).device
-        arrays = {name: tensor.cpu().numpy() for name, tensor in inputs.items()}
+        first = next(iter(inputs.values()))
+        is_bound = len(first) > 0 and reaches(session, first.device)
         try:
-            outputs = session.run(None, arrays)
+            return self._run_bound(session, part, inputs) if is_bound else _run_on_host(session, inputs)
         except Exception as error:  # onnxruntime has its own, which are only RuntimeErrors
             raise ModelFormatError(f"{self.path} fails when run: {error}") from None
-        return [torch.from_numpy(output).to(device) for output in outputs]
+
+    def _run_bound(self, session: "onnxruntime.InferenceSession", part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
+        device, count = next((tensor.device, len(tensor)) for tensor in inputs.values())
+        there = {name: tensor.to(device).contiguous() for name, tensor in inputs.items()}
+        names = part_interface(part, self.spec.conditional)[1]
+        outputs = {name: torch.empty(self._shape(name, count), device=device, dtype=torch.float32) for name in names}
+        run_bound(session, there, outputs)
+        return list(outputs.values())
+
+    def _shape(self, output: str, count: int) -> tuple[int, ...]:
+        return (count, *self.spec.image_shape) if output == "augmented" else (count, self.spec.latent_dim)
 
     def probe(self) -> None:
         """Run every part on two images; `ModelFormatError` for shapes or values that are not what the file says."""
@@ -249,15 +259,20 @@ class VAEModel:
             "strength": np.zeros(2, np.float32),
             "label": np.full(2, -1),
         }
-        shapes = {"augmented": (2, channels, height, width)}
         inputs, outputs = part_interface(part, self.spec.conditional)
         try:
             results = session.run(outputs, {name: zeros[name] for name in inputs})
         except Exception as error:
             raise ModelFormatError(f"{self.path} fails when run: {error}") from None
         for name, result in zip(outputs, results, strict=True):
-            shape = shapes.get(name, (2, self.spec.latent_dim))
+            shape = self._shape(name, 2)
             if result.shape != shape or not np.isfinite(result).all():
                 raise ModelFormatError(f"{self.path}: {name} came out as {result.shape}, expected finite {shape}.")
             if name == "augmented" and not (result.min() >= -1e-3 and result.max() <= 1 + 1e-3):
                 raise ModelFormatError(f"{self.path}: its images have values outside [0, 1].")
+
+
+def _run_on_host(session: "onnxruntime.InferenceSession", inputs: dict[str, Tensor]) -> list[Tensor]:
+    device = next(iter(inputs.values())).device
+    outputs = session.run(None, {name: tensor.cpu().numpy() for name, tensor in inputs.items()})
+    return [torch.from_numpy(output).to(device) for output in outputs]

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .errors import InputError, ModelFormatError, ProviderError
 
 if TYPE_CHECKING:
     import onnxruntime
+    import torch
 
 Provider = str | Sequence[str | tuple[str, dict[str, Any]]]
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -84,6 +87,31 @@ def open_session(
             "match those of torch; see the log above. To run anyway: provider='cpu'."
         )
     return session
+
+
+def reaches(session: "onnxruntime.InferenceSession", device: "torch.device") -> bool:
+    """Whether the session runs on this very CUDA device, so that tensors there need not travel."""
+    options = session.get_provider_options().get(_CUDA, {}) if device.type == "cuda" else {}
+    return "device_id" in options and int(options["device_id"]) == device.index
+
+
+def run_bound(
+    session: "onnxruntime.InferenceSession", inputs: "dict[str, torch.Tensor]", outputs: "dict[str, torch.Tensor]"
+) -> None:
+    """Run on the tensors' own memory: all contiguous, on one device, and the outputs of the shapes that will come.
+
+    onnxruntime works on a stream of its own, which knows nothing of what torch's has still to do: hence the waiting.
+    """
+    binding = session.io_binding()
+    for bind, tensors in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
+        for name, tensor in tensors.items():
+            kind = getattr(np, str(tensor.dtype).removeprefix("torch."))
+            bind(name, tensor.device.type, tensor.device.index or 0, kind, tuple(tensor.shape), tensor.data_ptr())
+    device = next(iter(inputs.values())).device
+    if device.type == "cuda":
+        _torch().cuda.current_stream(device).synchronize()
+    session.run_with_iobinding(binding)
+    binding.synchronize_outputs()
 
 
 def runtime_version() -> str:

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 
 from .errors import InputError, InputTypeError
 from .perturbation import Perturbation
-from .pixels import from_batch, from_pil, to_batch, to_pil
+from .pixels import from_batch, from_pil, put, to_batch, to_pil
 from .runtime import VAEModel, as_model, load
 from .sessions import Provider
 
@@ -146,9 +146,7 @@ class VAEAugment(v2.Transform):
         moved = from_batch(self._perturb(batch, rows), image.dtype)
         if len(moved) == len(batch):
             return moved.reshape(image.shape)
-        output = image.reshape(batch.shape).clone(memory_format=torch.contiguous_format)
-        output[rows["apply"].to(output.device)] = moved
-        return output.reshape(image.shape)
+        return put(image.reshape(batch.shape), rows["apply"], moved).reshape(image.shape)
 
 
 class _LabelAware(VAEAugment):
