@@ -56,6 +56,15 @@ def test_bound_meets_the_integral_with_labels_summed_out(x: float) -> None:
     assert result.negative_elbo > result.negative_bound
 
 
+def test_a_decoder_without_labels_draws_from_the_mixtures_of_all_classes() -> None:
+    latents = one_gaussian(2)
+    latents.means[1] = -1.0
+    spec = Spec((1, 1, 1), 1, classes=("a", "b"), latents=latents)
+    result = likelihood(OnePixel(spec), torch.ones(1, 1, 1, 1), samples=20_000)  # type: ignore[arg-type]
+    expected = -math.log((exact(1.0, -1, 0.3, 0.8) + exact(1.0, -1, -1.0, 0.8)) / 2)
+    assert result.negative_bound == pytest.approx(expected, abs=0.02)
+
+
 def test_without_latents_the_prior_is_standard_normal() -> None:
     result = likelihood(OnePixel(Spec((1, 1, 1), 1)), torch.ones(1, 1, 1, 1), samples=20_000)  # type: ignore[arg-type]
     assert result.negative_bound == pytest.approx(-math.log(exact(1.0, -1, 0.0, 1.0)), abs=0.02)
