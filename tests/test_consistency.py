@@ -46,7 +46,7 @@ def test_a_view_that_changes_nothing_costs_nothing() -> None:
 
 def test_the_gradient_flows_through_the_view_alone() -> None:
     images, views = IMAGES.clone().requires_grad_(), VIEWS.clone().requires_grad_()
-    consistency_loss(as_logits, images, lambda _: views, threshold=0.9).backward()
+    consistency_loss(as_logits, images, lambda _: views, threshold=0.9, temperature=1.0).backward()
     assert images.grad is None
     assert views.grad is not None
     assert views.grad[0].abs().sum() > 0
