@@ -38,6 +38,8 @@ def main() -> None:
         runs = runs_of(read_results(options.output or OUTPUT)) if options.table else measured(options)
     except (VAEAugmentError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The same command goes on from here, where an output file is kept.")
     show(runs)
 
 

@@ -164,6 +164,10 @@ def test_every_arm_of_every_regime_runs(regime: Regime, tmp_path: Path) -> None:
     check_results(json.loads((tmp_path / "r.json").read_text()))
 
 
+def test_only_the_long_tail_is_scored_by_class() -> None:
+    assert [regime.name for regime in REGIMES if regime.metric is balanced_accuracy] == ["D"]
+
+
 def test_garments_have_an_arm_of_their_own() -> None:
     names = [arm.name for arm in REGIMES[0].arms_for("fashion-mnist")]
     assert "flip+shift" in names

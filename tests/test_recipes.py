@@ -123,6 +123,13 @@ def test_balancing_a_rare_class(recipe: dict[str, Any]) -> None:
     assert recipe["counts"][8] == 20
 
 
+@of("Consistency on images without labels")
+def test_consistency_on_images_without_labels(recipe: dict[str, Any]) -> None:
+    assert 0 < recipe["consistency"] < 5
+    answers = recipe["classifier"].eval()(recipe["images"]).argmax(1)
+    assert (answers == recipe["train"].targets)[100:].float().mean() > 0.6
+
+
 @of("Hugging Face datasets")
 def test_hugging_face_datasets(recipe: dict[str, Any]) -> None:
     images = torch.stack(list(recipe["batch"]["image"]))

@@ -4,12 +4,14 @@ import io
 import multiprocessing
 import multiprocessing.connection
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import torch
+from tqdm import tqdm
 
 from ..errors import VAEAugmentError
 from ..interrupt import follow_parent
@@ -97,6 +99,7 @@ class _Lane:
 def _serve(make: Callable[[Any], Iterable[Any]], connection: "Connection[Any, Any]") -> None:
     follow_parent()
     torch.set_num_threads(1)
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore too, which a process that is stopped would leave behind
     sys.stderr = io.StringIO()  # the progress bars of several processes would write over each other
     while (job := connection.recv()) is not None:
         try:

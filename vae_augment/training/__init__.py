@@ -2,6 +2,7 @@
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
+from .consistency import consistency_loss
 from .data import ImageData, load_data
 from .mixture import fit_latents
 from .networks import VAE
@@ -13,6 +14,7 @@ __all__ = [
     "Epoch",
     "FitConfig",
     "ImageData",
+    "consistency_loss",
     "fit",
     "fit_latents",
     "load_checkpoint",

@@ -1,0 +1,66 @@
+"""Learning from images without labels: a perturbed view must get the answer that the image gets."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import InputError
+
+Map = Callable[[Tensor], Tensor]
+
+
+def consistency_loss(
+    classifier: Map, images: Tensor, view: Map, *, threshold: float = 0.95, temperature: float = 0.0
+) -> Tensor:
+    """How far the classifier's answers to perturbed images are from its confident answers to the images themselves.
+
+    Equation 4 of Sohn et al., "FixMatch" (2020): the cross-entropy of the perturbed view against the detached answer,
+    where that is confident, averaged over all images, the others counted as 0. With a temperature the answer is
+    sharpened instead of hardened (Xie et al., "Unsupervised data augmentation", 2020); the KL divergence is then taken,
+    which has the same gradient and is 0 where the two agree. Add it, weighted by 1 or less at first, to the loss of the
+    labelled images; labels are not needed.
+
+    >>> loss = consistency_loss(classifier, unlabelled, VAEAugment("mnist", p=1.0))
+
+    Args:
+        classifier: from images to logits [B, classes], in the mode that it is trained in. It is called twice.
+        images: [B, C, H, W], in the range that classifier and view take; for `VAEAugment` float in [0, 1]. FixMatch
+            gives lightly augmented ones.
+        view: from the images to their perturbed views [B, C, H, W], in the same order; `VAEAugment` or any other.
+        threshold: the probability, 0 to 1, that the answer must reach to count; 0 counts all.
+        temperature: 0 takes the most probable class for the answer; above 0 the logits are divided by it.
+
+    Returns:
+        A scalar of at least 0, in nats an image. Its gradient flows through the perturbed views alone.
+
+    Raises:
+        InputError: no images, a value out of range, or a view with another number of images.
+    """
+    _check(images, threshold, temperature)
+    with torch.no_grad():
+        answer = classifier(images).float()
+        is_confident = answer.softmax(1).amax(1) >= threshold
+        target = _sharpened(answer, temperature)
+    changed = view(images)
+    if len(changed) != len(images):
+        raise InputError(f"The view made {len(changed)} images of {len(images)}; it must give one for each.")
+    divergence = F.kl_div(classifier(changed).float().log_softmax(1), target, reduction="none").sum(1)
+    return (divergence * is_confident).mean()
+
+
+def _sharpened(answer: Tensor, temperature: float) -> Tensor:
+    if temperature:
+        return (answer / temperature).softmax(1)
+    return F.one_hot(answer.argmax(1), answer.shape[1]).to(answer.dtype)
+
+
+def _check(images: Tensor, threshold: float, temperature: float) -> None:
+    if not len(images):
+        raise InputError("There are no images in the batch, and so no mean over them. Leave such a batch out.")
+    if not 0 <= threshold <= 1:
+        raise InputError(f"threshold is {threshold}; it must be a probability, in [0, 1].")
+    if not 0 <= temperature < math.inf:
+        raise InputError(f"temperature is {temperature}; it must be finite and at least 0.")
