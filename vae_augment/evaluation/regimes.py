@@ -10,7 +10,16 @@ from .classical_arms import ceiling_arms, classical_arms, oversampled
 from .classifier import Metric, accuracy, balanced_accuracy
 from .draws import Split, everything, few_labels, long_tail
 from .semi_supervised import ARMS as SEMI_SUPERVISED
-from .vae_arms import completed, generating_arms, gentle_arms, labelled_vae, pool_vae, synthetic_only, vae_arms
+from .vae_arms import (
+    completed,
+    full_vae,
+    generating_arms,
+    gentle_arms,
+    labelled_vae,
+    pool_vae,
+    synthetic_only,
+    vae_arms,
+)
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,9 @@ class Regime:
 
 _LABELLED_ONLY = (*classical_arms(), *vae_arms(labelled_vae, LABELLED), *ceiling_arms())
 _WITH_POOL = (*classical_arms(), *vae_arms(pool_vae, POOL), *SEMI_SUPERVISED, *ceiling_arms())
-_SYNTHETIC = (*classical_arms(), *generating_arms(synthetic_only, pool_vae, FULL))
+_SYNTHETIC = (*classical_arms(), *generating_arms(synthetic_only, full_vae, FULL))
 _LONG_TAIL = (*classical_arms(oversampled), *generating_arms(completed, labelled_vae, LABELLED), *ceiling_arms())
-_FULL = (*classical_arms(), *gentle_arms(pool_vae, FULL))
+_FULL = (*classical_arms(), *gentle_arms(full_vae, FULL))
 
 REGIMES = (
     Regime("A10", "10 labels a class and nothing else", partial(few_labels, per_class=10), _LABELLED_ONLY),
