@@ -71,7 +71,7 @@ class Trainer:
         self.model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = NegativeELBO(self.model)
         self.objective = DistributedDataParallel(objective) if ranks.world_size() > 1 else objective
-        self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.average = self._first_average()
         self.best = Best({name: tensor.clone() for name, tensor in self.average.items()})
         self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
         self.precision = self._precision()
@@ -166,8 +166,15 @@ class Trainer:
         warm = 1.0 if self.config.is_classic else min(1.0, self.step / (0.2 * self.total))
         return self.config.beta * warm
 
+    def _first_average(self) -> dict[str, Tensor]:
+        """Copies of the weights; for the classic network the weights themselves, which it does not average."""
+        weights: dict[str, Tensor] = self.model.state_dict()
+        return weights if self.config.is_classic else {name: tensor.clone() for name, tensor in weights.items()}
+
     def _average(self) -> None:
-        decay = 0.0 if self.config.is_classic else min(0.999, (1 + self.step) / (10 + self.step))
+        if self.config.is_classic:
+            return
+        decay = min(0.999, (1 + self.step) / (10 + self.step))
         for name, tensor in self.model.state_dict().items():
             self.average[name].lerp_(tensor, 1 - decay)
 
@@ -177,12 +184,15 @@ class Trainer:
         if self._plan is None or self._plan[0] != epoch:
             self._plan = (epoch, *self._plan_epoch(epoch))
         _, order, noise, dropped = self._plan
-        whole = torch.arange(len(order))[batch * self.config.batch_size : (batch + 1) * self.config.batch_size]
+        first = batch * self.config.batch_size
+        whole = torch.arange(first, min(first + self.config.batch_size, len(order)))
         places = whole[ranks.rank() :: ranks.world_size()]
         rows = order[places]
         image = to_float(self.data.images[rows]).to(self.config.device)
-        label = self.data.labels[rows].masked_fill(dropped[places], -1).to(self.config.device)
-        return image, label if self.config.conditional else None, noise[places].to(self.config.device), len(whole)
+        label = None
+        if self.config.conditional:
+            label = self.data.labels[rows].masked_fill(dropped[places], -1).to(self.config.device)
+        return image, label, noise[places].to(self.config.device), len(whole)
 
     def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         generator = _generator(self.config.seed, epoch)
