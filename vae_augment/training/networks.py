@@ -48,8 +48,8 @@ class VAE(nn.Module):
 
     def decode_logits(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents -> logits of the pixels, [B, C, H, W]."""
-        _, height, width = self.image_shape
-        return self.render(self.leave(self._with_label(latent, label)).relu())[..., :height, :width]
+        logits: Tensor = self.render(self.leave(self._with_label(latent, label)).relu())
+        return logits
 
     def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents -> images in [0, 1]."""
@@ -83,6 +83,7 @@ class ConvBody:
         depths = [channels, width] + [2 * width] * (halvings - 1)
         self.flat, self.hidden = depths[-1] * math.prod(low), 4 * width
         pad = [nn.ZeroPad2d((0, right, 0, bottom))] if bottom or right else []
+        crop = [Crop(*sides)] if bottom or right else []
         down = [
             layer
             for before, after in itertools.pairwise(depths)
@@ -99,6 +100,7 @@ class ConvBody:
             nn.Unflatten(1, (depths[-1], low[0], low[1])),
             Residual(depths[-1]),
             *up,
+            *crop,
         )
 
 
@@ -113,3 +115,15 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape in and out."""
         return x + self.second(self.first(x.relu()).relu())
+
+
+class Crop(nn.Module):
+    """The top left `height` x `width` pixels."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, height, width]."""
+        return x[..., : self.height, : self.width]

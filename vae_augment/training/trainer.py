@@ -188,7 +188,7 @@ class Trainer:
         whole = torch.arange(first, min(first + self.config.batch_size, len(order)))
         places = whole[ranks.rank() :: ranks.world_size()]
         rows = order[places]
-        image = to_float(self.data.images[rows]).to(self.config.device)
+        image = to_float(self.data.images.index_select(0, rows)).to(self.config.device)
         label = None
         if self.config.conditional:
             label = self.data.labels[rows].masked_fill(dropped[places], -1).to(self.config.device)
