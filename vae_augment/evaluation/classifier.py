@@ -76,8 +76,8 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
     """The model's answers [B, classes] in float32, computed in half precision where that is faster."""
     dtype = half_precision(images.device)
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
-        answers: Tensor = model(images.contiguous(memory_format=torch.channels_last))
-    return answers.float()
+        found: Tensor = model(images.contiguous(memory_format=torch.channels_last))
+    return found.float()
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..labels import UNKNOWN
+from ..latent import perturb
 from ..runtime import VAEModel
 from ..spec import Latents
 
@@ -94,8 +95,8 @@ def _log_weights(model: VAEModel, image: Tensor, label: int, samples: int, gener
     """log p(x|z,y) + log p(z|y) - log q(z|x,y) for `samples` draws z from q, [samples] float64."""
     mean, logvar = (moment.double() for moment in model.encode(image, [label]))
     noise = torch.randn(samples, mean.shape[1], generator=generator, dtype=torch.float64)
-    latent = mean + (0.5 * logvar).exp() * noise
-    posterior = -0.5 * (noise.square() + logvar + math.log(2 * math.pi)).sum(1)
+    latent = perturb(mean, logvar, noise, 1.0)
+    posterior = _log_standard_normal(noise) - 0.5 * logvar.sum(1)
     cross_entropy = torch.cat([_cross_entropy(model, rows, label, image) for rows in latent.float().split(_CHUNK)])
     return log_prior(model.spec.latents, label, latent) - posterior - cross_entropy
 
@@ -112,7 +113,7 @@ def log_prior(latents: Latents | None, label: int, latent: Tensor) -> Tensor:
     Under N(0, I) where there is no mixture.
     """
     if latents is None:
-        return -0.5 * (latent.square() + math.log(2 * math.pi)).sum(1)
+        return _log_standard_normal(latent)
     groups = range(len(latents.weights)) if label == UNKNOWN else [label]
     densities = torch.stack([_log_mixture(latents, group, latent) for group in groups])
     return densities.logsumexp(0) - math.log(len(groups))
@@ -127,5 +128,10 @@ def _log_mixture(latents: Latents, group: int, latent: Tensor) -> Tensor:
     # One product with the inverted factors is many times faster than solving for each latent and component.
     whitened = torch.linalg.inv(scales) @ (latent.T - means[:, :, None])  # [K, D, B]
     volume = scales.diagonal(dim1=1, dim2=2).log().sum(1)
-    density = -0.5 * (whitened.square() + math.log(2 * math.pi)).sum(1) - volume[:, None]
+    density = _log_standard_normal(whitened) - volume[:, None]
     return (density + weights.log()[:, None]).logsumexp(0)
+
+
+def _log_standard_normal(points: Tensor) -> Tensor:
+    """log N(0, I) of points whose coordinates run along dimension 1."""
+    return -0.5 * (points.square() + math.log(2 * math.pi)).sum(1)
