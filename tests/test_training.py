@@ -25,6 +25,7 @@ from vae_augment.training import (
     load_data,
     save_checkpoint,
 )
+from vae_augment.training.adam import Adam
 from vae_augment.training.data import to_float
 from vae_augment.training.objective import negative_elbo
 from vae_augment.training.run import _facts
@@ -89,6 +90,33 @@ def test_same_seed_same_weights_other_seed_others(few: ImageData, tmp_path: Path
     other = fit(few, tmp_path / "c.safetensors", replace(config, seed=1)).weights
     assert same_weights(one, two)
     assert not same_weights(one, other)
+
+
+def test_adam_takes_the_steps_of_torchs_own() -> None:
+    ours, theirs = (torch.nn.Linear(5, 3, dtype=torch.float32) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    adam, reference = Adam(ours.parameters()), torch.optim.Adam(theirs.parameters(), fused=True)
+    for step in range(20):
+        batch = torch.randn(7, 5)
+        reference.param_groups[0]["lr"] = rate = 0.01 / (1 + step)
+        for model, optimizer in ((ours, adam), (theirs, reference)):
+            optimizer.zero_grad()
+            model(batch).square().sum().backward()
+        adam.step(rate)
+        reference.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+
+def test_an_update_that_fails_leaves_torchs_precision_as_it_was(few: ImageData) -> None:
+    trainer = Trainer(few, SMALL)
+    trainer.precision = torch.bfloat16  # as where there are matrix units
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    found = []
+    trainer.objective.register_forward_pre_hook(lambda *_: found.append(torch.backends.mkldnn.matmul.fp32_precision))
+    trainer.model.mean.bias.data.fill_(float("nan"))
+    with pytest.raises(DivergenceError):
+        trainer.update()
+    assert (found, torch.backends.mkldnn.matmul.fp32_precision) == (["bf16"], before)
 
 
 def test_fit_does_not_disturb_the_global_generator(few: ImageData, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ class FitConfig:
             (Im et al., "Denoising criterion for variational auto-encoding framework", 2017); 0 = none.
         held_out: share of the images that is kept out of training to measure it, 0 to below 1. With it the weights of
             the best epoch are kept, and training stops after `patience` epochs without a better one.
-        precision: "auto" (bfloat16 for `conv` where the machine has matrix units for it), "float32" or "bfloat16".
+        precision: "auto" (bfloat16 where the machine has matrix units for it, for `mlp` in matrix products alone),
+            "float32" or "bfloat16".
         seed: of weights, order, noise and dropped labels.
         device: "cpu" or "cuda".
     """

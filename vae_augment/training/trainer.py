@@ -19,12 +19,13 @@ from .._version import __version__
 from ..errors import DivergenceError, InputError
 from ..spec import Spec
 from . import ranks
+from .adam import Adam
 from .checkpoint import Checkpoint
 from .config import FitConfig
 from .data import ImageData, to_float
 from .networks import VAE
 from .objective import NegativeELBO, Terms, negative_elbo
-from .precision import half_precision
+from .precision import half_precision, half_products
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Trainer:
         self.objective = DistributedDataParallel(objective) if ranks.world_size() > 1 else objective
         self.average = self._first_average()
         self.best = Best({name: tensor.clone() for name, tensor in self.average.items()})
-        self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
+        self.optimizer = Adam(self.model.parameters())
         self.precision = self._precision()
         self._plan: tuple[int, Tensor, Tensor, Tensor] | None = None
 
@@ -96,22 +97,21 @@ class Trainer:
 
     def update(self) -> Terms:
         """Take one step and return the means of the two terms over the whole batch."""
-        image, label, noise, share = self._batch()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * self._rate()
-        with torch.autocast(self.config.device, self.precision, enabled=self.precision is not None):
-            terms = self.objective(self._noisy(image, share), image, label, noise)
-        # Each rank holds a part of the batch; divided by the whole, the parts add up to its mean.
-        local = torch.stack([term.sum() / share for term in terms])
-        mean = Terms(*ranks.total(local.detach().clone()))
-        self._check_finite(mean)
-        self.optimizer.zero_grad()
-        # DistributedDataParallel averages over ranks what has to be summed.
-        (ranks.world_size() * (local[0] + self._kl_weight() * local[1])).backward()
+        image, label, noise, whole = self._batch()
+        with half_products(self.precision is not None):
+            with torch.autocast(self.config.device, self.precision, enabled=self._has_autocast):
+                terms = self.objective(self._noisy(image, whole), image, label, noise)
+            # Each rank holds a part of the batch; divided by the whole, the parts add up to its mean.
+            mean = Terms(*ranks.total(torch.stack([term.detach() for term in terms]).sum(1) / whole))
+            self._check_finite(mean)
+            self.optimizer.zero_grad()
+            # DistributedDataParallel averages over ranks what has to be summed.
+            share = torch.full_like(terms.kl, ranks.world_size() / whole)
+            torch.autograd.backward(terms, (share, self._kl_weight() * share))
         if not self.config.is_classic:
             # Rare batches give gradients ten times the usual; cut those, leave the rest alone.
             nn.utils.clip_grad_norm_(self.model.parameters(), 200.0)
-        self.optimizer.step()
+        self.optimizer.step(self.config.learning_rate * self._rate())
         self._average()
         self.step += 1
         return mean
@@ -149,11 +149,14 @@ class Trainer:
             )
 
     def _precision(self) -> torch.dtype | None:
-        if self.config.precision == "bfloat16":
-            return torch.bfloat16
-        if self.config.is_classic or self.config.precision == "float32":
-            return None
-        return half_precision(self.config.device)
+        if self.config.precision == "auto":
+            return half_precision(self.config.device)
+        return torch.bfloat16 if self.config.precision == "bfloat16" else None
+
+    @property
+    def _has_autocast(self) -> bool:
+        # The classic network is so small that what autocast converts costs more than it saves; halved products pay.
+        return self.precision is not None and not (self.config.is_classic and self.config.precision == "auto")
 
     def _rate(self) -> float:
         if self.config.is_classic:
@@ -184,15 +187,14 @@ class Trainer:
         if self._plan is None or self._plan[0] != epoch:
             self._plan = (epoch, *self._plan_epoch(epoch))
         _, order, noise, dropped = self._plan
-        first = batch * self.config.batch_size
-        whole = torch.arange(first, min(first + self.config.batch_size, len(order)))
-        places = whole[ranks.rank() :: ranks.world_size()]
+        first, end = batch * self.config.batch_size, min((batch + 1) * self.config.batch_size, len(order))
+        places = slice(first + ranks.rank(), end, ranks.world_size())
         rows = order[places]
         image = to_float(self.data.images.index_select(0, rows)).to(self.config.device)
         label = None
         if self.config.conditional:
             label = self.data.labels[rows].masked_fill(dropped[places], -1).to(self.config.device)
-        return image, label, noise[places].to(self.config.device), len(whole)
+        return image, label, noise[places].to(self.config.device), end - first
 
     def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         generator = _generator(self.config.seed, epoch)
@@ -212,8 +214,7 @@ class Trainer:
         """Everything that the run needs to go on, with the averaged weights as the usable ones."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         state |= {f"average.{name}": tensor for name, tensor in self.average.items()}
-        for index, slot in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{index}.{name}": tensor for name, tensor in slot.items()}
+        state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
         state["step"] = torch.tensor(self.step)
         state |= self.best.to_state() if self.held_out is not None else {}
         spec = Spec(
@@ -235,11 +236,7 @@ class Trainer:
             self.average[name].copy_(state[f"average.{name}"])
         if self.held_out is not None:
             self.best = Best.from_state(state)
-        for index, parameter in enumerate(self.model.parameters()):
-            moments = {name: state[f"optimizer.{index}.{name}"] for name in ("exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {"step": state[f"optimizer.{index}.step"].clone()} | {
-                name: torch.empty_like(parameter).copy_(moment) for name, moment in moments.items()
-            }
+        self.optimizer.load({name: state[f"optimizer.{name}"] for name in self.optimizer.state()})
 
 
 def _split(data: ImageData, config: FitConfig) -> tuple[ImageData, ImageData | None]:
