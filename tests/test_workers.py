@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vae_augment import VAEAugment, VAEAugmentError, VAEModel, VAESyntheticDataset, load
 from vae_augment.errors import ProviderError
+from vae_augment.sessions import _spinning
 
 SHAPE = (1, 8, 8)
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -90,6 +91,15 @@ def test_an_inherited_session_is_parked_and_a_worker_has_one_thread(tiny_model_p
     for found in batches(Probe(model, session), "fork", batch_size=None):
         assert found == {"threads": 1, "spinning": "0", "inherited lives": True, "own session": True}
     assert session().get_session_options().intra_op_num_threads == threads
+
+
+@pytest.mark.parametrize(
+    ("threads", "version", "limit"), [(1, "1.32.0", None), (2, "1.25.1", None), (2, "1.26.0", "50"), (2, "2.0.0", "50")]
+)
+def test_a_pool_spins_only_for_a_limited_time(threads: int, version: str, limit: str | None) -> None:
+    found = _spinning(threads, version)
+    assert found["session.intra_op.allow_spinning"] == ("1" if limit else "0")
+    assert found.get("session.intra_op.spin_duration_us") == limit
 
 
 def test_a_session_is_opened_once(tiny_model_path: Path) -> None:
