@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,20 @@ import torch
 from vae_augment.errors import InputError, VAEAugmentError
 from vae_augment.evaluation.arms import Arm, Budget, Draw, Recipe, Trained, measure
 from vae_augment.evaluation.benefit import Source, facts, plan, run_benefit, runs_of_group, settings
-from vae_augment.evaluation.classical import flip_shift
+from vae_augment.evaluation.classical import affine, affine_elastic, flip_shift
 from vae_augment.evaluation.classical_arms import oversampled, plain, with_extra
 from vae_augment.evaluation.classifier import accuracy, balanced_accuracy
 from vae_augment.evaluation.draws import everything, few_labels, held_out_per_class, long_tail
 from vae_augment.evaluation.lanes import in_lanes
-from vae_augment.evaluation.regimes import REGIMES, Regime
+from vae_augment.evaluation.neighbours import contrastive_features, contrastive_loss, spread_labels
+from vae_augment.evaluation.pool_teacher import train_teacher
+from vae_augment.evaluation.regimes import REGIMES, Regime, with_shared
 from vae_augment.evaluation.results import Results, Run, check_results, read_results
+from vae_augment.evaluation.semi_supervised import Answers, pseudo_labelled, surest
 from vae_augment.evaluation.statistics import estimate, paired
 from vae_augment.evaluation.tables import best_classical, detail_table, markdown, wide_table
 from vae_augment.training import ImageData
+from vae_augment.training.data import to_float
 
 TINY = Budget(updates=2, effort=0.001)
 FACTS = facts("a test", "cpu", workers=1)
@@ -159,7 +164,8 @@ def test_every_arm_of_every_regime_runs(regime: Regime, tmp_path: Path) -> None:
     results = Results(tmp_path / "r.json", FACTS, settings(TINY))
     run_benefit(plan([regime], [Source("digits")], [0], TINY, results), results)
     assert [run.arm for run in results.runs] == [arm.name for arm in regime.arms_for("digits")]
-    assert {run.updates for run in results.runs} == {2}
+    teacher = 4 if regime.name == "B" else 0  # a thousandth of the usual 4,000 updates
+    assert {run.updates for run in results.runs} == {2 + teacher}
     assert len({run.accuracy for run in results.runs}) > len(results.runs) / 3
     check_results(json.loads((tmp_path / "r.json").read_text()))
 
@@ -172,6 +178,80 @@ def test_garments_have_an_arm_of_their_own() -> None:
     names = [arm.name for arm in REGIMES[0].arms_for("fashion-mnist")]
     assert "flip+shift" in names
     assert "flip+shift" not in [arm.name for arm in REGIMES[0].arms_for("mnist")]
+
+
+def run_of(regime: str, arm: str, trained_on: str) -> Run:
+    return Run(regime, "digits", arm, "classical", trained_on, 0, 2, 90.0, 1.0)
+
+
+def test_a_regime_lends_its_arms_without_a_vae() -> None:
+    lent, kept, own = (
+        run_of("A10", "none", "none"),
+        run_of("A10", "VAE only", "labelled only"),
+        run_of("B", "x", "pool"),
+    )
+    assert with_shared([lent, kept]) == [lent, kept], "nothing was measured in B"
+    assert with_shared([lent, kept, own]) == [replace(lent, regime="B"), lent, kept, own]
+
+
+def lender(regime: Regime) -> Regime:
+    return next(other for other in REGIMES if other.name == regime.like)
+
+
+def test_lent_arms_are_trained_on_the_same_images(digits: ImageData) -> None:
+    for regime in REGIMES:
+        if regime.like and regime.name != "E":
+            ours, theirs = (which.split(digits, 3).labelled for which in (regime, lender(regime)))
+            assert torch.equal(ours.images, theirs.images)
+
+
+def test_the_surest_images_of_each_class_are_kept(digits: ImageData) -> None:
+    draw = make_draw(digits)
+    count = len(draw.unlabelled_too)
+    answers = torch.eye(10)[torch.arange(count) % 10] * torch.linspace(0.5, 1, count)[:, None]
+
+    def guess(draw: Draw) -> Answers:
+        return Answers(answers, 7)
+
+    kept = surest(draw, guess)
+    assert torch.equal(kept.labels.bincount(), (0.8 * guessed_counts(draw, count)).round().long())
+    recipe = pseudo_labelled(draw, guess)
+    assert recipe.earlier_updates == 7
+    assert torch.equal(recipe.labels[:50], draw.labelled.labels)
+    assert torch.equal(recipe.labels[50:], answers[50:].argmax(1))
+
+
+def guessed_counts(draw: Draw, count: int) -> torch.Tensor:
+    return torch.cat([draw.labelled.labels, torch.arange(50, count) % 10]).bincount().double()
+
+
+def test_labels_spread_within_clusters() -> None:
+    centres = torch.nn.functional.normalize(torch.randn(3, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+    truth = torch.arange(90) % 3
+    features = centres[truth] + 0.05 * torch.randn(90, 16, generator=torch.Generator().manual_seed(1))
+    found = spread_labels(features, torch.arange(3), truth[:3], 3)
+    assert torch.equal(found.argmax(1), truth)
+    torch.testing.assert_close(found.sum(1), torch.ones(90))
+
+
+def test_contrastive_loss_is_least_for_pairs_that_agree() -> None:
+    one = torch.eye(6)
+    assert contrastive_loss(torch.cat([one, one])) < contrastive_loss(torch.cat([one, one.roll(1, 0)]))
+
+
+def test_contrastive_features_tell_images_apart(digits: ImageData) -> None:
+    images = digits.images[:200].float() / 255
+    features = contrastive_features(images, 2, seed=0)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(200))
+    assert torch.equal(features, contrastive_features(images, 2, seed=0))
+
+
+def test_a_teacher_learns_from_the_pool(digits: ImageData) -> None:
+    draw = make_draw(digits, 2)
+    pool = to_float(draw.unlabelled_too.images)
+    train = partial(train_teacher, draw.real, pool, 10, weak=affine, strong=affine_elastic, seed=0)
+    early, late = (accuracy(train(updates=updates), *draw.on_device(digits)) for updates in (1, 100))
+    assert late > early + 20
 
 
 QUICK_ARMS = (Arm("none", plain), Arm("again", plain), Arm("luck", plain))

@@ -104,7 +104,7 @@ def _regime(per_class: int | None, pool: bool) -> Regime:
         Arm("affine", partial(distorted, distort=affine)),
         Arm("affine+elastic", partial(distorted, distort=affine_elastic)),
         Arm("flip+shift", partial(distorted, distort=flip_shift)),
-        *vae_arms(vae, trained_on)[:2],
+        *vae_arms(vae, trained_on),
     )
     split = partial(everything, pool=pool) if per_class is None else partial(few_labels, per_class=per_class, pool=pool)
     name = f"{'all' if per_class is None else per_class} labels a class" + (" and a pool" if pool else "")

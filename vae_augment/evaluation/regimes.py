@@ -1,25 +1,17 @@
 """The situations in which a VAE may help, each with its draws and its arms."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..training import ImageData
-from .arms import FULL, LABELLED, POOL, Arm
+from .arms import FULL, LABELLED, NOTHING, Arm
 from .classical_arms import ceiling_arms, classical_arms, oversampled
 from .classifier import Metric, accuracy, balanced_accuracy
 from .draws import Split, everything, few_labels, long_tail
+from .results import Run
 from .semi_supervised import ARMS as SEMI_SUPERVISED
-from .vae_arms import (
-    completed,
-    full_vae,
-    generating_arms,
-    gentle_arms,
-    labelled_vae,
-    pool_vae,
-    synthetic_only,
-    vae_arms,
-)
+from .vae_arms import full_vae, gentle_arms, labelled_vae, synthetic_arms
 
 
 @dataclass(frozen=True)
@@ -31,6 +23,8 @@ class Regime:
         split: from a training set and a seed to what the arms get.
         arms: in the order of the table.
         metric: what is measured on the test images, in percent.
+        like: the regime whose draws have the same labelled images, and whose arms without a VAE stand in this one's
+            table too.
     """
 
     name: str
@@ -38,22 +32,31 @@ class Regime:
     split: Callable[[ImageData, int], Split]
     arms: tuple[Arm, ...]
     metric: Metric = accuracy
+    like: str = ""
 
     def arms_for(self, data: str) -> tuple[Arm, ...]:
         """The arms that are meant for the data set `data`."""
         return tuple(arm for arm in self.arms if not arm.data or data in arm.data)
 
 
-_LABELLED_ONLY = (*classical_arms(), *vae_arms(labelled_vae, LABELLED), *ceiling_arms())
-_WITH_POOL = (*classical_arms(), *vae_arms(pool_vae, POOL), *SEMI_SUPERVISED, *ceiling_arms())
-_SYNTHETIC = (*classical_arms(), *generating_arms(synthetic_only, full_vae, FULL))
-_LONG_TAIL = (*classical_arms(oversampled), *generating_arms(completed, labelled_vae, LABELLED), *ceiling_arms())
-_FULL = (*classical_arms(), *gentle_arms(full_vae, FULL))
+_LABELLED_ONLY = (*classical_arms(), *gentle_arms(labelled_vae, LABELLED), *ceiling_arms())
+_SYNTHETIC = (*classical_arms(), *synthetic_arms(full_vae, FULL))
+_LONG_TAIL = (
+    *classical_arms(oversampled),
+    *gentle_arms(labelled_vae, LABELLED, images=oversampled),
+    *ceiling_arms(),
+)
 
 REGIMES = (
     Regime("A10", "10 labels a class and nothing else", partial(few_labels, per_class=10), _LABELLED_ONLY),
     Regime("A100", "100 labels a class and nothing else", partial(few_labels, per_class=100), _LABELLED_ONLY),
-    Regime("B", "10 labels a class and a pool", partial(few_labels, per_class=10, pool=True), _WITH_POOL),
+    Regime(
+        "B",
+        "10 labels a class and a pool",
+        partial(few_labels, per_class=10, pool=True),
+        SEMI_SUPERVISED,
+        like="A10",
+    ),
     Regime("C", "all labels; arms with a VAE train on its images only", everything, _SYNTHETIC),
     Regime(
         "D",
@@ -62,5 +65,19 @@ REGIMES = (
         _LONG_TAIL,
         balanced_accuracy,
     ),
-    Regime("E", "all labels", everything, _FULL),
+    Regime("E", "all labels", everything, gentle_arms(full_vae, FULL), like="C"),
 )
+
+
+def with_shared(runs: Iterable[Run]) -> list[Run]:
+    """The runs, and in each regime that is `like` another one that one's arms without a VAE."""
+    runs = list(runs)
+    found = {run.regime for run in runs}
+    shared = [
+        replace(run, regime=regime.name)
+        for regime in REGIMES
+        if regime.name in found
+        for run in runs
+        if run.regime == regime.like and run.trained_on == NOTHING
+    ]
+    return shared + runs

@@ -1,5 +1,120 @@
-"""The arms of the regime with a pool that train on its images by consistency and pseudo-labels. There are none yet."""
+"""The arms of the regime with a pool: its images get pseudo-labels, and a VAE is trained on the surest of them.
 
-from .arms import Arm
+Kingma et al., "Semi-supervised learning with deep generative models" (2014), let the VAE guess the labels itself; a
+classifier that is trained for it guesses better, and leaving out the doubtful images helps the generator.
+"""
 
-ARMS: tuple[Arm, ...] = ()
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..runtime import VAEModel
+from ..training import ImageData
+from .arms import OTHER, POOL, WITH_VAE, Arm, Draw, Recipe
+from .classical import affine, affine_elastic
+from .classical_arms import Distort
+from .models import fit_model
+from .neighbours import contrastive_features, spread_labels
+from .pool_teacher import probabilities, train_teacher
+from .vae_arms import Vae, generated, same, vae_config
+
+SURE = 0.8  # of the images that get a class, the share that a VAE is trained on
+POOL_BETA = 0.1
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Probabilities of the classes [N, classes] for the labelled images and the pool, and the updates they took."""
+
+    probabilities: Tensor
+    updates: int
+
+
+Guess = Callable[[Draw], Answers]
+
+
+def by_agreement(draw: Draw, updates: int = 4000) -> Answers:
+    """What a classifier answers that was trained to give the same answer to distorted images: for digits."""
+    images, _ = draw.on_device(draw.unlabelled_too)
+    updates = draw.vae_updates(updates)
+    teacher = train_teacher(
+        draw.real,
+        images,
+        len(draw.labelled.classes),
+        weak=affine,
+        strong=affine_elastic,
+        updates=updates,
+        seed=draw.seed,
+    )
+    return Answers(probabilities(teacher, images), updates)
+
+
+def by_neighbours(draw: Draw, updates: int = 3000) -> Answers:
+    """What the neighbours say among features learned without labels: for garments, which no distortion leaves alone."""
+    images, _ = draw.on_device(draw.unlabelled_too)
+    updates = draw.vae_updates(updates)
+    features = contrastive_features(images, updates, draw.seed)
+    labels = draw.labelled.labels
+    return Answers(spread_labels(features, torch.arange(len(labels)), labels, len(draw.labelled.classes)), updates)
+
+
+def surest(draw: Draw, guess: Guess) -> ImageData:
+    """The labelled images and those of the pool that are the surest of their class, under the classes guessed."""
+    images, label = draw.unlabelled_too.images, pseudo_labels(draw, guess).cpu()
+    probability = draw.once(guess).probabilities.cpu().amax(1)
+    groups = [(label == index).nonzero()[:, 0] for index in range(len(draw.labelled.classes))]
+    orders = [group[probability[group].argsort(descending=True)] for group in groups]
+    rows = torch.cat([order[: round(SURE * len(order))] for order in orders])
+    return ImageData(draw.labelled.name, images[rows], label[rows], draw.labelled.classes)
+
+
+def surest_vae(draw: Draw, guess: Guess) -> VAEModel:
+    """A class-conditional VAE of the surest images."""
+    data = surest(draw, guess)
+    return fit_model(data, vae_config(draw, data, POOL_BETA))
+
+
+def pseudo_labels(draw: Draw, guess: Guess) -> Tensor:
+    """The true labels of the labelled images and the most probable ones of the pool, [N]."""
+    labels = draw.once(guess).probabilities.argmax(1)
+    labels[: len(draw.labelled)] = draw.labelled.labels
+    return labels
+
+
+def pseudo_labelled(draw: Draw, guess: Guess, distort: Distort = same) -> Recipe:
+    """The labelled images and the pool."""
+    images, _ = draw.on_device(draw.unlabelled_too)
+    return Recipe(
+        images,
+        pseudo_labels(draw, guess),
+        view=lambda batch, target: (distort(batch), target),
+        earlier_updates=draw.once(guess).updates,
+    )
+
+
+def with_generated(draw: Draw, guess: Guess, vae: Vae, distort: Distort = same) -> Recipe:
+    """The labelled images, the pool, and as many generated images."""
+    recipe = pseudo_labelled(draw, guess, distort)
+    images, labels = generated(draw, vae, len(recipe.images), "balanced")
+    return replace(recipe, images=torch.cat([recipe.images, images]), labels=torch.cat([recipe.labels, labels]))
+
+
+def _arms(guess: Guess, data: tuple[str, ...], distort: Distort) -> tuple[Arm, ...]:
+    vae = partial(surest_vae, guess=guess)
+    return (
+        Arm("pseudo-labels", partial(pseudo_labelled, guess=guess, distort=distort), OTHER, data=data),
+        Arm("VAE only", partial(with_generated, guess=guess, vae=vae), WITH_VAE, POOL, data),
+        Arm(
+            "affine+elastic+VAE",
+            partial(with_generated, guess=guess, vae=vae, distort=affine_elastic),
+            WITH_VAE,
+            POOL,
+            data,
+        ),
+    )
+
+
+ARMS = (*_arms(by_agreement, ("mnist", "digits"), affine_elastic), *_arms(by_neighbours, ("fashion-mnist",), same))

@@ -14,9 +14,8 @@ from ..training import FitConfig, ImageData
 from ..transform import VAEAugment
 from .arms import WITH_VAE, Arm, Draw, Recipe
 from .classical import affine_elastic
-from .classical_arms import Distort
+from .classical_arms import Distort, Images, real
 from .classifier import BATCH, Batch, View
-from .draws import HEAD
 from .models import BATCH as IMAGES_AN_UPDATE
 from .models import fit_model, small_config
 
@@ -25,6 +24,7 @@ FEW_BETA = 0.2  # as in the demo
 FULL_BETA = 0.1
 PASSES, FEWEST, MOST = 20, 400, 4700  # over the images, in updates of the VAE; 4,700 are ten passes over 60,000 images
 SYNTHETIC = 60_000
+_FULL: dict[tuple[str, int, FitConfig], VAEModel] = {}
 
 
 def labelled_vae(draw: Draw) -> VAEModel:
@@ -41,10 +41,15 @@ def full_vae(draw: Draw) -> VAEModel:
     """A class-conditional VAE of many labelled images that keeps detail: wide, many latent dimensions, a light KL term.
 
     With beta 1 a class of garments loses the texture that tells it from the next one; and with half of the labels
-    dropped, as is usual, samples of a class stray into others.
+    dropped, as is usual, samples of a class stray into others. Draws of all labels differ in nothing that it sees, so
+    that they share one, of seed 0.
     """
     config = vae_config(draw, draw.labelled, FULL_BETA)
-    return fit_model(draw.labelled, replace(config, width="base", latent_dim=64, label_dropout=0.1))
+    config = replace(config, epochs=2 * config.epochs, width="base", latent_dim=64, label_dropout=0.1, seed=0)
+    key = (draw.labelled.name, len(draw.labelled), config)
+    if key not in _FULL:
+        _FULL[key] = fit_model(draw.labelled, config)
+    return _FULL[key]
 
 
 def vae_config(draw: Draw, data: ImageData, beta: float = 1.0) -> FitConfig:
@@ -65,10 +70,11 @@ def perturbed(
     p: float = 0.5,
     strength: float = 1.0,
     residual: bool = False,
+    images: Images = real,
 ) -> Recipe:
-    """The real images, distorted and then perturbed by `VAEAugment`."""
+    """The images, distorted and then perturbed by `VAEAugment`."""
     augment = VAEAugment(draw.once(vae), p=p, strength=strength, residual=residual)
-    return Recipe(*draw.real, view=lambda images, labels: (augment(distort(images)), labels))
+    return Recipe(*images(draw), view=lambda batch, labels: (augment(distort(batch)), labels))
 
 
 def synthetic_half(draw: Draw, vae: Vae, distort: Distort = same) -> Recipe:
@@ -82,15 +88,6 @@ def synthetic_only(draw: Draw, vae: Vae, distort: Distort = same) -> Recipe:
     """60,000 generated images, balanced, and not one real one."""
     length = max(len(draw.labelled.classes), round(SYNTHETIC * min(1.0, draw.budget.effort)))
     images, labels = generated(draw, vae, length, "balanced")
-    return Recipe(images, labels, view=lambda batch, target: (distort(batch), target))
-
-
-def completed(draw: Draw, vae: Vae, distort: Distort = same) -> Recipe:
-    """The real images, and generated ones that fill each class up to 1,000."""
-    counts = draw.labelled.labels.bincount(minlength=len(draw.labelled.classes)).tolist()
-    missing = [label for label, count in enumerate(counts) for _ in range(HEAD - count)]
-    (images, labels), (new, targets) = draw.real, generated(draw, vae, len(missing), missing)
-    images, labels = torch.cat([images, new]), torch.cat([labels, targets])
     return Recipe(images, labels, view=lambda batch, target: (distort(batch), target))
 
 
@@ -123,26 +120,23 @@ def _then(mix: View, distort: Distort, images: Tensor, labels: Tensor) -> Batch:
 
 
 def vae_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
-    """The plain uses of a VAE, alone and with the best of the classical distortions."""
-    return (
-        Arm("VAE only", partial(perturbed, vae=vae), WITH_VAE, trained_on),
-        Arm("affine+elastic+VAE", partial(perturbed, vae=vae, distort=affine_elastic), WITH_VAE, trained_on),
-        Arm("synthetic half", partial(synthetic_half, vae=vae), WITH_VAE, trained_on),
-    )
+    """The transform as it comes, alone and with the best of the classical distortions."""
+    return _alone_and_distorted(partial(perturbed, vae=vae), trained_on)
 
 
-def gentle_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
+def gentle_arms(vae: Vae, trained_on: str, images: Images = real) -> tuple[Arm, ...]:
     """A fifth of the images, moved by half, the detail kept: for where there is little to gain and much to lose."""
-    gentle = partial(perturbed, vae=vae, p=0.2, strength=0.5, residual=True)
-    return (
-        Arm("VAE only", gentle, WITH_VAE, trained_on),
-        Arm("affine+elastic+VAE", partial(gentle, distort=affine_elastic), WITH_VAE, trained_on),
-    )
+    gentle = partial(perturbed, vae=vae, p=0.2, strength=0.5, residual=True, images=images)
+    return _alone_and_distorted(gentle, trained_on)
 
 
-def generating_arms(make: Callable[..., Recipe], vae: Vae, trained_on: str) -> tuple[Arm, ...]:
-    """Generated images as `make` uses them (`synthetic_only`, `completed`), plain and distorted."""
+def synthetic_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
+    """Generated images alone, plain and distorted."""
+    return _alone_and_distorted(partial(synthetic_only, vae=vae), trained_on)
+
+
+def _alone_and_distorted(recipe: Callable[..., Recipe], trained_on: str) -> tuple[Arm, ...]:
     return (
-        Arm("VAE only", partial(make, vae=vae), WITH_VAE, trained_on),
-        Arm("affine+elastic+VAE", partial(make, vae=vae, distort=affine_elastic), WITH_VAE, trained_on),
+        Arm("VAE only", recipe, WITH_VAE, trained_on),
+        Arm("affine+elastic+VAE", partial(recipe, distort=affine_elastic), WITH_VAE, trained_on),
     )

@@ -1,0 +1,116 @@
+"""Labels for a pool from a few labelled images: features that are learned without labels, and their neighbourhoods."""
+
+import numpy as np
+import scipy.sparse
+import torch
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import trange
+
+from ..training.precision import half_precision
+
+BATCH, TEMPERATURE, WIDTH = 256, 0.3, 128
+NEIGHBOURS, SPREAD, ROUNDS = 10, 0.99, 60
+CROP = 0.5  # the least area that a view keeps
+
+
+def contrastive_features(images: Tensor, updates: int, seed: int) -> Tensor:
+    """Features [N, 128] of length 1 for images [N, C, H, W], alike for views of one image, unlike for two images'.
+
+    Chen et al., "A simple framework for contrastive learning of visual representations" (2020), equation 1, in
+    `updates` batches of 256 images.
+    """
+    torch.manual_seed(seed)
+    encoder = _encoder(images.shape[1]).to(images.device).to(memory_format=torch.channels_last)
+    head = nn.Sequential(nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH // 2)).to(images.device)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-3, weight_decay=1e-6, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    for _ in trange(updates, desc="contrastive", leave=False, disable=None):
+        batch = images[torch.randint(len(images), (BATCH,))]
+        loss = contrastive_loss(head(_apply(encoder, torch.cat([view(batch), view(batch)]))))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return _features(encoder.eval(), images)
+
+
+def contrastive_loss(answers: Tensor) -> Tensor:
+    """The cross-entropy of finding, for each of [2 B, D], the one B rows away among all others."""
+    directions = F.normalize(answers.float(), dim=1)
+    alike = directions @ directions.T / TEMPERATURE
+    alike.fill_diagonal_(-torch.inf)
+    return F.cross_entropy(alike, torch.arange(len(answers), device=answers.device).roll(len(answers) // 2))
+
+
+def view(images: Tensor) -> Tensor:
+    """A part of each image, at least half of its area, at full size, mirrored or not, in another light."""
+    count, device = len(images), images.device
+    area, stretch, x, y, coin, gamma, gain = torch.rand(7, count, device=device)
+    side, stretch = (CROP + (1 - CROP) * area).sqrt(), torch.exp(0.25 * (stretch - 0.5))
+    width, height = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
+    grid = torch.zeros(count, 2, 3, device=device)
+    grid[:, 0, 0], grid[:, 1, 1] = width * (1 - 2 * (coin < 0.5).float()), height
+    grid[:, 0, 2], grid[:, 1, 2] = (2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height)
+    parts = F.grid_sample(images, F.affine_grid(grid, list(images.shape), align_corners=False), align_corners=False)
+    gamma, gain = (torch.exp(most * (2 * by - 1)).view(-1, 1, 1, 1) for most, by in ((0.5, gamma), (0.4, gain)))
+    return (parts.clamp(1e-3, 1) ** gamma * gain).clamp(0, 1)
+
+
+def spread_labels(features: Tensor, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """The probabilities of the classes for each of N features [N, D], from `labels` of the rows `rows`: [N, classes].
+
+    Zhou et al., "Learning with local and global consistency" (2003), over the graph of the 10 nearest neighbours with
+    the local scaling of Zelnik-Manor and Perona (2004), then balanced, so that each class gets the same mass.
+    """
+    graph = _neighbour_graph(features.cpu().numpy())
+    start = np.zeros((len(features), classes))
+    start[rows.cpu().numpy(), labels.cpu().numpy()] = 1
+    start /= start.sum(0)
+    found = start
+    for _ in range(ROUNDS):
+        found = SPREAD * (graph @ found) + (1 - SPREAD) * start
+    return torch.from_numpy(_balanced(found)).float().to(features.device)
+
+
+def _neighbour_graph(features: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
+    distance, index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(features).kneighbors()
+    count, scale = len(features), distance[:, -1:]
+    weight = np.exp(-(distance**2) / (scale * scale[index][:, :, 0] + 1e-9))
+    at = (np.repeat(np.arange(count), NEIGHBOURS), index.ravel())
+    graph = scipy.sparse.csr_matrix((weight.ravel(), at), (count, count))
+    graph = graph.maximum(graph.T)
+    degree = scipy.sparse.diags(1 / np.sqrt(np.asarray(graph.sum(1)).ravel()))
+    return (degree @ graph @ degree).tocsr()
+
+
+def _balanced(mass: NDArray[np.float64]) -> NDArray[np.float64]:
+    mass = mass + 1e-12
+    for _ in range(30):
+        mass = mass / mass.sum(0)
+        mass = mass / mass.sum(1, keepdims=True)
+    return mass
+
+
+def _encoder(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 32, 5, padding=2), nn.MaxPool2d(2), nn.BatchNorm2d(32), nn.ReLU()),
+        *(nn.Conv2d(32, 64, 5, padding=2), nn.MaxPool2d(2), nn.BatchNorm2d(64), nn.ReLU()),
+        *(nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()),
+        *(nn.Linear(512, WIDTH, bias=False), nn.BatchNorm1d(WIDTH)),
+    )
+
+
+def _apply(encoder: nn.Module, images: Tensor) -> Tensor:
+    dtype = half_precision(images.device)
+    with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+        found: Tensor = encoder(images.contiguous(memory_format=torch.channels_last))
+    return found.float()
+
+
+@torch.no_grad()
+def _features(encoder: nn.Module, images: Tensor) -> Tensor:
+    both = (_apply(encoder, part) + _apply(encoder, part.flip(3)) for part in images.split(1000))
+    return F.normalize(torch.cat([*both]), dim=1)
