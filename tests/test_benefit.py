@@ -20,7 +20,7 @@ from vae_augment.evaluation.classical_arms import oversampled, plain, with_extra
 from vae_augment.evaluation.classifier import accuracy, balanced_accuracy
 from vae_augment.evaluation.draws import everything, few_labels, held_out_per_class, long_tail
 from vae_augment.evaluation.lanes import in_lanes
-from vae_augment.evaluation.neighbours import contrastive_features, contrastive_loss, spread_labels
+from vae_augment.evaluation.neighbours import contrastive_features, contrastive_loss, smoothed, spread_labels
 from vae_augment.evaluation.pool_teacher import train_teacher
 from vae_augment.evaluation.regimes import REGIMES, Regime, with_shared
 from vae_augment.evaluation.results import Results, Run, check_results, read_results
@@ -164,9 +164,9 @@ def test_every_arm_of_every_regime_runs(regime: Regime, tmp_path: Path) -> None:
     results = Results(tmp_path / "r.json", FACTS, settings(TINY))
     run_benefit(plan([regime], [Source("digits")], [0], TINY, results), results)
     assert [run.arm for run in results.runs] == [arm.name for arm in regime.arms_for("digits")]
-    teacher = 4 if regime.name == "B" else 0  # a thousandth of the usual 4,000 updates
+    teacher = 6 if regime.name == "B" else 0  # a thousandth of the usual 6,000 updates
     assert {run.updates for run in results.runs} == {2 + teacher}
-    assert len({run.accuracy for run in results.runs}) > len(results.runs) / 3
+    assert 3 * len({run.accuracy for run in results.runs}) >= len(results.runs)
     check_results(json.loads((tmp_path / "r.json").read_text()))
 
 
@@ -214,11 +214,11 @@ def test_the_surest_images_of_each_class_are_kept(digits: ImageData) -> None:
         return Answers(answers, 7)
 
     kept = surest(draw, guess)
-    assert torch.equal(kept.labels.bincount(), (0.8 * guessed_counts(draw, count)).round().long())
+    assert torch.equal(kept.labels.bincount(), (0.95 * guessed_counts(draw, count)).round().long())
     recipe = pseudo_labelled(draw, guess)
     assert recipe.earlier_updates == 7
-    assert torch.equal(recipe.labels[:50], draw.labelled.labels)
-    assert torch.equal(recipe.labels[50:], answers[50:].argmax(1))
+    assert rows(draw.labelled) <= rows(kept), "a labelled image was left out"
+    assert torch.equal(recipe.labels, kept.labels)
 
 
 def guessed_counts(draw: Draw, count: int) -> torch.Tensor:
@@ -232,6 +232,14 @@ def test_labels_spread_within_clusters() -> None:
     found = spread_labels(features, torch.arange(3), truth[:3], 3)
     assert torch.equal(found.argmax(1), truth)
     torch.testing.assert_close(found.sum(1), torch.ones(90))
+
+
+def test_smoothing_follows_the_neighbours() -> None:
+    truth = torch.arange(60) % 3
+    features = torch.eye(3)[truth] + 0.01 * torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    answers = torch.eye(3)[truth]
+    answers[:3] = answers[:3].roll(1, 0)
+    assert torch.equal(smoothed(features, answers).argmax(1), truth)
 
 
 def test_contrastive_loss_is_least_for_pairs_that_agree() -> None:

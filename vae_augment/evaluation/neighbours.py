@@ -75,6 +75,17 @@ def spread_labels(features: Tensor, rows: Tensor, labels: Tensor, classes: int) 
     return torch.from_numpy(_balanced(found)).float().to(features.device)
 
 
+def smoothed(features: Tensor, probabilities: Tensor) -> Tensor:
+    """Probabilities [N, classes] averaged again and again over the neighbours among the features [N, D]."""
+    graph = _neighbour_graph(features.cpu().numpy())
+    start = probabilities.double().cpu().numpy()
+    degree = np.asarray(graph.sum(1))
+    found = start
+    for _ in range(10):
+        found = 0.8 * (graph @ found) / degree + 0.2 * start
+    return torch.from_numpy(found).float().to(features.device)
+
+
 def _neighbour_graph(features: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
     distance, index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(features).kneighbors()
     count, scale = len(features), distance[:, -1:]

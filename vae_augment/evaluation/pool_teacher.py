@@ -18,7 +18,7 @@ SHARPEN, MEMORY, AVERAGE = 2.0, 0.98, 0.998
 
 def train_teacher(
     labelled: Batch, pool: Tensor, classes: int, *, weak: Map, strong: Map, updates: int, seed: int
-) -> nn.Module:
+) -> nn.Sequential:
     """`small_cnn` trained on labelled images and on its own answers to a pool.
 
     The weights averaged over the updates (Tarvainen and Valpola, "Mean teachers", 2017) answer the weakly distorted
@@ -63,6 +63,12 @@ def train_teacher(
 def probabilities(model: nn.Module, images: Tensor) -> Tensor:
     """The model's answers as probabilities [N, classes]."""
     return torch.cat([logits(model, part).softmax(1) for part in images.split(1000)])
+
+
+@torch.inference_mode()
+def hidden(model: nn.Sequential, images: Tensor) -> Tensor:
+    """The activations before the last layer, of length 1: [N, 128]."""
+    return torch.cat([F.normalize(logits(model[:-1], part), dim=1) for part in images.split(1000)])
 
 
 def _target(answers: Tensor, usual: Tensor) -> Tensor:

@@ -17,12 +17,11 @@ from .arms import OTHER, POOL, WITH_VAE, Arm, Draw, Recipe
 from .classical import affine, affine_elastic
 from .classical_arms import Distort
 from .models import fit_model
-from .neighbours import contrastive_features, spread_labels
-from .pool_teacher import probabilities, train_teacher
-from .vae_arms import Vae, generated, same, vae_config
+from .neighbours import contrastive_features, smoothed, spread_labels
+from .pool_teacher import hidden, probabilities, train_teacher
+from .vae_arms import Vae, generated, same, sampling_config
 
-SURE = 0.8  # of the images that get a class, the share that a VAE is trained on
-POOL_BETA = 0.1
+SURE = 0.95  # of the images that get a class, the share that is trained on
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Answers:
 Guess = Callable[[Draw], Answers]
 
 
-def by_agreement(draw: Draw, updates: int = 4000) -> Answers:
-    """What a classifier answers that was trained to give the same answer to distorted images: for digits."""
+def by_agreement(draw: Draw, updates: int = 6000) -> Answers:
+    """What a classifier and its neighbours answer, trained to say the same of distorted images: for digits."""
     images, _ = draw.on_device(draw.unlabelled_too)
     updates = draw.vae_updates(updates)
     teacher = train_teacher(
@@ -49,7 +48,7 @@ def by_agreement(draw: Draw, updates: int = 4000) -> Answers:
         updates=updates,
         seed=draw.seed,
     )
-    return Answers(probabilities(teacher, images), updates)
+    return Answers(smoothed(hidden(teacher, images), probabilities(teacher, images)), updates)
 
 
 def by_neighbours(draw: Draw, updates: int = 3000) -> Answers:
@@ -64,7 +63,8 @@ def by_neighbours(draw: Draw, updates: int = 3000) -> Answers:
 def surest(draw: Draw, guess: Guess) -> ImageData:
     """The labelled images and those of the pool that are the surest of their class, under the classes guessed."""
     images, label = draw.unlabelled_too.images, pseudo_labels(draw, guess).cpu()
-    probability = draw.once(guess).probabilities.cpu().amax(1)
+    probability = draw.once(guess).probabilities.amax(1).cpu()
+    probability[: len(draw.labelled)] = 1.0
     groups = [(label == index).nonzero()[:, 0] for index in range(len(draw.labelled.classes))]
     orders = [group[probability[group].argsort(descending=True)] for group in groups]
     rows = torch.cat([order[: round(SURE * len(order))] for order in orders])
@@ -74,7 +74,7 @@ def surest(draw: Draw, guess: Guess) -> ImageData:
 def surest_vae(draw: Draw, guess: Guess) -> VAEModel:
     """A class-conditional VAE of the surest images."""
     data = surest(draw, guess)
-    return fit_model(data, vae_config(draw, data, POOL_BETA))
+    return fit_model(data, sampling_config(draw, data))
 
 
 def pseudo_labels(draw: Draw, guess: Guess) -> Tensor:
@@ -85,18 +85,14 @@ def pseudo_labels(draw: Draw, guess: Guess) -> Tensor:
 
 
 def pseudo_labelled(draw: Draw, guess: Guess, distort: Distort = same) -> Recipe:
-    """The labelled images and the pool."""
-    images, _ = draw.on_device(draw.unlabelled_too)
-    return Recipe(
-        images,
-        pseudo_labels(draw, guess),
-        view=lambda batch, target: (distort(batch), target),
-        earlier_updates=draw.once(guess).updates,
-    )
+    """The surest images."""
+    images, labels = draw.on_device(surest(draw, guess))
+    earlier = draw.once(guess).updates
+    return Recipe(images, labels, view=lambda batch, target: (distort(batch), target), earlier_updates=earlier)
 
 
 def with_generated(draw: Draw, guess: Guess, vae: Vae, distort: Distort = same) -> Recipe:
-    """The labelled images, the pool, and as many generated images."""
+    """The surest images, and as many generated ones."""
     recipe = pseudo_labelled(draw, guess, distort)
     images, labels = generated(draw, vae, len(recipe.images), "balanced")
     return replace(recipe, images=torch.cat([recipe.images, images]), labels=torch.cat([recipe.labels, labels]))

@@ -21,7 +21,6 @@ from .models import fit_model, small_config
 
 Vae = Callable[[Draw], VAEModel]
 FEW_BETA = 0.2  # as in the demo
-FULL_BETA = 0.1
 PASSES, FEWEST, MOST = 20, 400, 4700  # over the images, in updates of the VAE; 4,700 are ten passes over 60,000 images
 SYNTHETIC = 60_000
 _FULL: dict[tuple[str, int, FitConfig], VAEModel] = {}
@@ -38,18 +37,28 @@ def pool_vae(draw: Draw) -> VAEModel:
 
 
 def full_vae(draw: Draw) -> VAEModel:
-    """A class-conditional VAE of many labelled images that keeps detail: wide, many latent dimensions, a light KL term.
+    """A class-conditional VAE of many labelled images, made to be sampled.
 
-    With beta 1 a class of garments loses the texture that tells it from the next one; and with half of the labels
-    dropped, as is usual, samples of a class stray into others. Draws of all labels differ in nothing that it sees, so
-    that they share one, of seed 0.
+    Draws of all labels differ in nothing that it sees, so that they share one, of seed 0.
     """
-    config = vae_config(draw, draw.labelled, FULL_BETA)
-    config = replace(config, epochs=2 * config.epochs, width="base", latent_dim=64, label_dropout=0.1, seed=0)
+    config = replace(sampling_config(draw, draw.labelled), seed=0)
+    config = replace(config, epochs=2 * config.epochs)
     key = (draw.labelled.name, len(draw.labelled), config)
     if key not in _FULL:
         _FULL[key] = fit_model(draw.labelled, config)
     return _FULL[key]
+
+
+def sampling_config(draw: Draw, data: ImageData) -> FitConfig:
+    """A wide VAE. For garments, of many latent dimensions and with a light KL term, which keeps detail.
+
+    With beta 1 a class of garments loses the texture that tells it from the next one; and with half of the labels
+    dropped, as is usual, samples of a class stray into others. Digits are the better for the full KL term.
+    """
+    config = replace(vae_config(draw, data), width="base", latent_dim=24)
+    if data.name != "fashion-mnist":
+        return config
+    return replace(config, beta=0.1, latent_dim=64, label_dropout=0.1)
 
 
 def vae_config(draw: Draw, data: ImageData, beta: float = 1.0) -> FitConfig:
