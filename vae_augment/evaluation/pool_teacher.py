@@ -18,7 +18,7 @@ SHARPEN, MEMORY, AVERAGE = 2.0, 0.98, 0.998
 
 def train_teacher(
     labelled: Batch, pool: Tensor, classes: int, *, weak: Map, strong: Map, updates: int, seed: int
-) -> nn.Sequential:
+) -> nn.Module:
     """`small_cnn` trained on labelled images and on its own answers to a pool.
 
     The weights averaged over the updates (Tarvainen and Valpola, "Mean teachers", 2017) answer the weakly distorted
@@ -66,9 +66,10 @@ def probabilities(model: nn.Module, images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def hidden(model: nn.Sequential, images: Tensor) -> Tensor:
+def hidden(model: nn.Module, images: Tensor) -> Tensor:
     """The activations before the last layer, of length 1: [N, 128]."""
-    return torch.cat([F.normalize(logits(model[:-1], part), dim=1) for part in images.split(1000)])
+    body = nn.Sequential(*[*model.children()][:-1])
+    return torch.cat([F.normalize(logits(body, part), dim=1) for part in images.split(1000)])
 
 
 def _target(answers: Tensor, usual: Tensor) -> Tensor:

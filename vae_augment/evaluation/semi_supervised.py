@@ -13,13 +13,14 @@ from torch import Tensor
 
 from ..runtime import VAEModel
 from ..training import ImageData
-from .arms import OTHER, POOL, WITH_VAE, Arm, Draw, Recipe
+from ..transform import VAEAugment
+from .arms import OTHER, POOL, WITH_VAE, Arm, Draw, Recipe, Trained
 from .classical import affine, affine_elastic
 from .classical_arms import Distort
 from .models import fit_model
 from .neighbours import contrastive_features, smoothed, spread_labels
 from .pool_teacher import hidden, probabilities, train_teacher
-from .vae_arms import Vae, generated, same, sampling_config
+from .vae_arms import Vae, generated, pool_vae, same, sampling_config
 
 SURE = 0.95  # of the images that get a class, the share that is trained on
 
@@ -35,20 +36,30 @@ class Answers:
 Guess = Callable[[Draw], Answers]
 
 
-def by_agreement(draw: Draw, updates: int = 6000) -> Answers:
-    """What a classifier and its neighbours answer, trained to say the same of distorted images: for digits."""
+def teacher(draw: Draw) -> Trained:
+    """A classifier trained to answer the same for distorted images of the pool."""
+    return _agreeing(draw, affine_elastic)
+
+
+def teacher_with_vae(draw: Draw) -> Trained:
+    """The same, half of the distorted images perturbed by a VAE of the pool too."""
+    augment = VAEAugment(draw.once(pool_vae), p=0.5, residual=True)
+    return _agreeing(draw, lambda images: augment(affine_elastic(images)))
+
+
+def _agreeing(draw: Draw, strong: Distort, updates: int = 6000) -> Trained:
     images, _ = draw.on_device(draw.unlabelled_too)
-    updates = draw.vae_updates(updates)
-    teacher = train_teacher(
-        draw.real,
-        images,
-        len(draw.labelled.classes),
-        weak=affine,
-        strong=affine_elastic,
-        updates=updates,
-        seed=draw.seed,
-    )
-    return Answers(smoothed(hidden(teacher, images), probabilities(teacher, images)), updates)
+    updates, classes = draw.vae_updates(updates), len(draw.labelled.classes)
+    model = train_teacher(draw.real, images, classes, weak=affine, strong=strong, updates=updates, seed=draw.seed)
+    return Trained(model, updates)
+
+
+def by_agreement(draw: Draw) -> Answers:
+    """What the teacher and the neighbours in its features answer: for digits."""
+    images, _ = draw.on_device(draw.unlabelled_too)
+    trained = draw.once(teacher)
+    answers = probabilities(trained.model, images)
+    return Answers(smoothed(hidden(trained.model, images), answers), trained.updates)
 
 
 def by_neighbours(draw: Draw, updates: int = 3000) -> Answers:
@@ -98,19 +109,20 @@ def with_generated(draw: Draw, guess: Guess, vae: Vae, distort: Distort = same) 
     return replace(recipe, images=torch.cat([recipe.images, images]), labels=torch.cat([recipe.labels, labels]))
 
 
-def _arms(guess: Guess, data: tuple[str, ...], distort: Distort) -> tuple[Arm, ...]:
-    vae = partial(surest_vae, guess=guess)
-    return (
-        Arm("pseudo-labels", partial(pseudo_labelled, guess=guess, distort=distort), OTHER, data=data),
-        Arm("VAE only", partial(with_generated, guess=guess, vae=vae), WITH_VAE, POOL, data),
-        Arm(
-            "affine+elastic+VAE",
-            partial(with_generated, guess=guess, vae=vae, distort=affine_elastic),
-            WITH_VAE,
-            POOL,
-            data,
-        ),
-    )
+def _shared_teacher(draw: Draw) -> Trained:
+    return draw.once(teacher)
 
 
-ARMS = (*_arms(by_agreement, ("mnist", "digits"), affine_elastic), *_arms(by_neighbours, ("fashion-mnist",), same))
+_DIGITS, _GARMENTS = ("mnist", "digits"), ("fashion-mnist",)
+_digits_vae, _garments_vae = partial(surest_vae, guess=by_agreement), partial(surest_vae, guess=by_neighbours)
+_of_digits = partial(with_generated, guess=by_agreement, vae=_digits_vae)
+_of_garments = partial(with_generated, guess=by_neighbours, vae=_garments_vae)
+
+ARMS = (
+    Arm("pool, no VAE", _shared_teacher, OTHER, data=_DIGITS),
+    Arm("VAE only", _of_digits, WITH_VAE, POOL, _DIGITS),
+    Arm("affine+elastic+VAE", teacher_with_vae, WITH_VAE, POOL, _DIGITS),
+    Arm("pool, no VAE", partial(pseudo_labelled, guess=by_neighbours), OTHER, data=_GARMENTS),
+    Arm("VAE only", _of_garments, WITH_VAE, POOL, _GARMENTS),
+    Arm("affine+elastic+VAE", partial(_of_garments, distort=affine_elastic), WITH_VAE, POOL, _GARMENTS),
+)
