@@ -1,4 +1,4 @@
-"""The arms of the regime with a pool: its images get pseudo-labels, and a VAE is trained on the surest of them.
+"""The arms of the regime with a pool: its images get labels by a guess, and a VAE is trained on the surest of them.
 
 Kingma et al., "Semi-supervised learning with deep generative models" (2014), let the VAE guess the labels itself; a
 classifier that is trained for it guesses better, and leaving out the doubtful images helps the generator.
@@ -58,8 +58,8 @@ def by_agreement(draw: Draw) -> Answers:
     """What the teacher and the neighbours in its features answer: for digits."""
     images, _ = draw.on_device(draw.unlabelled_too)
     trained = draw.once(teacher)
-    answers = probabilities(trained.model, images)
-    return Answers(smoothed(hidden(trained.model, images), answers), trained.updates)
+    answers = smoothed(hidden(trained.model, images), probabilities(trained.model, images))
+    return Answers(answers, trained.updates)
 
 
 def by_neighbours(draw: Draw, updates: int = 3000) -> Answers:
@@ -105,7 +105,7 @@ def pseudo_labelled(draw: Draw, guess: Guess, distort: Distort = same) -> Recipe
 def with_generated(draw: Draw, guess: Guess, vae: Vae, distort: Distort = same) -> Recipe:
     """The surest images, and as many generated ones."""
     recipe = pseudo_labelled(draw, guess, distort)
-    images, labels = generated(draw, vae, len(recipe.images), "balanced")
+    images, labels = generated(draw, vae, len(recipe.images))
     return replace(recipe, images=torch.cat([recipe.images, images]), labels=torch.cat([recipe.labels, labels]))
 
 

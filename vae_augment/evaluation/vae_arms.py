@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ..dataset import VAESyntheticDataset
-from ..labels import Labels
 from ..runtime import VAEModel
 from ..training import FitConfig, ImageData
 from ..transform import VAEAugment
@@ -83,23 +82,22 @@ def perturbed(
     return Recipe(*images(draw), view=lambda batch, labels: (augment(distort(batch)), labels))
 
 
-def synthetic_half(draw: Draw, vae: Vae, distort: Distort = same) -> Recipe:
-    """Batches of which one half is real and the other generated, new images each time; then distorted."""
+def synthetic_half(draw: Draw, vae: Vae) -> Recipe:
+    """Batches of which one half is real and the other generated, new images each time."""
     length = max(1, draw.budget.updates * BATCH // 2)
-    mix = half_synthetic(VAESyntheticDataset(draw.once(vae), length, seed=draw.seed))
-    return Recipe(*draw.real, view=partial(_then, mix, distort))
+    return Recipe(*draw.real, view=half_synthetic(VAESyntheticDataset(draw.once(vae), length, seed=draw.seed)))
 
 
 def synthetic_only(draw: Draw, vae: Vae, distort: Distort = same) -> Recipe:
     """60,000 generated images, balanced, and not one real one."""
     length = max(len(draw.labelled.classes), round(SYNTHETIC * min(1.0, draw.budget.effort)))
-    images, labels = generated(draw, vae, length, "balanced")
+    images, labels = generated(draw, vae, length)
     return Recipe(images, labels, view=lambda batch, target: (distort(batch), target))
 
 
-def generated(draw: Draw, vae: Vae, length: int, labels: Labels) -> Batch:
-    """`length` generated images [N, C, H, W] and their labels [N], on the device."""
-    batches = VAESyntheticDataset(draw.once(vae), length, labels=labels, seed=draw.seed).batches(500)
+def generated(draw: Draw, vae: Vae, length: int) -> Batch:
+    """`length` generated images [N, C, H, W], all classes in turn, and their labels [N], on the device."""
+    batches = VAESyntheticDataset(draw.once(vae), length, seed=draw.seed).batches(500)
     images, classes = (torch.cat(parts).to(draw.budget.device) for parts in zip(*batches, strict=True))
     return images, classes
 
@@ -110,19 +108,14 @@ def half_synthetic(synthetic: VAESyntheticDataset) -> View:
 
     def view(images: Tensor, labels: Tensor) -> Batch:
         nonlocal position
-        real = len(images) - len(images) // 2
+        kept = len(images) - len(images) // 2
         index = [(position + step) % len(synthetic) for step in range(len(images) // 2)]
         position += len(index)
         made, classes = zip(*synthetic.__getitems__(index), strict=True)
         new, targets = torch.stack(made).to(images), torch.tensor(classes).to(labels)
-        return torch.cat([images[:real], new]), torch.cat([labels[:real], targets])
+        return torch.cat([images[:kept], new]), torch.cat([labels[:kept], targets])
 
     return view
-
-
-def _then(mix: View, distort: Distort, images: Tensor, labels: Tensor) -> Batch:
-    mixed, targets = mix(images, labels)
-    return distort(mixed), targets
 
 
 def vae_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
