@@ -50,7 +50,8 @@ def measured(options: argparse.Namespace) -> list[Run]:
     command = facts(command_line(), options.device, options.workers)
     output = options.output or (None if options.quick else OUTPUT)
     results = Results(output, command, settings(budget))
-    regimes = [quick(regime) if options.quick else regime for regime in REGIMES if regime.name in options.regimes]
+    arms = QUICK_ARMS if options.quick else options.arms
+    regimes = [with_arms(regime, arms) for regime in REGIMES if regime.name in options.regimes]
     sources = [Source(data, options.root) for data in options.data]
     groups = plan(regimes, sources, options.draws, budget, results)
     total = sum(len(group.arms) for group in groups)
@@ -67,6 +68,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", help="folder that holds torchvision's data sets")
     parser.add_argument("--regimes", type=listed(names), default=names, help=f"of {','.join(names)}; default all")
+    arms = sorted({arm.name for regime in REGIMES for arm in regime.arms})
+    parser.add_argument("--arms", type=listed(arms), help=f"to run first, of {','.join(arms)}; default all")
     parser.add_argument("--data", type=listed(DATA), default=DATA, help=f"of {','.join(DATA)}; default both")
     parser.add_argument("--draws", type=numbers, default=range(5), help="FIRST:END, END not included; default 0:5")
     parser.add_argument("--updates", type=int, default=Budget.updates, help="of the classifier; 1500 for exploring")
@@ -112,8 +115,9 @@ def command_line() -> str:
     return shlex.join(["python", "benchmarks/benefit.py", *arguments])
 
 
-def quick(regime: Regime) -> Regime:
-    return replace(regime, arms=tuple(arm for arm in regime.arms if arm.name in QUICK_ARMS))
+def with_arms(regime: Regime, names: Sequence[str] | None) -> Regime:
+    """Only the arms of these names; None = all."""
+    return replace(regime, arms=tuple(arm for arm in regime.arms if names is None or arm.name in names))
 
 
 def say(run: Run, number: int, total: int) -> None:

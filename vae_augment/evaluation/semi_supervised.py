@@ -119,10 +119,10 @@ _of_digits = partial(with_generated, guess=by_agreement, vae=_digits_vae)
 _of_garments = partial(with_generated, guess=by_neighbours, vae=_garments_vae)
 
 ARMS = (
-    Arm("pool, no VAE", _shared_teacher, OTHER, data=_DIGITS),
+    Arm("pool without VAE", _shared_teacher, OTHER, data=_DIGITS),
     Arm("VAE only", _of_digits, WITH_VAE, POOL, _DIGITS),
     Arm("affine+elastic+VAE", teacher_with_vae, WITH_VAE, POOL, _DIGITS),
-    Arm("pool, no VAE", partial(pseudo_labelled, guess=by_neighbours), OTHER, data=_GARMENTS),
+    Arm("pool without VAE", partial(pseudo_labelled, guess=by_neighbours), OTHER, data=_GARMENTS),
     Arm("VAE only", _of_garments, WITH_VAE, POOL, _GARMENTS),
     Arm("affine+elastic+VAE", partial(_of_garments, distort=affine_elastic), WITH_VAE, POOL, _GARMENTS),
 )
