@@ -413,8 +413,8 @@ def test_wide_table_says_what_the_vae_saw_and_how_long_it_took() -> None:
         "A10 mnist, VAE: pool; 5,000 updates, 3 draws",
         "A10 mnist, VAE: labelled only; 5,000 updates, 3 draws",
     ]
-    assert cells[0][1:] == ["71.00", "-", "72.00", "-", "-", "74.00", "-", "90.00", "-"]
-    assert cells[1][1:] == ["71.00", "-", "72.00", "-", "-", "-", "80.00", "90.00", "-"]
+    assert cells[0][1:] == ["71.00", "-", "72.00", "-", "-", "74.00", "-", "90.00 (2)", "-"]
+    assert cells[1][1:] == ["71.00", "-", "72.00", "-", "-", "-", "80.00 (1)", "90.00 (2)", "-"]
 
 
 def test_markdown_is_aligned() -> None:

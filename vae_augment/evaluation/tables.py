@@ -64,14 +64,17 @@ def detail_table(runs: Sequence[Run]) -> str:
 
 
 def wide_table(runs: Iterable[Run]) -> str:
-    """All regimes and data sets, one row for each thing that a VAE was trained on, with the same columns."""
+    """All regimes and data sets, one row for each thing that a VAE was trained on, with the same columns.
+
+    A figure of fewer draws than its row has is followed by their number.
+    """
     rows = []
     for (regime, data), group in groups_of(runs).items():
-        means = {arm: estimate([*values.values()]).mean for arm, values in by_arm(group).items()}
         updates, draws = max(run.updates for run in group), len({run.draw for run in group})
+        means = {arm: _mean([*values.values()], draws) for arm, values in by_arm(group).items()}
         for trained_on in dict.fromkeys(run.trained_on for run in group if run.trained_on != NOTHING):
             shown = {run.arm for run in group if run.trained_on in (NOTHING, trained_on)}
-            cells = [f"{means[arm]:.2f}" if arm in shown else NO_FIGURE for arm in COLUMNS]
+            cells = [means[arm] if arm in shown else NO_FIGURE for arm in COLUMNS]
             rows.append([f"{regime} {data}, VAE: {trained_on}; {updates:,} updates, {draws} draws", *cells])
     return markdown(["accuracy, %", *COLUMNS], rows)
 
@@ -86,6 +89,10 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
     return f"| {' | '.join(cells)} |"
+
+
+def _mean(values: Sequence[float], draws: int) -> str:
+    return f"{estimate(values).mean:.2f}" + (f" ({len(values)})" if len(values) < draws else "")
 
 
 def _spread(values: Sequence[float]) -> str:
