@@ -22,7 +22,7 @@ from common import RESULTS
 from vae_augment.errors import VAEAugmentError
 from vae_augment.evaluation.arms import Budget
 from vae_augment.evaluation.benefit import Source, check_device, facts, plan, run_benefit, settings
-from vae_augment.evaluation.regimes import REGIMES, Regime
+from vae_augment.evaluation.regimes import REGIMES, Regime, with_shared
 from vae_augment.evaluation.results import Results, Run, read_results, runs_of
 from vae_augment.evaluation.tables import detail_table, groups_of
 
@@ -128,7 +128,7 @@ def say(run: Run, number: int, total: int) -> None:
 
 def show(runs: list[Run]) -> None:
     titles = {regime.name: regime.title for regime in REGIMES}
-    for (regime, data), group in groups_of(runs).items():
+    for (regime, data), group in groups_of(with_shared(runs)).items():
         print(f"\n## {regime}, {data}: {titles.get(regime, '')}\n\n{detail_table(group)}")
     print(f"\n{readme_block(runs)}")
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vae_augment.evaluation.regimes import with_shared
 from vae_augment.evaluation.results import Run
 from vae_augment.evaluation.statistics import Estimate, estimate
 from vae_augment.evaluation.tables import best_classical, by_arm, gain, groups_of, markdown, wide_table
@@ -43,7 +44,8 @@ TARGETS = (
 
 
 def readme_block(runs: Sequence[Run]) -> str:
-    """The table of targets, and every regime in the same columns."""
+    """The table of targets, and every regime in the same columns, with the runs that another one lends it."""
+    runs = with_shared(runs)
     return f"{target_table(runs)}\n\n{wide_table(runs)}"
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,16 @@ def test_a_target_needs_its_mean_and_its_interval(gains: list[float], word: str)
 
 def test_targets_that_were_not_measured_say_so() -> None:
     assert target_table([]).count("not measured") == len(TARGETS)
+
+
+def test_the_tables_count_runs_that_another_regime_lends() -> None:
+    lent = replace(make_run("none", 0, 99.0), regime="C")
+    own = replace(make_run("affine+elastic+VAE", 0, 98.5), regime="E")
+    line = readme_block([lent, own]).splitlines()[-1]
+    assert [cell.strip() for cell in line.split("|")[1:3]] == [
+        "E mnist, VAE: labelled only; 5,000 updates, 1 draws",
+        "99.00",
+    ]
 
 
 def test_targets_name_arms_that_exist() -> None:

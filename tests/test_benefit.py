@@ -161,14 +161,15 @@ def test_an_arm_is_scored_whatever_it_trains(digits: ImageData) -> None:
 
 @pytest.mark.parametrize("regime", REGIMES, ids=[regime.name for regime in REGIMES])
 def test_every_arm_of_every_regime_runs(regime: Regime, tmp_path: Path) -> None:
-    results = Results(tmp_path / "r.json", FACTS, settings(TINY))
-    run_benefit(plan([regime], [Source("digits")], [0], TINY, results), results)
+    budget = replace(TINY, effort=0.02) if regime.name == "B" else TINY  # a teacher that gives more than one answer
+    results = Results(tmp_path / "r.json", FACTS, settings(budget))
+    run_benefit(plan([regime], [Source("digits")], [0], budget, results), results)
     assert [run.arm for run in results.runs] == [arm.name for arm in regime.arms_for("digits")]
-    teacher = 6  # a thousandth of the usual 6,000 updates
+    teacher = 120  # a fiftieth of the usual 6,000 updates
     assert [run.updates for run in results.runs] == (
         [teacher, teacher + 2, teacher] if regime.name == "B" else [2] * len(results.runs)
     )
-    assert 3 * len({run.accuracy for run in results.runs}) >= len(results.runs)
+    assert len({run.accuracy for run in results.runs}) > len(results.runs) / 3
     check_results(json.loads((tmp_path / "r.json").read_text()))
 
 
@@ -202,7 +203,7 @@ def lender(regime: Regime) -> Regime:
 
 def test_lent_arms_are_trained_on_the_same_images(digits: ImageData) -> None:
     for regime in REGIMES:
-        if regime.like and regime.name != "E":
+        if regime.like:
             ours, theirs = (which.split(digits, 3).labelled for which in (regime, lender(regime)))
             assert torch.equal(ours.images, theirs.images)
 

@@ -1,4 +1,4 @@
-"""Affine and elastic distortion of batches, with parameters of its own for each image: the bar that a VAE must pass.
+"""Distortions of batches, with parameters of its own for each image: the bar that a VAE must pass.
 
 torchvision's transforms draw one set of parameters a call, so a batch would need a loop over its images.
 """
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 ROTATION, SHEAR = 15.0, 10.0  # degrees, to either side
 SCALE = (0.85, 1.15)
 SHIFT = 2 / 28  # of a side
+CROP = 0.5  # the least share of the area
 SIGMA, ALPHA = 4 / 28, 34 / 28  # of a side; Simard et al., "Best practices for convolutional neural networks" (2003)
 
 
@@ -35,6 +36,20 @@ def flip_shift(images: Tensor) -> Tensor:
         # A side is 2 long in the grid's coordinates.
         moves[:, axis, 2] = 2 / side * torch.randint(-most, most + 1, (count,), device=images.device)
     return _sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
+
+
+def crop_flip_light(images: Tensor) -> Tensor:
+    """A part of each of [B, C, H, W], at least half of its area, at full size, mirrored or not, in another light."""
+    count, device = len(images), images.device
+    area, stretch, x, y, coin, gamma, gain = torch.rand(7, count, device=device)
+    side, stretch = (CROP + (1 - CROP) * area).sqrt(), torch.exp(0.25 * (stretch - 0.5))
+    width, height = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
+    moves = torch.zeros(count, 2, 3, device=device)
+    moves[:, 0, 0], moves[:, 1, 1] = width * (1 - 2 * (coin < 0.5).float()), height
+    moves[:, 0, 2], moves[:, 1, 2] = (2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height)
+    parts = _sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
+    gamma, gain = (torch.exp(most * (2 * by - 1)).view(-1, 1, 1, 1) for most, by in ((0.5, gamma), (0.4, gain)))
+    return (parts.clamp(min=1e-3) ** gamma * gain).clamp(0, 1)
 
 
 def _sample(images: Tensor, grid: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import trange
 
-from ..training.precision import half_precision
+from .classical import crop_flip_light
+from .classifier import logits
 
 BATCH, TEMPERATURE, WIDTH = 256, 0.3, 128
 NEIGHBOURS, SPREAD, ROUNDS = 10, 0.99, 60
-CROP = 0.5  # the least area that a view keeps
 
 
 def contrastive_features(images: Tensor, updates: int, seed: int) -> Tensor:
@@ -29,7 +29,7 @@ def contrastive_features(images: Tensor, updates: int, seed: int) -> Tensor:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     for _ in trange(updates, desc="contrastive", leave=False, disable=None):
         batch = images[torch.randint(len(images), (BATCH,))]
-        loss = contrastive_loss(head(_apply(encoder, torch.cat([view(batch), view(batch)]))))
+        loss = contrastive_loss(head(logits(encoder, torch.cat([crop_flip_light(batch), crop_flip_light(batch)]))))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -43,20 +43,6 @@ def contrastive_loss(answers: Tensor) -> Tensor:
     alike = directions @ directions.T / TEMPERATURE
     alike.fill_diagonal_(-torch.inf)
     return F.cross_entropy(alike, torch.arange(len(answers), device=answers.device).roll(len(answers) // 2))
-
-
-def view(images: Tensor) -> Tensor:
-    """A part of each image, at least half of its area, at full size, mirrored or not, in another light."""
-    count, device = len(images), images.device
-    area, stretch, x, y, coin, gamma, gain = torch.rand(7, count, device=device)
-    side, stretch = (CROP + (1 - CROP) * area).sqrt(), torch.exp(0.25 * (stretch - 0.5))
-    width, height = (side * stretch).clamp(max=1), (side / stretch).clamp(max=1)
-    grid = torch.zeros(count, 2, 3, device=device)
-    grid[:, 0, 0], grid[:, 1, 1] = width * (1 - 2 * (coin < 0.5).float()), height
-    grid[:, 0, 2], grid[:, 1, 2] = (2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height)
-    parts = F.grid_sample(images, F.affine_grid(grid, list(images.shape), align_corners=False), align_corners=False)
-    gamma, gain = (torch.exp(most * (2 * by - 1)).view(-1, 1, 1, 1) for most, by in ((0.5, gamma), (0.4, gain)))
-    return (parts.clamp(1e-3, 1) ** gamma * gain).clamp(0, 1)
 
 
 def spread_labels(features: Tensor, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -114,14 +100,7 @@ def _encoder(channels: int) -> nn.Sequential:
     )
 
 
-def _apply(encoder: nn.Module, images: Tensor) -> Tensor:
-    dtype = half_precision(images.device)
-    with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
-        found: Tensor = encoder(images.contiguous(memory_format=torch.channels_last))
-    return found.float()
-
-
 @torch.no_grad()
 def _features(encoder: nn.Module, images: Tensor) -> Tensor:
-    both = (_apply(encoder, part) + _apply(encoder, part.flip(3)) for part in images.split(1000))
+    both = (logits(encoder, part) + logits(encoder, part.flip(3)) for part in images.split(1000))
     return F.normalize(torch.cat([*both]), dim=1)

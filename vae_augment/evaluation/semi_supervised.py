@@ -23,6 +23,7 @@ from .pool_teacher import hidden, probabilities, train_teacher
 from .vae_arms import Vae, generated, pool_vae, same, sampling_config
 
 SURE = 0.95  # of the images that get a class, the share that is trained on
+TEACHER_UPDATES, FEATURE_UPDATES = 6000, 3000
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def teacher_with_vae(draw: Draw) -> Trained:
     return _agreeing(draw, lambda images: augment(affine_elastic(images)))
 
 
-def _agreeing(draw: Draw, strong: Distort, updates: int = 6000) -> Trained:
+def _agreeing(draw: Draw, strong: Distort) -> Trained:
     images, _ = draw.on_device(draw.unlabelled_too)
-    updates, classes = draw.vae_updates(updates), len(draw.labelled.classes)
+    updates, classes = draw.vae_updates(TEACHER_UPDATES), len(draw.labelled.classes)
     model = train_teacher(draw.real, images, classes, weak=affine, strong=strong, updates=updates, seed=draw.seed)
     return Trained(model, updates)
 
@@ -62,10 +63,10 @@ def by_agreement(draw: Draw) -> Answers:
     return Answers(answers, trained.updates)
 
 
-def by_neighbours(draw: Draw, updates: int = 3000) -> Answers:
+def by_neighbours(draw: Draw) -> Answers:
     """What the neighbours say among features learned without labels: for garments, which no distortion leaves alone."""
     images, _ = draw.on_device(draw.unlabelled_too)
-    updates = draw.vae_updates(updates)
+    updates = draw.vae_updates(FEATURE_UPDATES)
     features = contrastive_features(images, updates, draw.seed)
     labels = draw.labelled.labels
     return Answers(spread_labels(features, torch.arange(len(labels)), labels, len(draw.labelled.classes)), updates)

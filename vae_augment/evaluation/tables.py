@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from .arms import CLASSICAL, NOTHING
-from .regimes import with_shared
 from .results import Run
 from .statistics import Estimate, estimate, paired
 
@@ -24,9 +23,9 @@ Group = tuple[str, str]  # regime and data
 
 
 def groups_of(runs: Iterable[Run]) -> dict[Group, list[Run]]:
-    """The runs by regime and data, each in the order of their draws, with those that another regime lends."""
+    """The runs by regime and data, each in the order of their draws."""
     groups: dict[Group, list[Run]] = {}
-    for run in sorted(with_shared(runs), key=lambda run: run.draw):
+    for run in sorted(runs, key=lambda run: run.draw):
         groups.setdefault((run.regime, run.data), []).append(run)
     return dict(sorted(groups.items()))
 

@@ -40,8 +40,8 @@ def full_vae(draw: Draw) -> VAEModel:
 
     Draws of all labels differ in nothing that it sees, so that they share one, of seed 0.
     """
-    config = replace(sampling_config(draw, draw.labelled), seed=0)
-    config = replace(config, epochs=2 * config.epochs)
+    usual = sampling_config(draw, draw.labelled)
+    config = replace(usual, epochs=2 * usual.epochs, seed=0)
     key = (draw.labelled.name, len(draw.labelled), config)
     if key not in _FULL:
         _FULL[key] = fit_model(draw.labelled, config)

@@ -13,7 +13,7 @@ def half_precision(device: str | torch.device) -> torch.dtype | None:
 
 
 @contextmanager
-def half_products(enabled: bool = True) -> Iterator[None]:
+def half_products(enabled: bool) -> Iterator[None]:
     """Inside, a CPU multiplies float32 matrices in bfloat16 and sums in float32; all else stays float32."""
     products = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = products.fp32_precision
