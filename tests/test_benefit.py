@@ -24,7 +24,7 @@ from vae_augment.evaluation.neighbours import contrastive_features, contrastive_
 from vae_augment.evaluation.pool_teacher import train_teacher
 from vae_augment.evaluation.regimes import REGIMES, Regime, with_shared
 from vae_augment.evaluation.results import Results, Run, check_results, read_results
-from vae_augment.evaluation.semi_supervised import Answers, pseudo_labelled, surest
+from vae_augment.evaluation.semi_supervised import Answers, pseudo_labelled, shared_features, surest
 from vae_augment.evaluation.statistics import estimate, paired
 from vae_augment.evaluation.tables import best_classical, detail_table, markdown, wide_table
 from vae_augment.training import ImageData
@@ -255,6 +255,18 @@ def test_contrastive_features_tell_images_apart(digits: ImageData) -> None:
     features = contrastive_features(images, 2, seed=0)
     torch.testing.assert_close(features.norm(dim=1), torch.ones(200))
     assert torch.equal(features, contrastive_features(images, 2, seed=0))
+
+
+def test_draws_of_the_same_images_share_their_features(digits: ImageData) -> None:
+    features: list[dict[bytes, torch.Tensor]] = []
+    for seed in (0, 1):
+        split = few_labels(digits, seed, 5, pool=True)
+        draw = Draw(split.labelled, digits, seed, TINY, split.pool)
+        images = (image.numpy().tobytes() for image in draw.unlabelled_too.images)
+        features.append(dict(zip(images, shared_features(draw, updates=2), strict=True)))
+    one, other = features
+    assert one.keys() == other.keys() == rows(digits)
+    assert all(torch.equal(one[image], other[image]) for image in one)
 
 
 def test_a_teacher_learns_from_the_pool(digits: ImageData) -> None:
