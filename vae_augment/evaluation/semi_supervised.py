@@ -14,14 +14,13 @@ from torch import Tensor
 
 from ..runtime import VAEModel
 from ..training import ImageData
-from ..transform import VAEAugment
 from .arms import OTHER, POOL, WITH_VAE, Arm, Draw, Recipe, Trained
 from .classical import affine, affine_elastic
 from .classical_arms import Distort
 from .models import fit_model
 from .neighbours import contrastive_features, smoothed, spread_labels
 from .pool_teacher import hidden, probabilities, train_teacher
-from .vae_arms import Vae, generated, pool_vae, same, sampling_config
+from .vae_arms import Vae, generated, same, sampling_config
 
 SURE = 0.95  # of the images that get a class, the share that is trained on
 TEACHER_UPDATES, FEATURE_UPDATES = 6000, 6000
@@ -41,19 +40,11 @@ Guess = Callable[[Draw], Answers]
 
 def teacher(draw: Draw) -> Trained:
     """A classifier trained to answer the same for distorted images of the pool."""
-    return _agreeing(draw, affine_elastic)
-
-
-def teacher_with_vae(draw: Draw) -> Trained:
-    """The same, half of the distorted images perturbed by a VAE of the pool too."""
-    augment = VAEAugment(draw.once(pool_vae), p=0.5, residual=True)
-    return _agreeing(draw, lambda images: augment(affine_elastic(images)))
-
-
-def _agreeing(draw: Draw, strong: Distort) -> Trained:
     images, _ = draw.on_device(draw.unlabelled_too)
     updates, classes = draw.vae_updates(TEACHER_UPDATES), len(draw.labelled.classes)
-    model = train_teacher(draw.real, images, classes, weak=affine, strong=strong, updates=updates, seed=draw.seed)
+    model = train_teacher(
+        draw.real, images, classes, weak=affine, strong=affine_elastic, updates=updates, seed=draw.seed
+    )
     return Trained(model, updates)
 
 
@@ -136,7 +127,7 @@ _of_garments = partial(with_generated, guess=by_neighbours, vae=_garments_vae)
 ARMS = (
     Arm("pool without VAE", _shared_teacher, OTHER, data=_DIGITS),
     Arm("VAE only", _of_digits, WITH_VAE, POOL, _DIGITS),
-    Arm("affine+elastic+VAE", teacher_with_vae, WITH_VAE, POOL, _DIGITS),
+    Arm("affine+elastic+VAE", partial(_of_digits, distort=affine_elastic), WITH_VAE, POOL, _DIGITS),
     Arm("pool without VAE", partial(pseudo_labelled, guess=by_neighbours), OTHER, data=_GARMENTS),
     Arm("VAE only", _of_garments, WITH_VAE, POOL, _GARMENTS),
     Arm("affine+elastic+VAE", partial(_of_garments, distort=affine_elastic), WITH_VAE, POOL, _GARMENTS),
