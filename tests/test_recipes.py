@@ -47,16 +47,18 @@ class Digits(datasets.VisionDataset):
 
 
 @pytest.fixture
-def recipe(request: pytest.FixtureRequest, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def recipe(
+    request: pytest.FixtureRequest, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
     """What a recipe's block leaves behind."""
     monkeypatch.setattr(datasets, "MNIST", Digits)
+    monkeypatch.chdir(tmp_path)
+    code = RECIPES[request.param].replace('"mnist"', repr(str(tiny_model_path))).replace("updates=1500", "updates=200")
     method = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("fork", force=True)
     names: dict[str, Any] = {"__name__": "recipe"}
     try:
-        exec(
-            compile(RECIPES[request.param].replace('"mnist"', repr(str(tiny_model_path))), request.param, "exec"), names
-        )
+        exec(compile(code, request.param, "exec"), names)
         yield names
     finally:
         multiprocessing.set_start_method(method, force=True)
@@ -130,6 +132,17 @@ def test_consistency_on_images_without_labels(recipe: dict[str, Any]) -> None:
     assert (answers == recipe["train"].targets)[100:].float().mean() > 0.6
 
 
+@of("A few labels and a pool")
+def test_a_few_labels_and_a_pool(recipe: dict[str, Any]) -> None:
+    guessed, train = recipe["guessed"], recipe["train"]
+    is_guessed = guessed.labels[100:] >= 0
+    assert 0.9 < is_guessed.float().mean() < 1
+    assert (guessed.labels == train.targets)[100:][is_guessed].float().mean() > 0.7
+    images, labels = next(iter(recipe["loader"]))
+    assert (images.shape, images.dtype, labels.dtype) == ((128, 1, 8, 8), torch.float32, torch.int64)
+    assert len(recipe["loader"].dataset) == 2 * len(recipe["sure"])
+
+
 @of("Hugging Face datasets")
 def test_hugging_face_datasets(recipe: dict[str, Any]) -> None:
     images = torch.stack(list(recipe["batch"]["image"]))
@@ -150,8 +163,10 @@ def test_going_on_after_an_interruption(recipe: dict[str, Any]) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not (BUNDLED.exists() and DATA.exists()), reason="needs the bundled model and ../shared/data")
 @pytest.mark.parametrize("title", RECIPES)
-def test_a_recipe_as_it_stands_on_mnist(title: str) -> None:
+def test_a_recipe_as_it_stands_on_mnist(title: str, tmp_path: Path) -> None:
     code = RECIPES[title].replace('"data"', repr(str(DATA)))
     fork = "import multiprocessing; multiprocessing.set_start_method('fork')\n"
-    process = subprocess.run([sys.executable, "-c", fork + code], capture_output=True, text=True, check=False)
+    process = subprocess.run(
+        [sys.executable, "-c", fork + code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert not process.returncode, process.stderr

@@ -12,6 +12,7 @@ from .export import export
 from .fit import fit
 from .generate import generate
 from .info import info
+from .label import label
 from .preview import preview
 from .score import score
 from .shell import friendly
@@ -28,6 +29,7 @@ for command in (
     fit,
     export,
     info,
+    label,
     preview,
     generate,
     evaluate,

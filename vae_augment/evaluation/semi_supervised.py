@@ -1,8 +1,4 @@
-"""The arms of the regime with a pool: its images get labels by a guess, and a VAE is trained on the surest of them.
-
-Kingma et al., "Semi-supervised learning with deep generative models" (2014), let the VAE guess the labels itself; a
-classifier that is trained for it guesses better, and leaving out the doubtful images helps the generator.
-"""
+"""The arms of the regime with a pool: its images get labels by a guess, and a VAE is trained on the surest of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,15 +11,13 @@ from torch import Tensor
 from ..runtime import VAEModel
 from ..training import ImageData
 from .arms import OTHER, POOL, WITH_VAE, Arm, Draw, Recipe, Trained
-from .classical import affine, affine_elastic
+from .classical import affine_elastic
 from .classical_arms import Distort
+from .labelling import UPDATES, agreeing_teacher, neighbours_answers, smoothed_answers, surest
 from .models import fit_model
-from .neighbours import contrastive_features, smoothed, spread_labels
-from .pool_teacher import hidden, probabilities, train_teacher
+from .neighbours import contrastive_features
 from .vae_arms import Vae, generated, same, sampling_config
 
-SURE = 0.95  # of the images that get a class, the share that is trained on
-TEACHER_UPDATES, FEATURE_UPDATES = 6000, 6000
 _FEATURES: dict[tuple[str, int, int], Tensor] = {}
 
 
@@ -41,26 +35,22 @@ Guess = Callable[[Draw], Answers]
 def teacher(draw: Draw) -> Trained:
     """A classifier trained to answer the same for distorted images of the pool."""
     images, _ = draw.on_device(draw.unlabelled_too)
-    updates, classes = draw.vae_updates(TEACHER_UPDATES), len(draw.labelled.classes)
-    model = train_teacher(
-        draw.real, images, classes, weak=affine, strong=affine_elastic, updates=updates, seed=draw.seed
-    )
-    return Trained(model, updates)
+    updates, classes = draw.vae_updates(UPDATES), len(draw.labelled.classes)
+    return Trained(agreeing_teacher(images, draw.real[1], classes, updates, draw.seed), updates)
 
 
 def by_agreement(draw: Draw) -> Answers:
     """What the teacher and the neighbours in its features answer: for digits."""
     images, _ = draw.on_device(draw.unlabelled_too)
     trained = draw.once(teacher)
-    answers = smoothed(hidden(trained.model, images), probabilities(trained.model, images))
-    return Answers(answers, trained.updates)
+    return Answers(smoothed_answers(trained.model, images), trained.updates)
 
 
 def by_neighbours(draw: Draw) -> Answers:
     """What the neighbours say among features learned without labels: for garments, which no distortion leaves alone."""
-    updates, labels = draw.vae_updates(FEATURE_UPDATES), draw.labelled.labels
+    updates = draw.vae_updates(UPDATES)
     features = shared_features(draw, updates)
-    return Answers(spread_labels(features, torch.arange(len(labels)), labels, len(draw.labelled.classes)), updates)
+    return Answers(neighbours_answers(features, draw.labelled.labels, len(draw.labelled.classes)), updates)
 
 
 def shared_features(draw: Draw, updates: int) -> Tensor:
@@ -77,33 +67,21 @@ def shared_features(draw: Draw, updates: int) -> Tensor:
     return _FEATURES[key][order.argsort()]
 
 
-def surest(draw: Draw, guess: Guess) -> ImageData:
+def surest_images(draw: Draw, guess: Guess) -> ImageData:
     """The labelled images and those of the pool that are the surest of their class, under the classes guessed."""
-    images, label = draw.unlabelled_too.images, pseudo_labels(draw, guess).cpu()
-    probability = draw.once(guess).probabilities.amax(1).cpu()
-    probability[: len(draw.labelled)] = 1.0
-    groups = [(label == index).nonzero()[:, 0] for index in range(len(draw.labelled.classes))]
-    orders = [group[probability[group].argsort(descending=True)] for group in groups]
-    rows = torch.cat([order[: round(SURE * len(order))] for order in orders])
-    return ImageData(draw.labelled.name, images[rows], label[rows], draw.labelled.classes)
+    rows, labels = surest(draw.once(guess).probabilities, draw.labelled.labels)
+    return ImageData(draw.labelled.name, draw.unlabelled_too.images[rows], labels, draw.labelled.classes)
 
 
 def surest_vae(draw: Draw, guess: Guess) -> VAEModel:
     """A class-conditional VAE of the surest images."""
-    data = surest(draw, guess)
+    data = surest_images(draw, guess)
     return fit_model(data, sampling_config(draw, data))
-
-
-def pseudo_labels(draw: Draw, guess: Guess) -> Tensor:
-    """The true labels of the labelled images and the most probable ones of the pool, [N]."""
-    labels = draw.once(guess).probabilities.argmax(1)
-    labels[: len(draw.labelled)] = draw.labelled.labels
-    return labels
 
 
 def pseudo_labelled(draw: Draw, guess: Guess, distort: Distort = same) -> Recipe:
     """The surest images."""
-    images, labels = draw.on_device(surest(draw, guess))
+    images, labels = draw.on_device(surest_images(draw, guess))
     earlier = draw.once(guess).updates
     return Recipe(images, labels, view=lambda batch, target: (distort(batch), target), earlier_updates=earlier)
 
