@@ -32,7 +32,11 @@ def label(
     refuse_existing(output, overwrite)
     images = load_data(data, root)
     found = label_pool(images, by=by, share=share, updates=updates, seed=seed, device=device)
-    save_arrays(output, {"images": found.images.numpy(), "labels": found.labels.numpy(), "classes": found.classes}, compress=True)
+    save_arrays(
+        output,
+        {"images": found.images.numpy(), "labels": found.labels.numpy(), "classes": found.classes},
+        compress=True,
+    )
     before, now = ((part.labels >= 0).sum().item() for part in (images, found))
     typer.echo(f"wrote {output}: {len(found)} images, {now} with a label in place of {before}")
     typer.echo(f"Next: vae-augment fit {output} -o {output.with_suffix('.safetensors')} --conditional")
