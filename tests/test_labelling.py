@@ -64,7 +64,8 @@ def test_known_labels_stay_where_nearly_all_are_known(digits: ImageData) -> None
         (
             {"labels": torch.zeros(1297, dtype=torch.int64)},
             {},
-            "All 1297 images of digits have a label, so that there is none to guess.",
+            "All 1297 images of digits have a label, so that there is none to guess. Put images without one beside the "
+            "class folders, or give them the label -1 in an .npz.",
         ),
         (
             {"classes": (*"0123456789", "ten")},

@@ -13,6 +13,7 @@ from ..training.data import to_float
 from .classifier import Batch, Metric, View, train_classifier, unchanged
 
 CLASSICAL, WITH_VAE, CEILING, OTHER = KINDS = ("classical", "VAE", "ceiling", "other")
+DIGITS, GARMENTS = ("mnist", "digits"), ("fashion-mnist",)  # data sets with arms of their own
 NOTHING, LABELLED, POOL, FULL = TRAINED_ON = ("none", "labelled only", "pool", "full")
 
 T = TypeVar("T")

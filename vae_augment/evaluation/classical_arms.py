@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .arms import CEILING, Arm, Draw, Recipe, join
+from .arms import CEILING, GARMENTS, Arm, Draw, Recipe, join
 from .classical import affine, affine_elastic, flip_shift
 from .classifier import Batch
 
@@ -56,7 +56,7 @@ def classical_arms(images: Images = real) -> tuple[Arm, ...]:
         Arm("affine", partial(distorted, distort=affine, images=images)),
         Arm("affine+elastic", partial(distorted, distort=affine_elastic, images=images)),
         # What garments bear, which the distortions of digits harm.
-        Arm("flip+shift", partial(distorted, distort=flip_shift, images=images), data=("fashion-mnist",)),
+        Arm("flip+shift", partial(distorted, distort=flip_shift, images=images), data=GARMENTS),
     )
 
 

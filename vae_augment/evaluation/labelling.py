@@ -111,7 +111,10 @@ def _check(data: ImageData, by: str, share: float, updates: int) -> None:
     if updates < 1:
         raise InputError(f"updates is {updates}; it must be at least 1.")
     if not (data.labels < 0).any():
-        raise InputError(f"All {len(data)} images of {data.name} have a label, so that there is none to guess.")
+        raise InputError(
+            f"All {len(data)} images of {data.name} have a label, so that there is none to guess. Put images "
+            "without one beside the class folders, or give them the label -1 in an .npz."
+        )
     if len(data) <= NEIGHBOURS:
         raise InputError(
             f"{data.name} has {len(data)} images. Each is compared with the {NEIGHBOURS} nearest others: give more."

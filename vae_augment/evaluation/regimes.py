@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..training import ImageData
-from .arms import FULL, LABELLED, NOTHING, Arm
+from .arms import DIGITS, FULL, GARMENTS, LABELLED, NOTHING, Arm
 from .classical_arms import ceiling_arms, classical_arms, oversampled
 from .classifier import Metric, accuracy, balanced_accuracy
 from .draws import Split, everything, few_labels, long_tail
 from .results import Run
 from .semi_supervised import ARMS as SEMI_SUPERVISED
-from .vae_arms import full_vae, gentle_arms, labelled_vae, synthetic_arms
+from .vae_arms import full_vae, gentle_arms, labelled_vae, strong_arms, synthetic_arms
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,12 @@ class Regime:
         return tuple(arm for arm in self.arms if not arm.data or data in arm.data)
 
 
-_LABELLED_ONLY = (*classical_arms(), *gentle_arms(labelled_vae, LABELLED), *ceiling_arms())
+_LABELLED_ONLY = (
+    *classical_arms(),
+    *gentle_arms(labelled_vae, LABELLED, data=DIGITS),
+    *strong_arms(labelled_vae, LABELLED, data=GARMENTS),
+    *ceiling_arms(),
+)
 _SYNTHETIC = (*classical_arms(), *synthetic_arms(full_vae, FULL))
 _LONG_TAIL = (
     *classical_arms(oversampled),

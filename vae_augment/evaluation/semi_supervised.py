@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..runtime import VAEModel
 from ..training import ImageData
-from .arms import OTHER, POOL, WITH_VAE, Arm, Draw, Recipe, Trained
+from .arms import DIGITS, GARMENTS, OTHER, POOL, WITH_VAE, Arm, Draw, Recipe, Trained
 from .classical import affine_elastic
 from .classical_arms import Distort
 from .labelling import UPDATES, agreeing_teacher, neighbours_answers, smoothed_answers, surest
@@ -97,16 +97,15 @@ def _shared_teacher(draw: Draw) -> Trained:
     return draw.once(teacher)
 
 
-_DIGITS, _GARMENTS = ("mnist", "digits"), ("fashion-mnist",)
 _digits_vae, _garments_vae = partial(surest_vae, guess=by_agreement), partial(surest_vae, guess=by_neighbours)
 _of_digits = partial(with_generated, guess=by_agreement, vae=_digits_vae)
 _of_garments = partial(with_generated, guess=by_neighbours, vae=_garments_vae)
 
 ARMS = (
-    Arm("pool without VAE", _shared_teacher, OTHER, data=_DIGITS),
-    Arm("VAE only", _of_digits, WITH_VAE, POOL, _DIGITS),
-    Arm("affine+elastic+VAE", partial(_of_digits, distort=affine_elastic), WITH_VAE, POOL, _DIGITS),
-    Arm("pool without VAE", partial(pseudo_labelled, guess=by_neighbours), OTHER, data=_GARMENTS),
-    Arm("VAE only", _of_garments, WITH_VAE, POOL, _GARMENTS),
-    Arm("affine+elastic+VAE", partial(_of_garments, distort=affine_elastic), WITH_VAE, POOL, _GARMENTS),
+    Arm("pool without VAE", _shared_teacher, OTHER, data=DIGITS),
+    Arm("VAE only", _of_digits, WITH_VAE, POOL, DIGITS),
+    Arm("affine+elastic+VAE", partial(_of_digits, distort=affine_elastic), WITH_VAE, POOL, DIGITS),
+    Arm("pool without VAE", partial(pseudo_labelled, guess=by_neighbours), OTHER, data=GARMENTS),
+    Arm("VAE only", _of_garments, WITH_VAE, POOL, GARMENTS),
+    Arm("affine+elastic+VAE", partial(_of_garments, distort=affine_elastic), WITH_VAE, POOL, GARMENTS),
 )

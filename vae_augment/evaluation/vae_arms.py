@@ -123,10 +123,16 @@ def vae_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
     return _alone_and_distorted(partial(perturbed, vae=vae), trained_on)
 
 
-def gentle_arms(vae: Vae, trained_on: str, images: Images = real) -> tuple[Arm, ...]:
+def gentle_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
     """A fifth of the images, moved by half, the detail kept: for where there is little to gain and much to lose."""
     gentle = partial(perturbed, vae=vae, p=0.2, strength=0.5, residual=True, images=images)
-    return _alone_and_distorted(gentle, trained_on)
+    return _alone_and_distorted(gentle, trained_on, data)
+
+
+def strong_arms(vae: Vae, trained_on: str, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
+    """Half of the images, moved thrice as far as the posterior spreads, the detail kept: for few garments."""
+    strong = partial(perturbed, vae=vae, p=0.5, strength=3.0, residual=True)
+    return _alone_and_distorted(strong, trained_on, data)
 
 
 def synthetic_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
@@ -134,8 +140,8 @@ def synthetic_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
     return _alone_and_distorted(partial(synthetic_only, vae=vae), trained_on)
 
 
-def _alone_and_distorted(recipe: Callable[..., Recipe], trained_on: str) -> tuple[Arm, ...]:
+def _alone_and_distorted(recipe: Callable[..., Recipe], trained_on: str, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
     return (
-        Arm("VAE only", recipe, WITH_VAE, trained_on),
-        Arm("affine+elastic+VAE", partial(recipe, distort=affine_elastic), WITH_VAE, trained_on),
+        Arm("VAE only", recipe, WITH_VAE, trained_on, data),
+        Arm("affine+elastic+VAE", partial(recipe, distort=affine_elastic), WITH_VAE, trained_on, data),
     )
