@@ -48,7 +48,8 @@ _LABELLED_ONLY = (
 _SYNTHETIC = (*classical_arms(), *synthetic_arms(full_vae, FULL))
 _LONG_TAIL = (
     *classical_arms(oversampled),
-    *gentle_arms(labelled_vae, LABELLED, images=oversampled),
+    *gentle_arms(labelled_vae, LABELLED, images=oversampled, data=DIGITS),
+    *strong_arms(labelled_vae, LABELLED, images=oversampled, data=GARMENTS),
     *ceiling_arms(),
 )
 

@@ -129,9 +129,9 @@ def gentle_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[st
     return _alone_and_distorted(gentle, trained_on, data)
 
 
-def strong_arms(vae: Vae, trained_on: str, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
+def strong_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
     """Half of the images, moved thrice as far as the posterior spreads, the detail kept: for few garments."""
-    strong = partial(perturbed, vae=vae, p=0.5, strength=3.0, residual=True)
+    strong = partial(perturbed, vae=vae, p=0.5, strength=3.0, residual=True, images=images)
     return _alone_and_distorted(strong, trained_on, data)
 
 
