@@ -53,7 +53,7 @@ def recipe(
     """What a recipe's block leaves behind."""
     monkeypatch.setattr(datasets, "MNIST", Digits)
     monkeypatch.chdir(tmp_path)
-    code = RECIPES[request.param].replace('"mnist"', repr(str(tiny_model_path))).replace("updates=1500", "updates=200")
+    code = RECIPES[request.param].replace('"mnist"', repr(str(tiny_model_path))).replace("updates=1000", "updates=200")
     method = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("fork", force=True)
     names: dict[str, Any] = {"__name__": "recipe"}
