@@ -38,7 +38,7 @@ TARGETS = (
     Target("A10", "fashion-mnist", "VAE only", BEST, 2.0, 4.0, (True, False)),
     Target("A10", "mnist", "affine+elastic+VAE", "affine+elastic", 0.0, 0.3, (False, True)),
     Target("D", "mnist", "affine+elastic+VAE", "affine+elastic", 1.0, 3.0),
-    Target("D", "fashion-mnist", "VAE only", "affine+elastic", 1.0, 3.0),
+    Target("D", "fashion-mnist", "affine+elastic+VAE", "affine+elastic", 1.0, 3.0),
     Target("E", "mnist", "affine+elastic+VAE", "affine+elastic", -0.05, 0.05),
     Target("E", "fashion-mnist", "VAE only", "none", -0.05, 0.05),
 )
