@@ -13,6 +13,7 @@ COLUMNS = (
     "affine",
     "affine+elastic",
     "flip+shift",
+    "pool without VAE",
     "VAE only",
     "affine+elastic+VAE",
     "extra real images",
