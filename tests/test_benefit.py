@@ -413,20 +413,21 @@ def test_detail_table_is_paired_with_the_best_classical_arm() -> None:
 def test_wide_table_says_what_the_vae_saw_and_how_long_it_took() -> None:
     labelled = make_run("affine+elastic+VAE", percent=80.0, kind="VAE", trained_on="labelled only")
     header, _, *lines = wide_table([*RUNS, labelled]).splitlines()
-    assert [cell.strip() for cell in header.split("|")[2:7]] == [
+    assert [cell.strip() for cell in header.split("|")[2:8]] == [
         "none",
         "duplicate",
         "affine",
         "affine+elastic",
         "flip+shift",
+        "pool without VAE",
     ]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert [row[0] for row in cells] == [
         "A10 mnist, VAE: pool; 5,000 updates, 3 draws",
         "A10 mnist, VAE: labelled only; 5,000 updates, 3 draws",
     ]
-    assert cells[0][1:] == ["71.00", "-", "72.00", "-", "-", "74.00", "-", "90.00 (2)", "-"]
-    assert cells[1][1:] == ["71.00", "-", "72.00", "-", "-", "-", "80.00 (1)", "90.00 (2)", "-"]
+    assert cells[0][1:] == ["71.00", "-", "72.00", "-", "-", "-", "74.00", "-", "90.00 (2)", "-"]
+    assert cells[1][1:] == ["71.00", "-", "72.00", "-", "-", "-", "-", "80.00 (1)", "90.00 (2)", "-"]
 
 
 def test_markdown_is_aligned() -> None:
