@@ -16,6 +16,7 @@ COLUMNS = (
     "pool without VAE",
     "VAE only",
     "affine+elastic+VAE",
+    "flip+shift+VAE",
     "extra real images",
     "affine+elastic+extra real images",
 )

@@ -12,7 +12,7 @@ from ..runtime import VAEModel
 from ..training import FitConfig, ImageData
 from ..transform import VAEAugment
 from .arms import WITH_VAE, Arm, Draw, Recipe
-from .classical import affine_elastic
+from .classical import affine_elastic, flip_shift
 from .classical_arms import Distort, Images, real
 from .classifier import BATCH, Batch, View
 from .models import BATCH as IMAGES_AN_UPDATE
@@ -130,9 +130,13 @@ def gentle_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[st
 
 
 def strong_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
-    """Half of the images, moved thrice as far as the posterior spreads, the detail kept: for few garments."""
+    """Half of the images, moved thrice as far as the posterior spreads, the detail kept: for few garments.
+
+    With the distortion that garments bear too.
+    """
     strong = partial(perturbed, vae=vae, p=0.5, strength=3.0, residual=True, images=images)
-    return _alone_and_distorted(strong, trained_on, data)
+    after_flip = Arm("flip+shift+VAE", partial(strong, distort=flip_shift), WITH_VAE, trained_on, data)
+    return (*_alone_and_distorted(strong, trained_on, data), after_flip)
 
 
 def synthetic_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
