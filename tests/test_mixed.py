@@ -118,6 +118,14 @@ def test_set_epoch_reaches_the_synthetic_side_and_running_workers(tiny_model_pat
         assert synthetic.state_dict()["epoch"] == epoch
 
 
+def test_labels_that_are_tensors_on_both_sides_make_batches(tiny_model_path: Path) -> None:
+    synthetic = VAESyntheticDataset(tiny_model_path, 20, target_transform=torch.as_tensor)
+    real = TensorDataset(torch.zeros(20, *synthetic.model.spec.image_shape), torch.full((20,), 7))
+    labels = torch.cat([labels for _, labels in DataLoader(MixedDataset(real, synthetic), batch_size=8)])
+    assert labels.dtype == torch.int64
+    assert sorted(labels.tolist()) == sorted([7] * 20 + synthetic.targets.tolist())
+
+
 def test_a_resumed_loader_goes_on_where_it_stopped(tiny_model_path: Path) -> None:
     def loader() -> StatefulDataLoader:
         real = VAESyntheticDataset(tiny_model_path, 50, seed=9)

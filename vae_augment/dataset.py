@@ -179,7 +179,8 @@ class MixedDataset(Dataset[Any]):
 
     Args:
         real: any map-style dataset.
-        synthetic: a dataset whose items look like those of `real`, such as `VAESyntheticDataset`.
+        synthetic: a dataset whose items look like those of `real`, such as `VAESyntheticDataset`; beside labels that
+            are tensors, as those of a `TensorDataset`, give it `target_transform=torch.as_tensor`.
         synthetic_fraction: the share of synthetic items, 0 <= share < 1.
         seed: of the order.
 
