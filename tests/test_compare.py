@@ -18,7 +18,7 @@ from vae_augment.evaluation.compare import compare
 from vae_augment.evaluation.results import Run, check_results
 from vae_augment.training import ImageData
 
-ARMS = ["none", "affine", "affine+elastic", "flip+shift", "VAE only", "affine+elastic+VAE"]
+ARMS = ["none", "affine", "affine+elastic", "flip+shift", "VAE only", "affine+elastic+VAE", "flip+shift+VAE"]
 QUICK = ("--updates", 3, "--draws", 2, "--workers", 1)
 
 
@@ -41,11 +41,11 @@ def test_a_killed_comparison_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = json.loads(output.read_text())["runs"]
-    assert 1 <= len(before) < 12
+    assert 1 <= len(before) < 14
 
     code, text = run(*command)
     assert code == 0
-    assert f"{12 - len(before)} classifiers of 3 updates" in text
+    assert f"{14 - len(before)} classifiers of 3 updates" in text
     content = json.loads(output.read_text())
     check_results(content)
     assert content["runs"][: len(before)] == before  # seconds included
@@ -53,7 +53,7 @@ def test_a_killed_comparison_goes_on(tmp_path: Path) -> None:
         (draw, arm) for draw in range(2) for arm in ARMS
     )
     assert "| VAE only (VAE: labelled only) " in text
-    assert text.count("\n| ") == 8
+    assert text.count("\n| ") == 9
 
     code, again = run(*command)
     assert code == 0
@@ -67,10 +67,10 @@ def test_own_images_are_split_by_class_for_each_draw(digits: ImageData, tmp_path
     folder = write_folder(digits, tmp_path / "photos", 150)
     said: list[str] = []
     verdict = compare(folder, labels_per_class=4, pool=True, updates=2, draws=2, workers=1, say=said.append)
-    assert [entry.arm for entry in verdict.runs[:6]] == ARMS
+    assert [entry.arm for entry in verdict.runs[: len(ARMS)]] == ARMS
     assert {entry.trained_on for entry in verdict.runs} == {"none", "pool"}
     assert said == [said[0]]
-    assert said[0].startswith("40 labelled images and 30 to test on; 12 classifiers of 2 updates and 2 VAEs: about ")
+    assert said[0].startswith("40 labelled images and 30 to test on; 14 classifiers of 2 updates and 2 VAEs: about ")
 
 
 def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
     parts = [write_folder(digits, tmp_path / str(start), 40, start) for start in (60, 100)]
     code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test", parts[0], "--test", parts[1])
     assert code == 0, text
-    assert text.startswith("60 labelled images and 80 to test on; 6 classifiers")
+    assert text.startswith("60 labelled images and 80 to test on; 7 classifiers")
     assert "One draw cannot tell a gain from luck" in text
 
 

@@ -12,6 +12,7 @@ NO_AUGMENTATION = "none"
 USES = {
     "VAE only": "VAEAugment(MODEL, p=0.5) and no other augmentation",
     "affine+elastic+VAE": "VAEAugment(MODEL, p=0.5) after affine and elastic distortion",
+    "flip+shift+VAE": "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after mirroring and shifting",
 }
 
 

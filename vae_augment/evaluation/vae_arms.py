@@ -82,6 +82,9 @@ def perturbed(
     return Recipe(*images(draw), view=lambda batch, labels: (augment(distort(batch)), labels))
 
 
+_strong = partial(perturbed, p=0.5, strength=3.0, residual=True)
+
+
 def synthetic_half(draw: Draw, vae: Vae) -> Recipe:
     """Batches of which one half is real and the other generated, new images each time."""
     length = max(1, draw.budget.updates * BATCH // 2)
@@ -119,8 +122,9 @@ def half_synthetic(synthetic: VAESyntheticDataset) -> View:
 
 
 def vae_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
-    """The transform as it comes, alone and with the best of the classical distortions."""
-    return _alone_and_distorted(partial(perturbed, vae=vae), trained_on)
+    """The transform as it comes, alone and after affine+elastic, and the strong one that garments gain by."""
+    strong = partial(_strong, vae=vae)
+    return (*_alone_and_distorted(partial(perturbed, vae=vae), trained_on), _flipped(strong, trained_on))
 
 
 def gentle_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
@@ -134,14 +138,17 @@ def strong_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[st
 
     With the distortion that garments bear too.
     """
-    strong = partial(perturbed, vae=vae, p=0.5, strength=3.0, residual=True, images=images)
-    after_flip = Arm("flip+shift+VAE", partial(strong, distort=flip_shift), WITH_VAE, trained_on, data)
-    return (*_alone_and_distorted(strong, trained_on, data), after_flip)
+    strong = partial(_strong, vae=vae, images=images)
+    return (*_alone_and_distorted(strong, trained_on, data), _flipped(strong, trained_on, data))
 
 
 def synthetic_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
     """Generated images alone, plain and distorted."""
     return _alone_and_distorted(partial(synthetic_only, vae=vae), trained_on)
+
+
+def _flipped(recipe: Callable[..., Recipe], trained_on: str, data: tuple[str, ...] = ()) -> Arm:
+    return Arm("flip+shift+VAE", partial(recipe, distort=flip_shift), WITH_VAE, trained_on, data)
 
 
 def _alone_and_distorted(recipe: Callable[..., Recipe], trained_on: str, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
