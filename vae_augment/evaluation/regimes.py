@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..training import ImageData
-from .arms import DIGITS, FULL, GARMENTS, LABELLED, NOTHING, Arm
+from .arms import FULL, LABELLED, NOTHING, Arm
 from .classical_arms import ceiling_arms, classical_arms, oversampled
 from .classifier import Metric, accuracy, balanced_accuracy
 from .draws import Split, everything, few_labels, long_tail
@@ -41,15 +41,13 @@ class Regime:
 
 _LABELLED_ONLY = (
     *classical_arms(),
-    *gentle_arms(labelled_vae, LABELLED, data=DIGITS),
-    *strong_arms(labelled_vae, LABELLED, data=GARMENTS),
+    *strong_arms(labelled_vae, LABELLED),
     *ceiling_arms(),
 )
 _SYNTHETIC = (*classical_arms(), *synthetic_arms(full_vae, FULL))
 _LONG_TAIL = (
     *classical_arms(oversampled),
-    *gentle_arms(labelled_vae, LABELLED, images=oversampled, data=DIGITS),
-    *strong_arms(labelled_vae, LABELLED, images=oversampled, data=GARMENTS),
+    *strong_arms(labelled_vae, LABELLED, images=oversampled),
     *ceiling_arms(),
 )
 

@@ -11,7 +11,7 @@ from ..dataset import VAESyntheticDataset
 from ..runtime import VAEModel
 from ..training import FitConfig, ImageData
 from ..transform import VAEAugment
-from .arms import WITH_VAE, Arm, Draw, Recipe
+from .arms import GARMENTS, WITH_VAE, Arm, Draw, Recipe
 from .classical import affine_elastic, flip_shift
 from .classical_arms import Distort, Images, real
 from .classifier import BATCH, Batch, View
@@ -123,23 +123,24 @@ def half_synthetic(synthetic: VAESyntheticDataset) -> View:
 
 def vae_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
     """The transform as it comes, alone and after affine+elastic, and the strong one that garments gain by."""
-    strong = partial(_strong, vae=vae)
-    return (*_alone_and_distorted(partial(perturbed, vae=vae), trained_on), _flipped(strong, trained_on))
+    return (
+        *_alone_and_distorted(partial(perturbed, vae=vae), trained_on),
+        _flipped(partial(_strong, vae=vae), trained_on),
+    )
 
 
-def gentle_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
+def gentle_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
     """A fifth of the images, moved by half, the detail kept: for where there is little to gain and much to lose."""
-    gentle = partial(perturbed, vae=vae, p=0.2, strength=0.5, residual=True, images=images)
-    return _alone_and_distorted(gentle, trained_on, data)
+    return _alone_and_distorted(partial(perturbed, vae=vae, p=0.2, strength=0.5, residual=True), trained_on)
 
 
-def strong_arms(vae: Vae, trained_on: str, images: Images = real, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
-    """Half of the images, moved thrice as far as the posterior spreads, the detail kept: for few garments.
+def strong_arms(vae: Vae, trained_on: str, images: Images = real) -> tuple[Arm, ...]:
+    """Half of the images, moved thrice as far as the posterior spreads, the detail kept: for few images.
 
-    With the distortion that garments bear too.
+    On garments also with the distortion that they bear.
     """
     strong = partial(_strong, vae=vae, images=images)
-    return (*_alone_and_distorted(strong, trained_on, data), _flipped(strong, trained_on, data))
+    return (*_alone_and_distorted(strong, trained_on), _flipped(strong, trained_on, GARMENTS))
 
 
 def synthetic_arms(vae: Vae, trained_on: str) -> tuple[Arm, ...]:
@@ -151,8 +152,8 @@ def _flipped(recipe: Callable[..., Recipe], trained_on: str, data: tuple[str, ..
     return Arm("flip+shift+VAE", partial(recipe, distort=flip_shift), WITH_VAE, trained_on, data)
 
 
-def _alone_and_distorted(recipe: Callable[..., Recipe], trained_on: str, data: tuple[str, ...] = ()) -> tuple[Arm, ...]:
+def _alone_and_distorted(recipe: Callable[..., Recipe], trained_on: str) -> tuple[Arm, ...]:
     return (
-        Arm("VAE only", recipe, WITH_VAE, trained_on, data),
-        Arm("affine+elastic+VAE", partial(recipe, distort=affine_elastic), WITH_VAE, trained_on, data),
+        Arm("VAE only", recipe, WITH_VAE, trained_on),
+        Arm("affine+elastic+VAE", partial(recipe, distort=affine_elastic), WITH_VAE, trained_on),
     )
