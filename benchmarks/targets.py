@@ -29,7 +29,8 @@ class Target(NamedTuple):
 
 
 # The arm of each line is fixed here, not picked from the reported draws. Those of B mnist and D fashion-mnist were
-# changed on draws 100 and 101 (NOTES.md), after reported ones of the arms before them had been seen.
+# changed on draws 100 and 101 (NOTES.md), after reported ones of the arms before them had been seen; so was how
+# strongly A10 and D perturb.
 TARGETS = (
     Target("C", "mnist", "VAE only", "none", -0.4, -0.1),
     Target("C", "fashion-mnist", "VAE only", "none", -5.0, -2.0),

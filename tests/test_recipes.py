@@ -54,6 +54,7 @@ def recipe(
     monkeypatch.setattr(datasets, "MNIST", Digits)
     monkeypatch.chdir(tmp_path)
     code = RECIPES[request.param].replace('"mnist"', repr(str(tiny_model_path))).replace("updates=1000", "updates=200")
+    code = code.replace("alpha=34.0, sigma=4.0", "alpha=10.0, sigma=1.0")  # 8x8 images are too small for it
     method = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("fork", force=True)
     names: dict[str, Any] = {"__name__": "recipe"}
@@ -130,6 +131,16 @@ def test_consistency_on_images_without_labels(recipe: dict[str, Any]) -> None:
     assert 0 < recipe["consistency"] < 5
     answers = recipe["classifier"].eval()(recipe["images"]).argmax(1)
     assert (answers == recipe["train"].targets)[100:].float().mean() > 0.6
+
+
+@of("A few labels and nothing else")
+def test_a_few_labels_and_nothing_else(recipe: dict[str, Any]) -> None:
+    assert recipe["few"].images.shape[0] == 200
+    images, labels = recipe["images"], recipe["labels"]
+    assert images.shape == (50, 1, 8, 8)
+    assert images.dtype == torch.float32
+    assert 0 <= images.min() < images.max() <= 1
+    assert len(labels) == 50
 
 
 @of("A few labels and a pool")
