@@ -141,6 +141,17 @@ def test_a_sample_is_what_the_dataset_gives(data: VAESyntheticDataset, model: VA
     assert torch.equal(labels, data.targets[:20])
 
 
+def test_a_large_sample_reaches_the_model_in_parts(model: VAEModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[int] = []
+    run = model.run
+    monkeypatch.setattr(model, "run", lambda part, inputs: runs.append(len(inputs["latent"])) or run(part, inputs))
+    images, labels = model.sample(2600, seed=3)
+    assert runs == [520] * 5
+    whole = VAESyntheticDataset(model, 2600, seed=3)
+    assert torch.equal(images, next(whole.batches(2600))[0])
+    assert torch.equal(labels, whole.targets)
+
+
 def test_batched_fetching_reaches_the_model_in_one_call(
     data: VAESyntheticDataset, model: VAEModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

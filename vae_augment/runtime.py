@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
+_CHUNK = 500  # images sampled at once: what lies between a decoder's layers is far larger than the images
 _parked: list[Any] = []
 _live: "weakref.WeakSet[VAEModel]" = weakref.WeakSet()
 
@@ -167,7 +168,8 @@ class VAEModel:
         Returns:
             images [n, C, H, W] and their labels [n], or None in their place when the model knows no classes.
         """
-        images, drawn = self.generate(np.arange(n), labels, seed)
+        parts = [self.generate(index, labels, seed) for index in np.array_split(np.arange(n), max(1, n // _CHUNK))]
+        images, drawn = (torch.cat(part) for part in zip(*parts, strict=True))
         return images, drawn if self.spec.generates_classes else None
 
     def generate(
