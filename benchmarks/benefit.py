@@ -1,6 +1,6 @@
 """Does a VAE help the classifier? Every regime, data set, arm and paired draw of labels, resumed after a kill.
 
-    python benchmarks/benefit.py --root DIR --workers 2       # the whole table: a day on two cores
+    python benchmarks/benefit.py --root DIR --workers 2       # the whole table: eight hours on two cores
     python benchmarks/benefit.py --root DIR --workers 12 --device cuda
     python benchmarks/benefit.py --root DIR --workers 2 --quick    # within three minutes; its figures mean nothing
     python benchmarks/benefit.py --table                      # the tables of what has been measured
