@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from vae_augment import VAEModel, load
 from vae_augment.exporters import export
@@ -16,6 +17,19 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_mnist = pytest.mark.skipif(
     not (DATA / "MNIST").exists(), reason=f"needs MNIST in {DATA.name}/ beside the checkout"
 )
+
+
+def count_runs(model: VAEModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The list to which every run of the model now adds how many images it is given."""
+    counts: list[int] = []
+    run = model.run
+
+    def counted(part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
+        counts.append(len(next(iter(inputs.values()))))
+        return run(part, inputs)
+
+    monkeypatch.setattr(model, "run", counted)
+    return counts
 
 
 @pytest.fixture(autouse=True)

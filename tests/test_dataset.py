@@ -15,6 +15,7 @@ from torch.utils.data.distributed import DistributedSampler
 from torchdata.stateful_dataloader import StatefulDataLoader
 from torchvision.transforms import v2
 
+from conftest import count_runs
 from vae_augment import VAEAugmentError, VAEModel, VAESyntheticDataset, load
 
 LENGTH = 600
@@ -142,9 +143,7 @@ def test_a_sample_is_what_the_dataset_gives(data: VAESyntheticDataset, model: VA
 
 
 def test_a_large_sample_reaches_the_model_in_parts(model: VAEModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[int] = []
-    run = model.run
-    monkeypatch.setattr(model, "run", lambda part, inputs: runs.append(len(inputs["latent"])) or run(part, inputs))
+    runs = count_runs(model, monkeypatch)
     images, labels = model.sample(2600, seed=3)
     assert runs == [520] * 5
     whole = VAESyntheticDataset(model, 2600, seed=3)
@@ -155,9 +154,7 @@ def test_a_large_sample_reaches_the_model_in_parts(model: VAEModel, monkeypatch:
 def test_batched_fetching_reaches_the_model_in_one_call(
     data: VAESyntheticDataset, model: VAEModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs: list[int] = []
-    run = model.run
-    monkeypatch.setattr(model, "run", lambda part, inputs: runs.append(len(inputs["latent"])) or run(part, inputs))
+    runs = count_runs(model, monkeypatch)
     next(iter(DataLoader(Subset(data, range(100)), batch_size=64)))
     assert runs == [64]
 

@@ -20,6 +20,7 @@ from torchvision import datasets, tv_tensors
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
+from conftest import count_runs
 from vae_augment import VAEAugment, VAEAugmentError, load
 from vae_augment.sessions import reaches
 
@@ -159,11 +160,7 @@ def test_each_image_of_a_batch_has_its_own_noise_and_coin(augment: VAEAugment, t
 @pytest.mark.parametrize("p", [0.5, 1.0])
 def test_a_batch_is_one_session_call(augment: VAEAugment, monkeypatch: pytest.MonkeyPatch, p: float) -> None:
     monkeypatch.setattr(augment, "p", p)
-    runs: list[int] = []
-    run = augment.model.run
-    monkeypatch.setattr(
-        augment.model, "run", lambda part, inputs: runs.append(len(inputs["image"])) or run(part, inputs)
-    )
+    runs = count_runs(augment.model, monkeypatch)
     augment(torch.rand(64, *SHAPE))
     assert len(runs) == 1
     assert (runs[0] == 64) == (p == 1)  # images that keep their pixels cost nothing
