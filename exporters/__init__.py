@@ -11,10 +11,10 @@ from ..errors import ExportError, InputError, ModelFormatError
 from ..files import atomic_path, refuse_existing
 from ..modelfile import ModelFile, read_model
 from ..training import ImageData, fit_latents
-from .checkpoint import from_checkpoint
 from .fidelity import FidelityReport, measure_fidelity, reference_images
 from .graph import model_bytes
 from .onnx_pair import Pair, from_onnx_pair
+from .own_checkpoint import from_checkpoint
 from .parity import TOLERANCE, ParityReport, check_parity
 from .parts import DECODER_OUTPUTS, VAEParts
 from .precision import CALIBRATION_IMAGES, PRECISIONS, reduce_precision

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ExportError
-from ..spec import Spec
-from ..whitelist import ALLOWED_OPS, INNER, part_interface
+from ..modelfile import ALLOWED_OPS
+from ..spec import INNER, Spec, part_interface
 from .parts import VAEParts
 
 OPSET = 18

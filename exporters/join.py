@@ -7,8 +7,7 @@ import onnx.compose
 import onnx.parser
 from onnx import GraphProto, ModelProto, NodeProto
 
-from ..spec import Spec
-from ..whitelist import INNER, part_interface
+from ..spec import INNER, Spec, part_interface
 from .graph import OPSET
 
 IR_VERSION = 10

@@ -24,7 +24,7 @@ from vae_augment.errors import GenerationError, InputError, OutputExistsError, U
 from vae_augment.generation import Plan, generate, make_job, make_plan, run, verify
 from vae_augment.generation.formats import FORMATS
 from vae_augment.generation.plan import BLOCK_IMAGES, block_size
-from vae_augment.generation.ranks import here, torchrun_part
+from vae_augment.generation.rank_engine import here, torchrun_part
 from vae_augment.generation.shard import Worker, read_record
 from vae_augment.modelfile import read_model
 
@@ -149,7 +149,7 @@ def test_class_folders_of_a_subset_keep_the_class_index(tiny_model_path: Path, t
 
 
 def test_class_folders_sort_as_their_indices(tiny_model_path: Path) -> None:
-    from vae_augment.labels import LabelPolicy
+    from vae_augment.sampling import LabelPolicy
 
     plan = make_plan(read_model(tiny_model_path), 12, format="imagefolder")
     many = dataclasses.replace(plan, classes=tuple("abcdefghijkl"), labels=LabelPolicy(tuple(range(12))))
@@ -456,7 +456,7 @@ def test_a_signal_finishes_the_shard_in_hand(
 
 def test_generation_does_without_torch(tiny_model_path: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from vae_augment.generation.ranks import here; from vae_augment.generation import *;"
+        "import sys; from vae_augment.generation.rank_engine import here; from vae_augment.generation import *;"
         f"run(make_job({str(tiny_model_path)!r}, 5, {str(tmp_path)!r}, format='npz', labels='balanced', seed=0,"
         "shard_size=None), here); assert 'torch' not in sys.modules; print('done')"
     )

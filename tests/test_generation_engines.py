@@ -15,8 +15,8 @@ import pytest
 
 from vae_augment.errors import GenerationError
 from vae_augment.generation import Job, generate, make_job, run, verify
-from vae_augment.generation.pool import in_pool
-from vae_augment.generation.ranks import here
+from vae_augment.generation.process_engine import in_pool
+from vae_augment.generation.rank_engine import here
 
 SHARDS, SHARD_SIZE = 24, 2000  # a shard takes about 30 ms
 COUNT = SHARDS * SHARD_SIZE - 7

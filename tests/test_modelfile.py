@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from vae_augment import load
 from vae_augment.cli import app
-from vae_augment.cost import check_cost
 from vae_augment.errors import ModelFormatError, ModelNotFoundError, UnsafeModelError
 from vae_augment.modelfile import read_model
-from vae_augment.wire import check_structure
+from vae_augment.modelfile.cost import check_cost
+from vae_augment.modelfile.structure import check_structure
 
 
 def test_an_unknown_name_says_what_there_is(tmp_path: Path):

@@ -8,7 +8,7 @@ import pytest
 from ray_child import drive
 
 from vae_augment.generation import run
-from vae_augment.generation.ranks import here
+from vae_augment.generation.rank_engine import here
 
 if not find_spec("ray"):
     pytest.skip("needs the extra [ray]", allow_module_level=True)

@@ -27,8 +27,8 @@ from vae_augment.training import (
 )
 from vae_augment.training.adam import Adam
 from vae_augment.training.data import to_float
+from vae_augment.training.fitting import _facts
 from vae_augment.training.objective import negative_elbo
-from vae_augment.training.run import _facts
 from vae_augment.training.trainer import Trainer
 
 SMALL = FitConfig(width="small", conditional=True, epochs=3, batch_size=64)

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .errors import InputError
-from .labels import Labels, parse_labels
 from .noise import Stream, check_epoch, check_seed, uniforms
 from .pixels import PIL_MODES, from_batch, to_pil
 from .runtime import VAEModel, as_model
+from .sampling import Labels, parse_labels
 from .sessions import Provider
 
 OUTPUTS = ("float", "uint8", "pil")

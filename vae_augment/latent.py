@@ -1,4 +1,4 @@
-"""Pure functions on latents: perturb, move towards a partner. `drawing` has those that make new ones."""
+"""Pure functions on latents: perturb, move towards a partner. `sampling` has those that make new ones."""
 
 import torch
 from torch import Tensor

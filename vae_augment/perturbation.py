@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .drawing import draw_with
 from .errors import InputError
 from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
 from .pixels import add_change, pick
 from .runtime import VAEModel
+from .sampling import draw_latents_with
 
 PARTNER_MODES = ("interpolation", "extrapolation")
 MODES = ("posterior", *PARTNER_MODES, "prior")
@@ -94,7 +94,7 @@ class Perturbation:
         if self.mode == "posterior":
             return perturb(mean, logvar, rows["noise"], self.strength)
         if self.mode == "prior":
-            fresh = draw_with(
+            fresh = draw_latents_with(
                 self.model.spec.latents, rows["labels"].numpy(), rows["choice"].numpy(), rows["noise"].numpy()
             )
             return torch.lerp(mean, torch.from_numpy(fresh), self.strength)

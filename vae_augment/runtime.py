@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from .drawing import draw
 from .errors import InputError, ModelFormatError
-from .labels import LabelPolicy, Labels, parse_labels
 from .latent import kl_divergence
 from .modelfile import ModelFile, find_model, model_reference, read_model
 from .pixels import to_batch
+from .sampling import LabelPolicy, Labels, draw_latents, parse_labels
 from .sessions import Provider, open_session, provider_name, reaches, resolve_providers, run_bound
-from .whitelist import part_interface
+from .spec import part_interface
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -184,7 +183,7 @@ class VAEModel:
     ) -> tuple[Tensor, Tensor]:
         """The latents [B, D] and labels [B] of the generated images at `index`, which `decode` makes images of."""
         drawn = parse_labels(labels, self.spec).at(index, seed)
-        latent = draw(self.spec.latents, self.spec.latent_dim, drawn, index, seed, epoch)
+        latent = draw_latents(self.spec.latents, self.spec.latent_dim, drawn, index, seed, epoch)
         return torch.from_numpy(latent), torch.from_numpy(drawn)
 
     def anomaly_score(self, images: Tensor) -> Tensor:

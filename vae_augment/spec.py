@@ -17,6 +17,7 @@ FORMAT_VERSION = 1
 SPEC_KEY = "vae_augment.spec"
 LATENTS_KEY = "vae_augment.latents"
 MAX_SPEC_BYTES = 64 * 1024
+INNER = ("mean", "logvar", "latent")  # the tensors at which the graph can be cut
 MAX_SIDE, MAX_CHANNELS, MAX_LATENT, MAX_CLASSES = 1024, 16, 4096, 10_000
 
 
@@ -177,3 +178,13 @@ def _checked(facts: dict[str, Any]) -> dict[str, Any]:
     if facts["conditional"] and not facts["classes"]:
         raise ModelFormatError(f"{SPEC_KEY}: the model is conditional but names no classes.")
     return facts | {"image_shape": tuple(facts["image_shape"]), "classes": tuple(facts["classes"])}
+
+
+def part_interface(part: str, conditional: bool) -> tuple[list[str], list[str]]:
+    """The names of the inputs and outputs of a part: "whole", "encoder" or "decoder"."""
+    inputs, outputs = {
+        "whole": (["image", "noise", "strength"], ["augmented"]),
+        "encoder": (["image"], ["mean", "logvar"]),
+        "decoder": (["latent"], ["augmented"]),
+    }[part]
+    return inputs + ["label"] * conditional, outputs

@@ -7,6 +7,7 @@ from .compress import compress, decompress
 from .demo import demo
 from .denoise import denoise
 from .embed import embed
+from .error_handling import friendly
 from .evaluate import evaluate
 from .export import export
 from .fit import fit
@@ -15,7 +16,6 @@ from .info import info
 from .label import label
 from .preview import preview
 from .score import score
-from .shell import friendly
 
 app = typer.Typer(
     name="vae-augment",

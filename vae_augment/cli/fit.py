@@ -32,7 +32,7 @@ def fit(
 ) -> None:
     """Train a VAE on DATA. The same command again resumes a run that was interrupted or killed."""
     from .. import training
-    from ..training import ranks
+    from ..training import distributed
 
     config = training.FitConfig(
         network=network,
@@ -52,7 +52,7 @@ def fit(
         device=device,
     )
     images = training.load_data(data, root, download=download)
-    say = typer.echo if ranks.is_first() else lambda text: None
+    say = typer.echo if distributed.is_first() else lambda text: None
     say(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
     try:
         training.fit(images, output, config, overwrite=overwrite, report=lambda epoch: _report(epoch, epochs))

@@ -14,8 +14,8 @@ from . import options
 
 if TYPE_CHECKING:
     from ..generation import Job, Manifest
-    from ..generation.run import Engine
-    from ..labels import Class, Labels
+    from ..generation.generating import Engine
+    from ..sampling import Class, Labels
 
 EXIT_OTHER_PLAN = 2
 
@@ -58,7 +58,7 @@ def generate(
 
 
 def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, Any]:
-    from ..generation.run import images_of, run
+    from ..generation.generating import images_of, run
 
     bar, start = _Bar(images_of(job, part), is_silent=part[0] > 0), time.perf_counter()
     try:
@@ -124,15 +124,15 @@ class _Bar:
 def _engine(
     name: str | None, workers: int | None, address: str | None, part: tuple[int, int]
 ) -> tuple["Engine", tuple[int, int]]:
-    from ..generation import pool, ranks
+    from ..generation import process_engine, rank_engine
 
-    name = name or ("torchrun" if ranks.is_torchrun() else "local")
+    name = name or ("torchrun" if rank_engine.is_torchrun() else "local")
     if part[0] >= part[1]:
         raise InputError(f"--shard-index is {part[0]}; with --num-shards {part[1]} it must be below that.")
     if name == "local":
-        return functools.partial(pool.in_pool, workers=workers or pool.default_workers()), part
+        return functools.partial(process_engine.in_pool, workers=workers or process_engine.default_workers()), part
     if name == "torchrun":
-        return ranks.here, ranks.torchrun_part()
+        return rank_engine.here, rank_engine.torchrun_part()
     if name == "ray":
         from ..generation.ray_engine import in_ray
 

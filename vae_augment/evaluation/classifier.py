@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..training.precision import half_precision
+from ..training.half_precision import half_precision
 
 BATCH = 50
 Batch = tuple[Tensor, Tensor]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..generation.pool import default_workers
+from ..generation.process_engine import default_workers
 from ..training.trainer import Trainer
 from .advice import advise
 from .arms import LABELLED, POOL, Arm, Budget, Draw, measure

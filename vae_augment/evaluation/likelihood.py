@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..labels import UNKNOWN
 from ..latent import perturb
 from ..runtime import VAEModel
+from ..sampling import UNKNOWN
 from ..spec import Latents
 
 BINARISATIONS = ("dynamic", "threshold", "none")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import InputError
-from ..labels import UNKNOWN, LabelPolicy, Labels, parse_labels
 from ..modelfile import ModelFile
+from ..sampling import UNKNOWN, LabelPolicy, Labels, parse_labels
 from ..sessions import runtime_version
 from .formats import FORMATS, Format
 

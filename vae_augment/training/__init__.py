@@ -4,9 +4,9 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .consistency import consistency_loss
 from .data import ImageData, load_data
+from .fitting import Epoch, fit
 from .mixture import fit_latents
 from .networks import VAE
-from .run import Epoch, fit
 
 __all__ = [
     "VAE",

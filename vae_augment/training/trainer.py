@@ -18,14 +18,14 @@ from torch.nn.parallel import DistributedDataParallel
 from .._version import __version__
 from ..errors import DivergenceError, InputError
 from ..spec import Spec
-from . import ranks
+from . import distributed
 from .adam import Adam
 from .checkpoint import Checkpoint
 from .config import FitConfig
 from .data import ImageData, to_float
+from .half_precision import half_precision, half_products
 from .networks import VAE
 from .objective import NegativeELBO, Terms, negative_elbo
-from .precision import half_precision, half_products
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Trainer:
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = NegativeELBO(self.model)
-        self.objective = DistributedDataParallel(objective) if ranks.world_size() > 1 else objective
+        self.objective = DistributedDataParallel(objective) if distributed.world_size() > 1 else objective
         self.average = self._first_average()
         self.best = Best({name: tensor.clone() for name, tensor in self.average.items()})
         self.optimizer = Adam(self.model.parameters())
@@ -102,11 +102,11 @@ class Trainer:
             with torch.autocast(self.config.device, self.precision, enabled=self._has_autocast):
                 terms = self.objective(self._noisy(image, whole), image, label, noise)
             # Each rank holds a part of the batch; divided by the whole, the parts add up to its mean.
-            mean = Terms(*ranks.total(torch.stack([term.detach() for term in terms]).sum(1) / whole))
+            mean = Terms(*distributed.total(torch.stack([term.detach() for term in terms]).sum(1) / whole))
             self._check_finite(mean)
             self.optimizer.zero_grad()
             # DistributedDataParallel averages over ranks what has to be summed.
-            share = torch.full_like(terms.kl, ranks.world_size() / whole)
+            share = torch.full_like(terms.kl, distributed.world_size() / whole)
             torch.autograd.backward(terms, (share, self._kl_weight() * share))
         if not self.config.is_classic:
             # Rare batches give gradients ten times the usual; cut those, leave the rest alone.
@@ -182,13 +182,13 @@ class Trainer:
             self.average[name].lerp_(tensor, 1 - decay)
 
     def _batch(self) -> tuple[Tensor, Tensor | None, Tensor, int]:
-        """This rank's images, labels and noise, and how many images the batch has on all ranks."""
+        """This rank's images, labels and noise, and how many images the batch has on all distributed."""
         epoch, batch = divmod(self.step, self.per_epoch)
         if self._plan is None or self._plan[0] != epoch:
             self._plan = (epoch, *self._plan_epoch(epoch))
         _, order, noise, dropped = self._plan
         first, end = batch * self.config.batch_size, min((batch + 1) * self.config.batch_size, len(order))
-        places = slice(first + ranks.rank(), end, ranks.world_size())
+        places = slice(first + distributed.rank(), end, distributed.world_size())
         rows = order[places]
         image = to_float(self.data.images.index_select(0, rows)).to(self.config.device)
         label = None
@@ -207,7 +207,9 @@ class Trainer:
         if not self.config.denoise:
             return image
         generator = _generator(self.config.seed, self.step, purpose=1)
-        noise = torch.randn(whole, *image.shape[1:], generator=generator)[ranks.rank() :: ranks.world_size()]
+        noise = torch.randn(whole, *image.shape[1:], generator=generator)[
+            distributed.rank() :: distributed.world_size()
+        ]
         return (image + self.config.denoise * noise.to(image.device)).clamp_(0, 1)
 
     def checkpoint(self, facts: dict[str, Any]) -> Checkpoint:

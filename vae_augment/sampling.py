@@ -1,4 +1,7 @@
-"""Which class the i-th generated image has: a function of (policy, seed, i), never a stored array."""
+"""Which class and which latent the i-th generated image has: functions of the seed and i, never a stored array.
+
+Without torch, which costs a generating process most of its memory and of its start.
+"""
 
 import difflib
 import math
@@ -9,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .noise import Stream, uniforms
-from .spec import Spec
+from .noise import Stream, normals, uniforms
+from .spec import Latents, Spec
 
 UNKNOWN = -1
 Class = int | str
@@ -76,3 +79,31 @@ def _weighted(labels: Mapping[Class, float], spec: Spec) -> LabelPolicy:
         raise InputError(f"The class weights are {labels}; they must be finite, at least 0, and not all 0.")
     cumulative = np.cumsum(weights)
     return LabelPolicy(tuple(class_index(item, spec) for item in labels), tuple((cumulative / cumulative[-1]).tolist()))
+
+
+def draw_latents(
+    latents: Latents | None, dim: int, labels: NDArray[np.int64], index: NDArray[np.int64], seed: int, epoch: int
+) -> NDArray[np.float32]:
+    """Latents for generation, [B, D]; row r is a function of (labels[r], index[r], seed, epoch) alone.
+
+    They come from the mixture of the label's group, or from N(0, I) when the model carries none.
+    """
+    noise = normals(seed, Stream.LATENT, epoch, index, dim)
+    if latents is None:
+        return noise.astype(np.float32)
+    choice = uniforms(seed, Stream.COMPONENT, epoch, index, 1)[:, 0]
+    return draw_latents_with(latents, labels, choice, noise)
+
+
+def draw_latents_with(
+    latents: Latents | None, labels: NDArray[np.int64], choice: NDArray[np.floating], noise: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """`draw_latents` with the random part given: `choice` [B] uniform in (0, 1), `noise` [B, D] standard normal."""
+    if latents is None:
+        return noise.astype(np.float32)
+    group = np.maximum(labels, 0)  # a model without classes has the one group 0
+    cumulative = latents.weights[group].cumsum(axis=1, dtype=np.float64)
+    component = (choice[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
+    means, scales = latents.means[group, component], latents.scales[group, component]
+    # Summed row by row, so that a row does not depend on how many others there are.
+    return (means + (scales * noise[:, None, :]).sum(axis=2)).astype(np.float32)

@@ -6,7 +6,7 @@ tensors' raw bytes and metadata values may be long; what is left, the structure,
 
 from collections.abc import Iterator
 
-from .errors import ModelFormatError, UnsafeModelError
+from ..errors import ModelFormatError, UnsafeModelError
 
 MAX_STRUCTURE_BYTES = 1 << 20
 _LEAST = 32  # what the smallest field is counted as, so that a swarm of empty ones is noticed early

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import ModelFormatError, UnsafeModelError
+from ..errors import ModelFormatError, UnsafeModelError
 
 if TYPE_CHECKING:
     import onnx

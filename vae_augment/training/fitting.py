@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..files import refuse_existing
 from ..interrupt import Interruptible
-from . import ranks
+from . import distributed
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data import ImageData
@@ -67,7 +67,7 @@ def fit(
     config = config or FitConfig()
     if config.conditional and not data.classes:
         raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
-    with ranks.process_group(config.device):
+    with distributed.process_group(config.device):
         trainer = Trainer(data, config)
         facts = _facts(data, config)
         _resume_if_possible(trainer, Path(output), facts, overwrite)
@@ -90,9 +90,9 @@ def _train(trainer: Trainer, output: Path, facts: dict[str, Any], report: Callab
                 epoch = _end_epoch(trainer, seen, facts)
                 bar.set_postfix_str(f"loss {epoch.loss:.2f} = {epoch.reconstruction:.2f} + KL {epoch.kl:.2f}")
                 seen = []
-                if report and ranks.rank() == 0:
+                if report and distributed.rank() == 0:
                     report(epoch)
-            interrupt.requested = ranks.agreed(interrupt.requested)
+            interrupt.requested = distributed.agreed(interrupt.requested)
             if interrupt.requested or time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                 _save(trainer.checkpoint(facts), output)
                 saved = time.monotonic()
@@ -101,11 +101,13 @@ def _train(trainer: Trainer, output: Path, facts: dict[str, Any], report: Callab
 
 def _bar(trainer: Trainer) -> "tqdm[None]":
     # disable=None is silent off a terminal; only the first rank has one
-    return tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=None if ranks.rank() == 0 else True)
+    return tqdm(
+        total=trainer.total, initial=trainer.step, unit="step", disable=None if distributed.rank() == 0 else True
+    )
 
 
 def _save(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
-    if ranks.rank() == 0:
+    if distributed.rank() == 0:
         save_checkpoint(checkpoint, output)
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import GenerationError, InputError, VAEAugmentError
 from ..interrupt import Interruptible
-from ..labels import Labels
 from ..modelfile import find_model, read_model
+from ..sampling import Labels
 from .folder import MANIFEST, Manifest, finish, pending, prepare
 from .plan import make_plan
-from .pool import default_workers, in_pool
+from .process_engine import default_workers, in_pool
 from .shard import Job, Record
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Read, check and cut an untrusted .onnx file. The rules are in `wire`, `whitelist` and `cost`."""
+"""Read, check and cut an untrusted .onnx file. The rules are in `structure`, `allowed` and `cost`."""
 
 import hashlib
 import os
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import ModelFormatError, ModelNotFoundError, UnsafeModelError
+from ..spec import LATENTS_KEY, SPEC_KEY, Spec, part_interface
+from .allowed import check_contents, check_interface
 from .cost import check_cost
-from .errors import ModelFormatError, ModelNotFoundError, UnsafeModelError
-from .spec import LATENTS_KEY, SPEC_KEY, Spec
-from .whitelist import check_contents, check_interface, part_interface
-from .wire import check_structure
+from .structure import check_structure
 
 if TYPE_CHECKING:
     import onnx
 
 BUNDLED = ("mnist", "fashion-mnist")
-_BUNDLED_FOLDER = Path(__file__).parent.absolute() / "models"
+_BUNDLED_FOLDER = Path(__file__).parents[1].absolute() / "models"
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 

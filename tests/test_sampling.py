@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vae_augment import VAEAugmentError
-from vae_augment.labels import parse_labels
+from vae_augment.sampling import parse_labels
 from vae_augment.spec import Spec
 
 ANIMALS = Spec(image_shape=(1, 8, 8), latent_dim=2, classes=("cat", "dog", "emu"), conditional=True)

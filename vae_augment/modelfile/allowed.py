@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import ModelFormatError, UnsafeModelError
-from .spec import Spec
+from ..errors import ModelFormatError, UnsafeModelError
+from ..spec import INNER, Spec, part_interface
 
 if TYPE_CHECKING:
     import onnx
@@ -22,7 +22,6 @@ MAX_DIMENSIONS = 8
 MAX_NAME = 512
 OPSETS = range(18, 25)
 IR_VERSIONS = range(8, 14)
-INNER = ("mean", "logvar", "latent")
 
 # What an encoder and a decoder need. No control flow, no random numbers, nothing that makes a large tensor of a small
 # one.
@@ -37,16 +36,6 @@ ALLOWED_OPS = frozenset(
 _POSITIVE = frozenset(("blocksize", "dilations", "group", "kernel_shape", "num_groups", "num_outputs", "strides"))
 _LARGEST_ATTRIBUTE = 1 << 16
 _TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "INT8", "UINT8", "INT32", "INT64", "BOOL")
-
-
-def part_interface(part: str, conditional: bool) -> tuple[list[str], list[str]]:
-    """The names of the inputs and outputs of a part: "whole", "encoder" or "decoder"."""
-    inputs, outputs = {
-        "whole": (["image", "noise", "strength"], ["augmented"]),
-        "encoder": (["image"], ["mean", "logvar"]),
-        "decoder": (["latent"], ["augmented"]),
-    }[part]
-    return inputs + ["label"] * conditional, outputs
 
 
 def check_contents(model: "onnx.ModelProto", allow_ops: frozenset[str]) -> None:
