@@ -1,14 +1,20 @@
 """What every benchmark needs: the facts of the machine, medians, and a JSON file."""
 
 import json
-from collections.abc import Callable, Mapping
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 from typing import Any
 
-from vae_augment.evaluation.machine import machine
+import torch
 
+from vae_augment import __version__
+from vae_augment.sessions import runtime_version
+
+PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn")
 RESULTS = Path(__file__).parent / "results"
 Spread = dict[str, float]
 ALTERNATIVES = ("pythae", "kornia", "albumentations", "opencv-python-headless")
@@ -65,3 +71,21 @@ def check_result(result: Mapping[str, Any]) -> None:
         ordered = [rate.get(key, -1) for key in ("lower_quartile", "median", "upper_quartile")]
         if not {"what", "name"} <= row.keys() or -1 in ordered or ordered != sorted(ordered):
             raise ValueError(f"This row is not whole: {row}.")
+
+
+def machine(device: str = "cpu", also: Sequence[str] = ()) -> dict[str, Any]:
+    """The processor, its threads and the versions, as JSON-ready values; for "cuda" the GPU's name too.
+
+    The versions of the packages in `also` are added where they are installed.
+    """
+    installed = {distribution.name for distribution in metadata.distributions()}
+    capabilities = torch.cpu.get_capabilities()
+    facts = {
+        "cpu": capabilities.get("cpu_name", platform.processor()),
+        "cores": capabilities.get("num_physical_cores"),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in (*PACKAGES, *sorted(installed.intersection(also)))}
+        | {"onnxruntime": runtime_version(), "vae-augment": __version__},
+    }
+    return facts | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})

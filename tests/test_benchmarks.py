@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.benefit.regimes import REGIMES
+from benchmarks.benefit.results import Results, check_results, read_results, runs_of
+from benchmarks.benefit.runs import facts
+from benchmarks.benefit.targets import BEST, TARGETS, Target, reached, tables, target_table, verdict
 from benchmarks.common import RESULTS, check_result, machine, rates
-from benchmarks.targets import BEST, TARGETS, Target, reached, readme_block, target_table, verdict
-from vae_augment.evaluation.benefit import facts
-from vae_augment.evaluation.regimes import REGIMES
-from vae_augment.evaluation.results import Results, Run, check_results, read_results, runs_of
+from vae_augment.evaluation.experiment import Run
 
 COMMITTED = sorted(RESULTS.glob("*.json"))
 RATE = {"lower_quartile": 1.0, "median": 2.0, "upper_quartile": 3.0}
@@ -49,8 +50,8 @@ def test_a_row_that_is_not_whole_is_refused(row: dict[str, object]) -> None:
 
 
 BENEFIT = sorted(RESULTS.glob("benefit*.json"))
-README = Path(__file__).parents[1] / "README.md"
-BLOCK = re.compile(r"<!-- benefit table -->\n(.*?)\n<!-- end of benefit table -->", re.S)
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"<!-- tables -->\n(.*?)\n<!-- end of tables -->", re.S)
 
 
 @pytest.mark.parametrize("path", BENEFIT, ids=[path.stem for path in BENEFIT])
@@ -58,25 +59,25 @@ def test_committed_comparisons_are_whole(path: Path) -> None:
     check_results(json.loads(path.read_text()))
 
 
-@pytest.mark.skipif(not (RESULTS / "benefit.json").exists(), reason="benefit.py has not been run in full yet")
-def test_the_readme_shows_what_was_measured() -> None:
-    block = BLOCK.search(README.read_text())
-    assert block, "README.md has no block <!-- benefit table -->"
+def test_the_docs_show_what_was_measured() -> None:
+    block = BLOCK.search((ROOT / "docs" / "benefit.md").read_text())
+    assert block, "docs/benefit.md has no block <!-- tables -->"
     runs = runs_of(read_results(RESULTS / "benefit.json"))
-    assert block[1].strip() == readme_block(runs)
+    assert len(runs) == 385
+    assert block[1].strip() == tables(runs)
 
 
-def make_run(arm: str, draw: int, percent: float) -> Run:
-    kind, saw = ("VAE", "labelled only") if "VAE" in arm else ("classical", "none")
-    return Run("A10", "mnist", arm, kind, saw, draw, 5000, percent, 1.0)
+def make_run(method: str, draw: int, percent: float) -> Run:
+    kind, saw = ("VAE", "labelled only") if "VAE" in method else ("classical", "none")
+    return Run("10 labels", "mnist", method, kind, saw, draw, 5000, percent, 1.0)
 
 
 def measured(gains: list[float]) -> list[Run]:
     base = [make_run("affine+elastic", draw, 96.0 + draw) for draw in range(len(gains))]
-    return base + [make_run("affine+elastic+VAE", draw, 96.0 + draw + more) for draw, more in enumerate(gains)]
+    return base + [make_run("affine+elastic+strong VAE", draw, 96.0 + draw + more) for draw, more in enumerate(gains)]
 
 
-TARGET = Target("A10", "mnist", "affine+elastic+VAE", "affine+elastic", 0.0, 0.3, (False, True))
+TARGET = Target("10 labels", "mnist", "affine+elastic+strong VAE", "affine+elastic", 0.0, 0.3, (False, True))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_a_target_needs_its_mean_and_its_interval(gains: list[float], word: str)
     found = reached(TARGET, runs)
     assert found is not None
     assert verdict(TARGET, found) == word
-    line = next(line for line in target_table(runs).splitlines() if "A10 mnist" in line)
+    line = next(line for line in target_table(runs).splitlines() if "10 labels mnist" in line)
     assert line.endswith(f" {word} |")
     assert f"{sum(gains) / 3:+.2f} ± " in line
 
@@ -102,27 +103,25 @@ def test_targets_that_were_not_measured_say_so() -> None:
     assert target_table([]).count("not measured") == len(TARGETS)
 
 
-def test_the_tables_count_runs_that_another_regime_lends() -> None:
-    lent = replace(make_run("none", 0, 99.0), regime="C")
-    own = replace(make_run("affine+elastic+VAE", 0, 98.5), regime="E")
-    line = readme_block([lent, own]).splitlines()[-1]
-    assert [cell.strip() for cell in line.split("|")[1:3]] == [
-        "E mnist, VAE: labelled only; 5,000 updates, 1 draws",
-        "99.00",
-    ]
+def test_a_regime_shows_the_runs_that_another_one_lends_it() -> None:
+    lent = replace(make_run("none", 0, 99.0), regime="synthetic only")
+    own = replace(make_run("affine+elastic+gentle VAE", 0, 98.5), regime="all labels")
+    part = tables([lent, own]).partition("### all labels, mnist")[2].partition("###")[0]
+    assert [line.split("|")[1].strip() for line in part.splitlines() if "99.00" in line] == ["none"]
 
 
-def test_targets_name_arms_that_exist() -> None:
-    arms = {(regime.name, arm.name) for regime in REGIMES for arm in regime.arms}
-    lent = {(regime.name, arm) for regime in REGIMES for name, arm in arms if name == regime.like}
+def test_targets_name_methods_that_exist() -> None:
     for target in TARGETS:
-        assert (target.regime, target.arm) in arms
-        assert target.base in (None, BEST) or (target.regime, target.base) in arms | lent
+        regime = next(regime for regime in REGIMES if regime.name == target.regime)
+        lender = next((other for other in REGIMES if other.name == regime.like), regime)
+        names = {method.name for which in (regime, lender) for method in which.methods(target.data)}
+        assert target.method in {method.name for method in regime.methods(target.data)}
+        assert target.base in (None, BEST) or target.base in names
 
 
 def benefit(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "benchmarks/benefit.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=README.parent, capture_output=True, text=True, timeout=100, check=False)
+    command = [sys.executable, "-m", "benchmarks.benefit", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_benefit_prints_the_tables_of_a_file(tmp_path: Path) -> None:
@@ -131,14 +130,14 @@ def test_benefit_prints_the_tables_of_a_file(tmp_path: Path) -> None:
         results.add(run)
     done = benefit("--table", "--output", tmp_path / "r.json")
     assert done.returncode == 0, done.stderr
-    assert "## A10, mnist: 10 labels a class and nothing else" in done.stdout
-    assert readme_block(results.runs) in done.stdout
+    assert "### 10 labels, mnist" in done.stdout
+    assert tables(results.runs) in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--regimes", "A10,F"], "'F' is not one of A10, A100, B, C, D, E"),
+        (["--regimes", "10 labels,F"], "'F' is not one of 10 labels, 100 labels, 10 labels + pool"),
         (["--draws", "5:5"], "'5:5' is not FIRST:END"),
         (["--table", "--output", "no.json"], "No such file"),
     ],

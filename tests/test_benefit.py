@@ -1,10 +1,9 @@
-"""The engine of comparisons: draws, arms, processes, the result file and its tables."""
+"""The study of benefit: draws, methods, processes, the result file and its tables."""
 
 import json
 import math
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,21 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.benefit.methods import oversampled, with_extra
+from benchmarks.benefit.pool_methods import Answers, pseudo_labelled, shared_features, surest_images
+from benchmarks.benefit.regimes import REGIMES, Methods, Regime, long_tail, with_shared
+from benchmarks.benefit.results import Results, check_results, read_results
+from benchmarks.benefit.runs import facts, plan, run_groups, runs_of_group, settings
 from vae_augment.errors import InputError, VAEAugmentError
-from vae_augment.evaluation.arms import Arm, Budget, Draw, Recipe, Trained, measure
-from vae_augment.evaluation.benefit import Source, facts, plan, run_benefit, runs_of_group, settings
-from vae_augment.evaluation.classical import affine, affine_elastic, flip_shift
-from vae_augment.evaluation.classical_arms import oversampled, plain, with_extra
 from vae_augment.evaluation.classifier import accuracy, balanced_accuracy
-from vae_augment.evaluation.draws import everything, few_labels, held_out_per_class, long_tail
-from vae_augment.evaluation.lanes import in_lanes
+from vae_augment.evaluation.distortions import affine, affine_elastic, flip_shift
+from vae_augment.evaluation.experiment import Budget, Draw, Method, Run, Trained, TrainingSet, measure
+from vae_augment.evaluation.methods import plain
 from vae_augment.evaluation.neighbours import contrastive_features, contrastive_loss, smoothed, spread_labels
-from vae_augment.evaluation.pool_teacher import train_teacher
-from vae_augment.evaluation.regimes import REGIMES, Regime, with_shared
-from vae_augment.evaluation.results import Results, Run, check_results, read_results
-from vae_augment.evaluation.semi_supervised import Answers, pseudo_labelled, shared_features, surest_images
-from vae_augment.evaluation.statistics import estimate, paired
-from vae_augment.evaluation.tables import best_classical, detail_table, markdown, wide_table
+from vae_augment.evaluation.report import best_classical, detail_table, estimate, markdown, paired
+from vae_augment.evaluation.splits import Source, everything, few_labels, held_out_per_class
+from vae_augment.evaluation.teacher import train_teacher
 from vae_augment.training import ImageData
 from vae_augment.training.data import to_float
 
@@ -43,8 +41,8 @@ def make_draw(data: ImageData, per_class: int = 5, budget: Budget = TINY) -> Dra
     return Draw(split.labelled, data, 0, budget, split.pool, split.extra)
 
 
-def make_run(arm: str = "none", draw: int = 0, percent: float = 50.0, **changed: object) -> Run:
-    return replace(Run("A10", "mnist", arm, "classical", "none", draw, 5000, percent, 1.0), **changed)
+def make_run(method: str = "none", draw: int = 0, percent: float = 50.0, **changed: object) -> Run:
+    return replace(Run("10 labels", "mnist", method, "classical", "none", draw, 5000, percent, 1.0), **changed)
 
 
 def test_an_interval_is_that_of_students_t() -> None:
@@ -86,7 +84,7 @@ def test_a_draw_is_a_function_of_its_seed(digits: ImageData) -> None:
 
 
 def test_too_few_images_for_the_labels(digits: ImageData) -> None:
-    with pytest.raises(InputError, match=r"class '\d' has \d+ images to train on, fewer than 500 labels a class"):
+    with pytest.raises(InputError, match=r"class '\d' has \d+ images to train on, fewer than 500 labels per class"):
         few_labels(digits, 0, 500)
 
 
@@ -137,7 +135,7 @@ def test_balanced_accuracy_counts_classes_alike() -> None:
     assert balanced_accuracy(AlwaysZero(), images, labels) == pytest.approx(50)
 
 
-def test_what_arms_share_is_made_once(digits: ImageData) -> None:
+def test_what_methods_share_is_made_once(digits: ImageData) -> None:
     made = []
     draw = make_draw(digits)
 
@@ -149,59 +147,60 @@ def test_what_arms_share_is_made_once(digits: ImageData) -> None:
     assert made == [draw]
 
 
-def test_an_arm_is_scored_whatever_it_trains(digits: ImageData) -> None:
+def test_a_method_is_scored_whatever_it_trains(digits: ImageData) -> None:
     draw = make_draw(digits)
-    recipe = measure(Arm("a", plain), draw, accuracy)
-    teacher = Arm("b", lambda draw: Recipe(*draw.real, earlier_updates=40))
+    recipe = measure(Method("a", plain), draw, accuracy)
+    teacher = Method("b", lambda draw: TrainingSet(*draw.real, earlier_updates=40))
     assert measure(teacher, draw, accuracy) == (recipe[0], 42)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).eval()
-    percent, updates = measure(Arm("c", lambda draw: Trained(model, 9)), draw, accuracy)
+    percent, updates = measure(Method("c", lambda draw: Trained(model, 9)), draw, accuracy)
     assert (percent, updates) == (accuracy(model, *draw.on_device(draw.test)), 9)
 
 
 @pytest.mark.parametrize("regime", REGIMES, ids=[regime.name for regime in REGIMES])
-def test_every_arm_of_every_regime_runs(regime: Regime, tmp_path: Path) -> None:
-    budget = replace(TINY, effort=0.02) if regime.name == "B" else TINY  # a teacher that gives more than one answer
+def test_every_method_of_every_regime_runs(regime: Regime, tmp_path: Path) -> None:
+    # with a pool, a teacher that gives more than one answer
+    budget = replace(TINY, effort=0.02) if regime.name == "10 labels + pool" else TINY
     results = Results(tmp_path / "r.json", FACTS, settings(budget))
-    run_benefit(plan([regime], [Source("digits")], [0], budget, results), results)
-    assert [run.arm for run in results.runs] == [arm.name for arm in regime.arms_for("digits")]
+    run_groups(plan([regime], [Source("digits")], [0], budget, results), results)
+    assert [run.method for run in results.runs] == [method.name for method in regime.methods("digits")]
     teacher = 120  # a fiftieth of the usual 6,000 updates
     assert [run.updates for run in results.runs] == (
-        [teacher, teacher + 2, teacher + 2] if regime.name == "B" else [2] * len(results.runs)
+        [teacher, teacher + 2, teacher + 2] if regime.name == "10 labels + pool" else [2] * len(results.runs)
     )
     assert len({run.accuracy for run in results.runs}) > len(results.runs) / 3
     check_results(json.loads((tmp_path / "r.json").read_text()))
 
 
 def test_only_the_long_tail_is_scored_by_class() -> None:
-    assert [regime.name for regime in REGIMES if regime.metric is balanced_accuracy] == ["D"]
+    assert [regime.name for regime in REGIMES if regime.metric is balanced_accuracy] == ["long tail"]
 
 
-def test_garments_have_an_arm_of_their_own() -> None:
-    names = [arm.name for arm in REGIMES[0].arms_for("fashion-mnist")]
+def test_garments_have_a_method_of_their_own() -> None:
+    names = [method.name for method in REGIMES[0].methods("fashion-mnist")]
     assert "flip+shift" in names
-    assert "flip+shift" not in [arm.name for arm in REGIMES[0].arms_for("mnist")]
+    assert "flip+shift" not in [method.name for method in REGIMES[0].methods("mnist")]
 
 
-def run_of(regime: str, arm: str, trained_on: str) -> Run:
-    return Run(regime, "digits", arm, "classical", trained_on, 0, 2, 90.0, 1.0)
+def run_of(regime: str, method: str, trained_on: str) -> Run:
+    return Run(regime, "digits", method, "classical", trained_on, 0, 2, 90.0, 1.0)
 
 
-def test_a_regime_lends_its_arms_without_a_vae() -> None:
+def test_a_regime_lends_its_methods_without_a_vae() -> None:
     lent, kept, own = (
-        run_of("A10", "none", "none"),
-        run_of("A10", "VAE only", "labelled only"),
-        run_of("B", "x", "pool"),
+        run_of("10 labels", "none", "none"),
+        run_of("10 labels", "VAE only", "labelled only"),
+        run_of("10 labels + pool", "x", "pool"),
     )
     assert with_shared([lent, kept]) == [lent, kept], "nothing was measured in B"
-    assert with_shared([lent, kept, own]) == [replace(lent, regime="B"), lent, kept, own]
+    assert with_shared([lent, kept, own]) == [replace(lent, regime="10 labels + pool"), lent, kept, own]
 
 
 def lender(regime: Regime) -> Regime:
     return next(other for other in REGIMES if other.name == regime.like)
 
 
-def test_lent_arms_are_trained_on_the_same_images(digits: ImageData) -> None:
+def test_lent_methods_are_trained_on_the_same_images(digits: ImageData) -> None:
     for regime in REGIMES:
         if regime.like:
             ours, theirs = (which.split(digits, 3).labelled for which in (regime, lender(regime)))
@@ -210,7 +209,7 @@ def test_lent_arms_are_trained_on_the_same_images(digits: ImageData) -> None:
 
 def test_the_surest_images_of_each_class_are_kept(digits: ImageData) -> None:
     draw = make_draw(digits)
-    count = len(draw.unlabelled_too)
+    count = len(draw.with_pool)
     answers = torch.eye(10)[torch.arange(count) % 10] * torch.linspace(0.5, 1, count)[:, None]
 
     def guess(draw: Draw) -> Answers:
@@ -264,33 +263,37 @@ def test_draws_of_the_same_images_share_their_features(digits: ImageData) -> Non
     for seed in (0, 1):
         split = few_labels(digits, seed, 5, pool=True)
         draw = Draw(split.labelled, digits, seed, TINY, split.pool)
-        for image, found in zip(draw.unlabelled_too.images, shared_features(draw, updates=2), strict=True):
+        for image, found in zip(draw.with_pool.images, shared_features(draw, updates=2), strict=True):
             assert torch.equal(found, expected[image.numpy().tobytes()])
 
 
 def test_a_teacher_learns_from_the_pool(digits: ImageData) -> None:
     draw = make_draw(digits, 2)
-    pool = to_float(draw.unlabelled_too.images)
+    pool = to_float(draw.with_pool.images)
     train = partial(train_teacher, draw.real, pool, 10, weak=affine, strong=affine_elastic, seed=0)
     early, late = (accuracy(train(updates=updates), *draw.on_device(digits)) for updates in (1, 100))
     assert late > early + 20
 
 
-QUICK_ARMS = (Arm("none", plain), Arm("again", plain), Arm("luck", plain))
-QUICK = Regime("Q", "for a test", everything, QUICK_ARMS)
+def quick_methods(data: str) -> tuple[Method, ...]:
+    return QUICK_METHODS
+
+
+QUICK_METHODS = (Method("none", plain), Method("again", plain), Method("luck", plain))
+QUICK = Regime("Q", "for a test", everything, quick_methods)
 
 
 def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
     path, sources = tmp_path / "r.json", [Source("digits")]
     results = Results(path, FACTS, settings(TINY))
-    run_benefit(plan([QUICK], sources, [0], TINY, results)[:1], results)
+    run_groups(plan([QUICK], sources, [0], TINY, results)[:1], results)
     kept = [replace(run, seconds=12.5) for run in results.runs[:2]]
     path.write_text(json.dumps(results.content | {"runs": [vars(run) for run in kept]}))
 
     again = Results(path, FACTS, settings(TINY))
     groups = plan([QUICK], sources, [0, 1], TINY, again)
-    assert [[arm.name for arm in group.arms] for group in groups] == [["luck"], ["none", "again", "luck"]]
-    run_benefit(groups, again)
+    assert [[method.name for method in group.methods] for group in groups] == [["luck"], ["none", "again", "luck"]]
+    run_groups(groups, again)
     assert again.runs[:2] == kept
     assert again.runs[2].accuracy == results.runs[2].accuracy
     assert len(read_results(path)["runs"]) == 6
@@ -300,36 +303,46 @@ def test_what_is_there_is_not_run_again(tmp_path: Path) -> None:
 def test_two_workers_do_what_one_does(tmp_path: Path) -> None:
     results = Results(None, FACTS, settings(TINY))
     groups = plan([QUICK], [Source("digits")], [0, 1], TINY, results)
-    run_benefit(groups, results, workers=2)
+    run_groups(groups, results, workers=2)
     here = [run for group in groups for run in runs_of_group(group)]
     assert {run.key: run.accuracy for run in results.runs} == pytest.approx(
         {run.key: run.accuracy for run in here}, abs=0.5
     )
 
 
-def broken(number: int) -> Iterator[int]:
-    yield number
-    if number < 0:
-        raise InputError(f"{number} is negative")
+def broken(draw: Draw) -> TrainingSet:
+    raise InputError(f"draw {draw.seed} is broken")
+
+
+def deadly(draw: Draw) -> TrainingSet:
     os.kill(os.getpid(), signal.SIGKILL)
+    return plain(draw)
 
 
-def test_an_error_of_a_lane_is_raised_here() -> None:
-    with pytest.raises(InputError, match="-1 is negative") as caught:
-        list(in_lanes(broken, [-1], workers=2))
-    assert "in broken" in caught.value.__notes__[0]
+def broken_methods(data: str) -> tuple[Method, ...]:
+    return (Method("broken", broken),)
 
 
-def test_a_dead_worker_is_reported() -> None:
-    with pytest.raises(VAEAugmentError, match="A worker died"):
-        list(in_lanes(broken, [99], workers=2))
+def deadly_methods(data: str) -> tuple[Method, ...]:
+    return (Method("deadly", deadly),)
+
+
+@pytest.mark.parametrize(
+    ("methods", "error", "message"),
+    [(broken_methods, InputError, "draw 0 is broken"), (deadly_methods, VAEAugmentError, "A worker died")],
+)
+def test_what_happens_to_a_worker_is_raised_here(methods: Methods, error: type[Exception], message: str) -> None:
+    results = Results(None, FACTS, settings(TINY))
+    groups = plan([replace(QUICK, methods=methods)], [Source("digits")], [0], TINY, results)
+    with pytest.raises(error, match=message):
+        run_groups(groups, results, workers=2)
 
 
 def test_a_regime_that_does_not_suit_the_data_is_an_error(digits: ImageData) -> None:
     results = Results(None, FACTS, settings(TINY))
     groups = plan(REGIMES[1:2], [Source("digits")], [0], replace(TINY, most_images=200), results)
-    with pytest.raises(InputError, match="fewer than 100 labels a class"):
-        run_benefit(groups, results)
+    with pytest.raises(InputError, match="fewer than 100 labels per class"):
+        run_groups(groups, results)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +368,7 @@ def test_a_file_reads_back_as_it_was(tmp_path: Path) -> None:
         results.add(make_run(draw=draw))
     assert Results(results.path, FACTS, settings(TINY)).runs == results.runs
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["r.json"]
-    assert len([line for line in (tmp_path / "new" / "r.json").read_text().splitlines() if '"arm"' in line]) == 3
+    assert len([line for line in (tmp_path / "new" / "r.json").read_text().splitlines() if '"method"' in line]) == 3
 
 
 RUN = vars(make_run())
@@ -389,7 +402,7 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
         read_results(path)
 
 
-VAE = {"arm": "VAE only", "kind": "VAE", "trained_on": "pool"}
+VAE = {"method": "strong VAE", "kind": "VAE", "trained_on": "pool"}
 RUNS = [
     *(make_run("none", draw, 70.0 + draw) for draw in range(3)),
     *(make_run("affine", draw, 71.0 + draw) for draw in range(3)),
@@ -398,33 +411,15 @@ RUNS = [
 ]
 
 
-def test_detail_table_is_paired_with_the_best_classical_arm() -> None:
+def test_detail_table_is_paired_with_the_best_classical_method() -> None:
     assert best_classical(RUNS) == "affine"
     assert detail_table(RUNS).splitlines() == [
-        "| accuracy, %          | updates |  mean |   sd | less affine, 95 % | draws |",
-        "| :------------------- | ------: | ----: | ---: | ----------------: | ----: |",
-        "| none                 |   5,000 | 71.00 | 1.00 |      -1.00 ± 0.00 |     3 |",
-        "| affine               |   5,000 | 72.00 | 1.00 |                 - |     3 |",
-        "| VAE only (VAE: pool) |   5,000 | 74.00 | 2.00 |      +2.00 ± 2.48 |     3 |",
-        "| extra real images    |   5,000 | 90.00 | 0.00 |     +18.50 ± 6.35 |     2 |",
-    ]
-
-
-def test_wide_table_says_what_the_vae_saw_and_how_long_it_took() -> None:
-    labelled = make_run("affine+elastic+VAE", percent=80.0, kind="VAE", trained_on="labelled only")
-    names, _, *lines = (
-        [cell.strip() for cell in line.strip("|").split("|")] for line in wide_table([*RUNS, labelled]).splitlines()
-    )
-    shown = [{name: cell for name, cell in zip(names, line, strict=True) if cell != "-"} for line in lines]
-    both = {"none": "71.00", "affine": "72.00", "extra real images": "90.00 (2)"}
-    assert " | ".join(names) == (
-        "accuracy, % | none | duplicate | affine | affine+elastic | flip+shift | pool without VAE | VAE only | "
-        "affine+elastic+VAE | flip+shift+VAE | extra real images | affine+elastic+extra real images"
-    )
-    assert shown == [
-        {"accuracy, %": "A10 mnist, VAE: pool; 5,000 updates, 3 draws", "VAE only": "74.00"} | both,
-        {"accuracy, %": "A10 mnist, VAE: labelled only; 5,000 updates, 3 draws", "affine+elastic+VAE": "80.00 (1)"}
-        | both,
+        "| accuracy, %            | updates |  mean |   sd | minus affine, 95 % | draws |",
+        "| :--------------------- | ------: | ----: | ---: | -----------------: | ----: |",
+        "| none                   |   5,000 | 71.00 | 1.00 |       -1.00 ± 0.00 |     3 |",
+        "| affine                 |   5,000 | 72.00 | 1.00 |                  - |     3 |",
+        "| strong VAE (VAE: pool) |   5,000 | 74.00 | 2.00 |       +2.00 ± 2.48 |     3 |",
+        "| extra real images      |   5,000 | 90.00 | 0.00 |      +18.50 ± 6.35 |     2 |",
     ]
 
 

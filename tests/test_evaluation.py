@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 
 from vae_augment import VAEModel, VAESyntheticDataset
-from vae_augment.evaluation.classical import _elastic_field, affine, affine_elastic
 from vae_augment.evaluation.classifier import accuracy, train_classifier
-from vae_augment.evaluation.draws import draw_labelled
+from vae_augment.evaluation.demonstration import half_synthetic
+from vae_augment.evaluation.distortions import _elastic_field, affine, affine_elastic
 from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
-from vae_augment.evaluation.vae_arms import half_synthetic
+from vae_augment.evaluation.splits import draw_labelled
 from vae_augment.training import ImageData
 from vae_augment.training.data import to_float
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from vae_augment.cli import app
 from vae_augment.errors import InputError
-from vae_augment.evaluation.draws import shuffled_classes
-from vae_augment.evaluation.labelling import label_pool, surest
+from vae_augment.evaluation.pseudo_labels import label_pool, surest
+from vae_augment.evaluation.splits import shuffled_classes
 from vae_augment.training import ImageData, load_data
 
 FEW = 10  # labels a class

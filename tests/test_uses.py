@@ -10,8 +10,7 @@ from test_cli import run
 
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError, ModelFormatError
-from vae_augment.evaluation.compression import compress, decompress, load_compressed, psnr
-from vae_augment.evaluation.embedding import project
+from vae_augment.evaluation.codes import compress, decompress, load_compressed, project, psnr
 from vae_augment.training import ImageData, load_data
 from vae_augment.training.data import to_float
 

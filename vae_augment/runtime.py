@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-_CHUNK = 500  # images sampled at once: what lies between a decoder's layers is far larger than the images
+_PART = 1024  # images run at once: what lies between a network's layers is far larger than the images
 _parked: list[Any] = []
 _live: "weakref.WeakSet[VAEModel]" = weakref.WeakSet()
 
@@ -145,7 +145,7 @@ class VAEModel:
     def encode(self, images: Tensor, labels: object = None) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W] -> mean and log-variance of their latents, each [B, D]."""
         batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
-        mean, logvar = self.run("encoder", {"image": batch, **self.label_input(labels, len(batch))})
+        mean, logvar = self._in_parts("encoder", {"image": batch, **self.label_input(labels, len(batch))})
         return mean, logvar
 
     def decode(self, latent: Tensor, labels: object = None) -> Tensor:
@@ -155,7 +155,7 @@ class VAEModel:
             raise InputError(
                 f"The latent has shape {tuple(latent.shape)}; the model takes [B, {self.spec.latent_dim}]."
             )
-        return self.run("decoder", {"latent": latent.contiguous(), **self.label_input(labels, len(latent))})[0]
+        return self._in_parts("decoder", {"latent": latent.contiguous(), **self.label_input(labels, len(latent))})[0]
 
     def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
         """What the model makes of the images: the decoded posterior means, [B, C, H, W]."""
@@ -167,8 +167,9 @@ class VAEModel:
         Returns:
             images [n, C, H, W] and their labels [n], or None in their place when the model knows no classes.
         """
-        parts = [self.generate(index, labels, seed) for index in np.array_split(np.arange(n), max(1, n // _CHUNK))]
-        images, drawn = (torch.cat(part) for part in zip(*parts, strict=True))
+        if n < 1:
+            raise InputError(f"n is {n}; it must be at least 1.")
+        images, drawn = self.generate(np.arange(n), labels, seed)
         return images, drawn if self.spec.generates_classes else None
 
     def generate(
@@ -192,7 +193,10 @@ class VAEModel:
         It is minus the ELBO at the posterior mean, less the entropy of the image's own grey levels, which is what a
         perfect reconstruction would still cost.
         """
-        batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
+        return torch.cat([self._anomaly_score(part) for part in torch.as_tensor(images).split(_PART)])
+
+    def _anomaly_score(self, images: Tensor) -> Tensor:
+        batch = to_batch(images, self.spec.image_shape)
         mean, logvar = self.encode(batch)
         decoded = self.decode(mean).to(batch.device)
         cost = F.binary_cross_entropy(decoded, batch, reduction="none")
@@ -216,6 +220,14 @@ class VAEModel:
                 f"0..{len(self.spec.classes) - 1}."
             )
         return given.to(torch.int64).contiguous()
+
+    def _in_parts(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
+        """`run` on at most 1,024 rows at a time, so that memory does not grow with the batch."""
+        if len(next(iter(inputs.values()))) <= _PART:
+            return self.run(part, inputs)
+        parts = zip(*(tensor.split(_PART) for tensor in inputs.values()), strict=True)
+        outputs = [self.run(part, dict(zip(inputs, tensors, strict=True))) for tensors in parts]
+        return [torch.cat(tensors) for tensors in zip(*outputs, strict=True)]
 
     def run(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
         """Run one part of the graph, "whole", "encoder" or "decoder", in one call of onnxruntime."""

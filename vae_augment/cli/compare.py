@@ -11,22 +11,19 @@ from . import options
 def compare(
     data: options.Data,
     root: options.Root = None,
-    labels_per_class: Annotated[str, typer.Option(help="How many labels a class are used, or all.")] = "all",
+    labels_per_class: Annotated[str, typer.Option(help="How many labels per class are used, or all.")] = "all",
     pool: Annotated[bool, typer.Option(help="Train the VAE on the images whose labels are not used too.")] = False,
     test: Annotated[
         list[str] | None, typer.Option(help="Images to test on, as DATA; else its test part, or a fifth of each class.")
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
     updates: Annotated[int, typer.Option(min=1, help="Of each classifier, of 50 images.")] = 1500,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Every run (.json); resumed from.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes at once; else one a draw and core.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where every run is written (.json).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes at once; else one per draw or core.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Train a small classifier on DATA with and without a VAE, and say whether it helps.
-
-    With -o, the same command again goes on with a comparison that was interrupted or killed.
-    """
-    from ..evaluation.compare import compare as run
+    """Train a small classifier on DATA with and without a VAE, and say whether it helps."""
+    from ..evaluation.comparison import compare as run
 
     verdict = run(
         data,

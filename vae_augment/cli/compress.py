@@ -22,7 +22,7 @@ def compress(
 ) -> None:
     """Write the images' latents in 8 bits a dimension; says bytes an image against PNG, and PSNR."""
     from .. import load
-    from ..evaluation import compression
+    from ..evaluation import codes
     from ..evaluation.pictures import COLUMNS, Row, save_rows
     from ..files import refuse_existing
     from ..training.data import load_data, to_float
@@ -31,11 +31,11 @@ def compress(
         refuse_existing(path, overwrite)
     loaded = load(model)
     images = load_data(data, root, train=not test).images
-    compressed = compression.compress(loaded, images)
-    compression.save_compressed(compressed, output)
-    restored = compression.decompress(loaded, compressed)
+    compressed = codes.compress(loaded, images)
+    codes.save_compressed(compressed, output)
+    restored = codes.decompress(loaded, compressed)
     size, png = output.stat().st_size / len(images), _png_bytes(images[:200])
-    psnr = compression.psnr(restored, to_float(images))
+    psnr = codes.psnr(restored, to_float(images))
     typer.echo(
         f"wrote {output}: {size:.1f} bytes an image (PNG {png:.0f}, raw {images[0].numel()}), PSNR {psnr:.1f} dB"
     )
@@ -54,12 +54,12 @@ def decompress(
     import torch
 
     from .. import load
-    from ..evaluation import compression
+    from ..evaluation import codes
     from ..files import refuse_existing, save_arrays
     from ..pixels import from_batch
 
     refuse_existing(output, overwrite)
-    images = compression.decompress(load(model), compression.load_compressed(source))
+    images = codes.decompress(load(model), codes.load_compressed(source))
     save_arrays(output, {"images": from_batch(images, torch.uint8).numpy()})
     typer.echo(f"wrote {output}: {len(images)} images {tuple(images.shape[1:])}")
 

@@ -14,6 +14,6 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where demo.onnx and demo.png go; they are replaced.")] = Path(),
 ) -> None:
     """Train a VAE, export it, and compare a classifier's accuracy with and without it, from 10 labels a class."""
-    from ..evaluation.demo import run_demo
+    from ..evaluation.demonstration import run_demo
 
     run_demo(data, root, folder, typer.echo)

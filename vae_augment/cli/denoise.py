@@ -22,7 +22,7 @@ def denoise(
     import torch
 
     from .. import load
-    from ..evaluation.compression import psnr
+    from ..evaluation.codes import psnr
     from ..evaluation.pictures import COLUMNS, Row, save_rows
     from ..files import refuse_existing, save_arrays
     from ..pixels import from_batch
@@ -34,7 +34,7 @@ def denoise(
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     noisy = (clean + sigma * noise).clamp_(0, 1)
     loaded = load(model)
-    cleaned = torch.cat([loaded.reconstruct(batch) for batch in noisy.split(1024)])
+    cleaned = loaded.reconstruct(noisy)
     rows = [Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", cleaned)]
     save_rows([Row(row.caption, row.images[:COLUMNS]) for row in rows if row.images is not None], output)
     typer.echo(f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(cleaned, clean):.1f} dB after")

@@ -20,7 +20,7 @@ def embed(
 ) -> None:
     """Write the mean, log-variance and label of each image: dimensionality reduction."""
     from .. import load
-    from ..evaluation.embedding import embed_images, project, save_embedding
+    from ..evaluation.codes import embed_images, project, save_embedding
     from ..evaluation.pictures import save_scatter
     from ..files import refuse_existing
     from ..training.data import load_data

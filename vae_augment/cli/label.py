@@ -25,7 +25,7 @@ def label(
 
     In a folder, images beside the class folders are those without a label. Fit a conditional VAE to the result.
     """
-    from ..evaluation.labelling import label_pool
+    from ..evaluation.pseudo_labels import label_pool
     from ..files import refuse_existing, save_arrays
     from ..training.data import load_data
 

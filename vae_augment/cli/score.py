@@ -19,8 +19,6 @@ def score(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write index, label and anomaly score (nats; larger = less like the training data) of each image."""
-    import torch
-
     from .. import load
     from ..evaluation.pictures import COLUMNS, Row, save_rows
     from ..files import atomic_path, refuse_existing
@@ -29,7 +27,7 @@ def score(
     for path in filter(None, (output, plot)):
         refuse_existing(path, overwrite)
     loaded, images = load(model), load_data(data, root, train=not test)
-    scores = torch.cat([loaded.anomaly_score(batch) for batch in images.images.split(1024)])
+    scores = loaded.anomaly_score(images.images)
     with atomic_path(output) as temporary, open(temporary, "w", newline="") as file:
         rows = zip(range(len(images)), images.labels.tolist(), scores.tolist(), strict=True)
         csv.writer(file).writerows([("index", "label", "score"), *((i, y, f"{s:.3f}") for i, y, s in rows)])

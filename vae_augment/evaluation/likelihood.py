@@ -20,7 +20,6 @@ from ..sampling import UNKNOWN
 from ..spec import Latents
 
 BINARISATIONS = ("dynamic", "threshold", "none")
-_CHUNK = 512  # latents decoded at once
 _SCREENING_SAMPLES = 20
 _NEGLIGIBLE = 10.0  # nats: a label that much less likely than the best adds less than 0.0001
 
@@ -97,7 +96,7 @@ def _log_weights(model: VAEModel, image: Tensor, label: int, samples: int, gener
     noise = torch.randn(samples, mean.shape[1], generator=generator, dtype=torch.float64)
     latent = perturb(mean, logvar, noise, 1.0)
     posterior = _log_standard_normal(noise) - 0.5 * logvar.sum(1)
-    cross_entropy = torch.cat([_cross_entropy(model, rows, label, image) for rows in latent.float().split(_CHUNK)])
+    cross_entropy = _cross_entropy(model, latent.float(), label, image)
     return log_prior(model.spec.latents, label, latent) - posterior - cross_entropy
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import trange
 
-from .classical import crop_flip_light
 from .classifier import logits
+from .distortions import crop_flip_light
 
 BATCH, TEMPERATURE, WIDTH = 256, 0.3, 128
 NEIGHBOURS, SPREAD, ROUNDS = 10, 0.99, 60

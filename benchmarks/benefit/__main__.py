@@ -1,9 +1,9 @@
-"""Does a VAE help the classifier? Every regime, data set, arm and paired draw of labels, resumed after a kill.
+"""Does a VAE help the classifier? Every regime, data set, method and paired draw of labels, resumed after a kill.
 
-    python benchmarks/benefit.py --root DIR --workers 2       # the whole table: eight hours on two cores
-    python benchmarks/benefit.py --root DIR --workers 12 --device cuda
-    python benchmarks/benefit.py --root DIR --workers 2 --quick    # within three minutes; its figures mean nothing
-    python benchmarks/benefit.py --table                      # the tables of what has been measured
+    python -m benchmarks.benefit --root DIR --workers 2       # everything: eight hours on two cores
+    python -m benchmarks.benefit --root DIR --workers 12 --device cuda
+    python -m benchmarks.benefit --root DIR --workers 2 --quick    # within three minutes; its figures mean nothing
+    python -m benchmarks.benefit --table                      # the tables of what has been measured
 
 Draws 0, 1, ... are for the reported table; what is chosen is chosen on draws 100, 101, ...: --draws 100:103.
 """
@@ -12,24 +12,25 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from targets import readme_block
 from tqdm import tqdm
 
-from common import RESULTS
+from benchmarks.common import RESULTS
 from vae_augment.errors import VAEAugmentError
-from vae_augment.evaluation.arms import Budget
-from vae_augment.evaluation.benefit import Source, check_device, facts, plan, run_benefit, settings
-from vae_augment.evaluation.regimes import REGIMES, Regime, with_shared
-from vae_augment.evaluation.results import Results, Run, read_results, runs_of
-from vae_augment.evaluation.tables import detail_table, groups_of
+from vae_augment.evaluation.experiment import Budget, Method, Run, check_device
+from vae_augment.evaluation.splits import Source
+
+from .regimes import REGIMES, Methods, Regime
+from .results import Results, read_results, runs_of
+from .runs import facts, plan, run_groups, settings
+from .targets import tables
 
 OUTPUT = RESULTS / "benefit.json"
 DATA = ("mnist", "fashion-mnist")
 QUICK = Budget(updates=20, effort=0.005, most_images=3000)
-QUICK_ARMS = ("none", "affine+elastic", "VAE only")
+QUICK_METHODS = ("none", "affine+elastic", "strong VAE")
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command goes on from here, where an output file is kept.")
-    show(runs)
+    print(f"\n{tables(runs)}")
 
 
 def measured(options: argparse.Namespace) -> list[Run]:
@@ -50,14 +51,14 @@ def measured(options: argparse.Namespace) -> list[Run]:
     command = facts(command_line(), options.device, options.workers)
     output = options.output or (None if options.quick else OUTPUT)
     results = Results(output, command, settings(budget))
-    arms = QUICK_ARMS if options.quick else options.arms
-    regimes = [with_arms(regime, arms) for regime in REGIMES if regime.name in options.regimes]
+    names = QUICK_METHODS if options.quick else options.methods
+    regimes = [with_methods(regime, names) for regime in REGIMES if regime.name in options.regimes]
     sources = [Source(data, options.root) for data in options.data]
     groups = plan(regimes, sources, options.draws, budget, results)
-    total = sum(len(group.arms) for group in groups)
+    total = sum(len(group.methods) for group in groups)
     print(f"{total} runs to do, {len(results.runs)} done before; {budget.updates} updates each", flush=True)
     count = iter(range(1, total + 1))
-    run_benefit(groups, results, workers=options.workers, report=lambda run: say(run, next(count), total))
+    run_groups(groups, results, workers=options.workers, report=lambda run: say(run, next(count), total))
     if options.quick:
         print("A quick run shows that everything works. Its figures mean nothing.")
     return results.runs
@@ -68,15 +69,15 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", help="folder that holds torchvision's data sets")
     parser.add_argument("--regimes", type=listed(names), default=names, help=f"of {','.join(names)}; default all")
-    arms = sorted({arm.name for regime in REGIMES for arm in regime.arms})
-    parser.add_argument("--arms", type=listed(arms), help=f"to run first, of {','.join(arms)}; default all")
+    methods = sorted({method.name for regime in REGIMES for data in DATA for method in regime.methods(data)})
+    parser.add_argument("--methods", type=listed(methods), help=f"to run first, of {','.join(methods)}; default all")
     parser.add_argument("--data", type=listed(DATA), default=DATA, help=f"of {','.join(DATA)}; default both")
     parser.add_argument("--draws", type=numbers, default=range(5), help="FIRST:END, END not included; default 0:5")
     parser.add_argument("--updates", type=int, default=Budget.updates, help="of the classifier; 1500 for exploring")
     parser.add_argument("--effort", type=float, default=Budget.effort, help="share of the VAEs' updates, for trials")
     parser.add_argument("--workers", type=int, default=1, help="processes at once, of one thread each")
     parser.add_argument("--device", default=Budget.device, help="cpu or cuda")
-    parser.add_argument("--quick", action="store_true", help="few updates, few arms, one draw; keeps no file")
+    parser.add_argument("--quick", action="store_true", help="few updates, few methods, one draw; keeps no file")
     parser.add_argument("--output", type=Path, help=f"the result file; default {OUTPUT.name} in results/")
     parser.add_argument("--table", action="store_true", help="only print the tables of the result file")
     options = parser.parse_args()
@@ -112,25 +113,29 @@ def command_line() -> str:
     for option in ("--root", "--output"):
         if option in arguments[:-1]:
             arguments[arguments.index(option) + 1] = option[2:].upper()
-    return shlex.join(["python", "benchmarks/benefit.py", *arguments])
+    return shlex.join(["python", "-m", "benchmarks.benefit", *arguments])
 
 
-def with_arms(regime: Regime, names: Sequence[str] | None) -> Regime:
-    """Only the arms of these names; None = all."""
-    return replace(regime, arms=tuple(arm for arm in regime.arms if names is None or arm.name in names))
+def with_methods(regime: Regime, names: Sequence[str] | None) -> Regime:
+    """Only the methods of these names; None = all."""
+    return regime if names is None else replace(regime, methods=Chosen(regime.methods, names))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some of a regime's methods."""
+
+    methods: Methods
+    names: Sequence[str]
+
+    def __call__(self, data: str) -> tuple[Method, ...]:
+        return tuple(method for method in self.methods(data) if method.name in self.names)
 
 
 def say(run: Run, number: int, total: int) -> None:
     where = f"{run.regime} {run.data} draw {run.draw}"
-    tqdm.write(f"{number}/{total}  {where}: {run.arm}: {run.accuracy:.2f} % ({run.seconds:.0f} s)")
+    tqdm.write(f"{number}/{total}  {where}: {run.method}: {run.accuracy:.2f} % ({run.seconds:.0f} s)")
     sys.stdout.flush()
-
-
-def show(runs: list[Run]) -> None:
-    titles = {regime.name: regime.title for regime in REGIMES}
-    for (regime, data), group in groups_of(with_shared(runs)).items():
-        print(f"\n## {regime}, {data}: {titles.get(regime, '')}\n\n{detail_table(group)}")
-    print(f"\n{readme_block(runs)}")
 
 
 if __name__ == "__main__":

@@ -3,44 +3,16 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..files import atomic_path
-from .arms import KINDS, TRAINED_ON
+from vae_augment.errors import InputError
+from vae_augment.evaluation.experiment import KINDS, TRAINED_ON, Run
+from vae_augment.files import atomic_path
 
 HEAD = ("command", "cpu", "cores", "threads", "python", "versions", "settings")
 Key = tuple[str, str, str, int]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One classifier that was trained and scored.
-
-    Attributes:
-        regime, data, arm, kind, trained_on: as in `Arm` and `Regime`.
-        draw: the number of the draw of labels, which is the seed.
-        updates: of classifiers, in all.
-        accuracy: in percent, by the regime's metric.
-        seconds: spent on it; a VAE that several arms share is counted in the first of them.
-    """
-
-    regime: str
-    data: str
-    arm: str
-    kind: str
-    trained_on: str
-    draw: int
-    updates: int
-    accuracy: float
-    seconds: float
-
-    @property
-    def key(self) -> Key:
-        """What makes a run the same as another one."""
-        return self.regime, self.data, self.arm, self.draw
 
 
 class Results:
@@ -84,7 +56,7 @@ class Results:
 
 
 def as_json(content: Mapping[str, Any]) -> str:
-    """The text of a file: a line a run, so that two versions of a file can be compared by eye."""
+    """The text of a file: one line per run, so that two versions of a file can be compared by eye."""
     head = json.dumps({name: value for name, value in content.items() if name != "runs"}, indent=1)
     runs = ",\n".join(f"  {json.dumps(run)}" for run in content["runs"])
     return f'{head[:-2]},\n "runs": [\n{runs}\n ]\n}}\n'
@@ -128,7 +100,7 @@ def _checked_run(entry: Any) -> Run:
         raise ValueError(f"This run is not whole: {entry}.")
     run = Run(**entry)
     if run.kind not in KINDS or run.trained_on not in TRAINED_ON:
-        raise ValueError(f"The arm of this run is of no known kind: {entry}.")
+        raise ValueError(f"The method of this run is of no known kind: {entry}.")
     if not (0 <= run.accuracy <= 100 and run.updates >= 1 and run.draw >= 0 and run.seconds >= 0):
         raise ValueError(f"A number of this run is out of range: {entry}.")
     return run

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..training import ImageData
 from ..training.data import to_float
-from .classical import affine, affine_elastic
+from .distortions import affine, affine_elastic
 from .neighbours import NEIGHBOURS, contrastive_features, smoothed, spread_labels
-from .pool_teacher import hidden, probabilities, train_teacher
+from .teacher import hidden, probabilities, train_teacher
 
 SURE = 0.95  # of the images that get a class, the share that is trained on
 UPDATES = 6000
@@ -39,7 +39,7 @@ def label_pool(
     Args:
         data: a few labelled images of every class, and many with the label -1.
         by: "agreement", for what keeps its class when it is turned, moved and bent, such as digits and glyphs: a
-            classifier whose averaged answers must hold for distorted images too (`pool_teacher.train_teacher`).
+            classifier whose averaged answers must hold for distorted images too (`teacher.train_teacher`).
             "neighbours", for what a distortion harms, such as garments: the labels spread over the nearest neighbours
             among features learned without labels (`neighbours.spread_labels`).
         share: of the images that get a class, the share that keeps it, in (0, 1]: of each class the surest.

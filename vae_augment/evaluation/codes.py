@@ -1,4 +1,4 @@
-"""Images as latents of 8 bits a dimension: lossy compression by the model that decodes them."""
+"""Images as latents: their places on a plane, and codes of 8 bits per dimension, which are a lossy compression."""
 
 import os
 from typing import NamedTuple
@@ -12,8 +12,40 @@ from ..errors import InputError, ModelFormatError
 from ..files import save_arrays
 from ..runtime import VAEModel
 
-_BATCH = 1024
+PROJECTIONS = ("pca", "tsne")
+_TSNE_IMAGES = 2_000  # t-SNE grows with the square of their number
 _LEVELS = 255
+
+
+class Embedding(NamedTuple):
+    """Means and log-variances [N, D] float32, and labels [N] int64."""
+
+    mean: NDArray[np.float32]
+    logvar: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+def embed_images(model: VAEModel, images: Tensor, labels: Tensor) -> Embedding:
+    """Encode images [N, C, H, W] without their labels, which only travel along."""
+    mean, logvar = model.encode(images)
+    return Embedding(mean.numpy(), logvar.numpy(), labels.numpy())
+
+
+def save_embedding(embedding: Embedding, path: str | os.PathLike[str]) -> None:
+    """Write the arrays as .npz, atomically."""
+    save_arrays(path, embedding._asdict())
+
+
+def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:
+    """Means [N, D] -> points [N', 2], by the first two principal components, or by t-SNE of the first 2,000."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    if how not in PROJECTIONS:
+        raise InputError(f"projection is {how!r}; choose one of {', '.join(PROJECTIONS)}.")
+    if how == "pca":
+        return PCA(2).fit_transform(mean).astype(np.float32)
+    return TSNE(2, random_state=0, init="pca").fit_transform(mean[:_TSNE_IMAGES]).astype(np.float32)
 
 
 class Compressed(NamedTuple):
@@ -26,7 +58,7 @@ class Compressed(NamedTuple):
 
 def compress(model: VAEModel, images: Tensor) -> Compressed:
     """Encode images [N, C, H, W] and quantise their means, each dimension over its own range."""
-    mean = torch.cat([model.encode(batch)[0] for batch in images.split(_BATCH)]).numpy()
+    mean = model.encode(images)[0].numpy()
     span = np.stack([mean.min(0), mean.max(0)])
     step = np.maximum(span[1] - span[0], 1e-12) / _LEVELS
     return Compressed(np.rint((mean - span[0]) / step).astype(np.uint8), span, model.sha256)
@@ -41,7 +73,7 @@ def decompress(model: VAEModel, compressed: Compressed) -> Tensor:
         )
     low, high = compressed.span
     latent = torch.from_numpy((low + compressed.codes * ((high - low) / _LEVELS)).astype(np.float32))
-    return torch.cat([model.decode(batch) for batch in latent.split(_BATCH)])
+    return model.decode(latent)
 
 
 def save_compressed(compressed: Compressed, path: str | os.PathLike[str]) -> None:

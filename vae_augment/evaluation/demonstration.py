@@ -7,19 +7,17 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from ..dataset import VAESyntheticDataset
 from ..modelfile import BUNDLED
 from ..runtime import VAEModel, load
 from ..training import ImageData, load_data
-from .arms import LABELLED, POOL, WITH_VAE, Arm, Budget, Draw
-from .benefit import run_arm
-from .classical import affine
-from .classical_arms import distorted, plain
-from .draws import draw_labelled
-from .models import fit_and_export, fit_model, small_config
+from .classifier import BATCH, Batch, View
+from .distortions import affine
+from .experiment import LABELLED, POOL, WITH_VAE, Budget, Draw, Method, Run, TrainingSet, run_method
+from .methods import distorted, fit_and_export, fit_model, perturbed, plain, small_config
 from .pictures import Row, preview_rows, save_rows
-from .results import Run
-from .tables import detail_table
-from .vae_arms import perturbed, synthetic_half
+from .report import detail_table
+from .splits import draw_labelled
 
 LABELS_PER_CLASS = 10
 DRAWS = 3
@@ -43,36 +41,58 @@ def run_demo(
     model, report = fit_and_export(pool, folder / "demo.onnx", config)
     say(report.table())
     say(f"wrote {folder / 'demo.onnx'}")
-    runs = _compare(train, test, _arms(model))
+    runs = _compare(train, test, _methods(model))
     save_rows(_picture(model, test), folder / "demo.png")
     say(f"wrote {folder / 'demo.png'}")
-    say(f"\n{LABELS_PER_CLASS} labelled images a class, {UPDATES} updates of batch 50, last iterate")
+    say(f"\n{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of batch 50, last iterate")
     say(detail_table(runs))
     return runs
 
 
-def _compare(train: ImageData, test: ImageData, arms: tuple[Arm, ...]) -> list[Run]:
+def _compare(train: ImageData, test: ImageData, methods: tuple[Method, ...]) -> list[Run]:
     runs = []
-    with tqdm(total=DRAWS * len(arms), unit="run", desc="training classifiers", disable=None) as bar:
+    with tqdm(total=DRAWS * len(methods), unit="run", desc="training classifiers", disable=None) as bar:
         for seed in range(DRAWS):
             draw = Draw(draw_labelled(train, LABELS_PER_CLASS, seed), test, seed, Budget(UPDATES))
-            for arm in arms:
-                runs.append(run_arm(arm, draw, "demo", train.name))
+            for method in methods:
+                runs.append(run_method(method, draw, "demo", train.name))
                 bar.update()
     return runs
 
 
-def _arms(pool_model: VAEModel) -> tuple[Arm, ...]:
+def _methods(pool_model: VAEModel) -> tuple[Method, ...]:
     def of_pool(draw: Draw) -> VAEModel:
         return pool_model
 
     return (
-        Arm("none", plain),
-        Arm("affine", lambda draw: distorted(draw, affine)),
-        Arm("VAE only", lambda draw: perturbed(draw, of_pool), WITH_VAE, POOL),
-        Arm("affine+VAE", lambda draw: perturbed(draw, of_pool, affine), WITH_VAE, POOL),
-        Arm("synthetic half", lambda draw: synthetic_half(draw, _labelled_vae), WITH_VAE, LABELLED),
+        Method("none", plain),
+        Method("affine", lambda draw: distorted(draw, affine)),
+        Method("VAE", lambda draw: perturbed(draw, of_pool), WITH_VAE, POOL),
+        Method("affine+VAE", lambda draw: perturbed(draw, of_pool, affine), WITH_VAE, POOL),
+        Method("synthetic half", _synthetic_half, WITH_VAE, LABELLED),
     )
+
+
+def half_synthetic(synthetic: VAESyntheticDataset) -> View:
+    """A view whose second half of each batch is generated, going through `synthetic` again and again."""
+    position = 0
+
+    def view(images: torch.Tensor, labels: torch.Tensor) -> Batch:
+        nonlocal position
+        kept = len(images) - len(images) // 2
+        index = [(position + step) % len(synthetic) for step in range(len(images) // 2)]
+        position += len(index)
+        made, classes = zip(*synthetic.__getitems__(index), strict=True)
+        new, targets = torch.stack(made).to(images), torch.tensor(classes).to(labels)
+        return torch.cat([images[:kept], new]), torch.cat([labels[:kept], targets])
+
+    return view
+
+
+def _synthetic_half(draw: Draw) -> TrainingSet:
+    length = max(1, draw.budget.updates * BATCH // 2)
+    synthetic = VAESyntheticDataset(draw.once(_labelled_vae), length, seed=draw.seed)
+    return TrainingSet(*draw.real, view=half_synthetic(synthetic))
 
 
 def _labelled_vae(draw: Draw) -> VAEModel:
