@@ -18,9 +18,10 @@ METHODS = [
     "none",
     "affine",
     "affine+elastic",
+    "thickness+affine+elastic",
     "flip+shift",
     "strong VAE",
-    "affine+elastic+strong VAE",
+    "thickness+affine+elastic+strong VAE",
     "flip+shift+strong VAE",
 ]
 QUICK = ("--updates", 3, "--draws", 2, "--workers", 1)
@@ -39,14 +40,14 @@ def test_every_run_is_written(tmp_path: Path) -> None:
     output = tmp_path / "new" / "r.json"
     code, text = run("compare", "digits", "--labels-per-class", "5", *QUICK, "-o", output)
     assert code == 0, text
-    assert "14 classifiers of 3 updates" in text
+    assert "16 classifiers of 3 updates" in text
     runs = json.loads(output.read_text())["runs"]
     assert [(entry["draw"], entry["method"]) for entry in runs] == [
         (draw, method) for draw in range(2) for method in METHODS
     ]
     assert {entry["regime"] for entry in runs} == {"5 labels"}
     assert "| strong VAE (VAE: labelled only) " in text
-    assert text.count("\n| ") == 9
+    assert text.count("\n| ") == 10
 
 
 def test_two_workers_find_what_one_finds() -> None:
@@ -62,7 +63,7 @@ def test_own_images_are_split_by_class_for_each_draw(digits: ImageData, tmp_path
     assert [entry.method for entry in verdict.runs[: len(METHODS)]] == METHODS
     assert {entry.trained_on for entry in verdict.runs} == {"none", "pool"}
     assert said == [said[0]]
-    assert said[0].startswith("40 labelled images and 30 to test on; 14 classifiers of 2 updates and 2 VAEs: about ")
+    assert said[0].startswith("40 labelled images and 30 to test on; 16 classifiers of 2 updates and 2 VAEs: about ")
 
 
 def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
     parts = [write_folder(digits, tmp_path / str(start), 40, start) for start in (60, 100)]
     code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test", parts[0], "--test", parts[1])
     assert code == 0, text
-    assert text.startswith("60 labelled images and 80 to test on; 7 classifiers")
+    assert text.startswith("60 labelled images and 80 to test on; 8 classifiers")
     assert "One draw cannot tell a gain from luck" in text
 
 
@@ -111,8 +112,15 @@ def test_a_class_of_one_image(tmp_path: Path) -> None:
         compare(tmp_path / "a.npz")
 
 
+VAE = "thickness+affine+elastic+strong VAE"
+
+
 def runs(none: list[float], affine: list[float], vae: list[float]) -> list[Run]:
-    methods = {("none", "classical"): none, ("affine", "classical"): affine, ("affine+elastic+strong VAE", "VAE"): vae}
+    methods = {
+        ("none", "classical"): none,
+        ("affine", "classical"): affine,
+        ("thickness+affine+elastic+strong VAE", "VAE"): vae,
+    }
     return [
         Run("10", "photos", method, kind, "pool" if kind == "VAE" else "none", draw, 1500, value, 1.0)
         for (method, kind), values in methods.items()
@@ -125,20 +133,24 @@ def runs(none: list[float], affine: list[float], vae: list[float]) -> list[Run]:
     [
         (
             [83.0, 84.1, 85.0],
-            "VAE augmentation helps on your data: affine+elastic+strong VAE, +2.03 ± 0.14 points against affine.",
-            "Use VAEAugment(MODEL, p=0.5, strength=3, residual=True) after affine and elastic distortion.",
+            f"VAE augmentation helps on your data: {VAE}, +2.03 ± 0.14 points against affine.",
+            "Use VAEAugment(MODEL, p=0.5, strength=3, residual=True) after thickness, affine and elastic distortion.",
         ),
         (
             [79.0, 80.1, 81.0],
-            "VAE augmentation is harmful on your data: affine+elastic+strong VAE, -1.97 ± 0.14",
+            f"VAE augmentation is harmful on your data: {VAE}, -1.97 ± 0.14",
             "Leave it out.",
         ),
         (
             [80.5, 83.0, 85.0],
-            "No measurable difference: affine+elastic+strong VAE, +0.83 ± 3.13",
+            f"No measurable difference: {VAE}, +0.83 ± 3.13",
             "narrow the interval.",
         ),
-        ([83.0], "One draw cannot tell a gain from luck: affine+elastic+strong VAE, +2.00 points", "Give more draws."),
+        (
+            [83.0],
+            f"One draw cannot tell a gain from luck: {VAE}, +2.00 points",
+            "Give more draws.",
+        ),
     ],
     ids=["helps", "harms", "neither", "one draw"],
 )

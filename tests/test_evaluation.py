@@ -9,14 +9,14 @@ from PIL import Image
 from vae_augment import VAEModel, VAESyntheticDataset
 from vae_augment.evaluation.classifier import accuracy, train_classifier
 from vae_augment.evaluation.demonstration import half_synthetic
-from vae_augment.evaluation.distortions import _elastic_field, affine, affine_elastic
+from vae_augment.evaluation.distortions import _elastic_field, affine, affine_elastic, thickness
 from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
 from vae_augment.evaluation.splits import draw_labelled
 from vae_augment.training import ImageData
 from vae_augment.training.data import to_float
 
 
-@pytest.mark.parametrize("distort", [affine, affine_elastic])
+@pytest.mark.parametrize("distort", [affine, affine_elastic, thickness])
 def test_distortions_move_each_image_its_own_way(distort: "torch.nn.Module") -> None:
     image = torch.zeros(1, 1, 28, 28)
     image[..., 8:20, 12:16] = 1
@@ -41,6 +41,18 @@ def test_affine_keeps_the_mass_within_what_its_scales_allow() -> None:
     mass = affine(image).sum((1, 2, 3)) / 48
     assert mass.min() > 0.85**2 - 0.03
     assert mass.max() < 1.15**2 + 0.03
+
+
+def test_thickness_adds_and_takes_away_at_most_a_pixel_on_each_side() -> None:
+    image = torch.zeros(400, 1, 28, 28)
+    image[..., 6:22, 12:16] = 1
+    out = thickness(image)
+    mass = out.sum((1, 2, 3)) / 64
+    assert 1.6 < mass.max() <= 18 * 6 / 64
+    assert 1 - 0.7 * (1 - 14 * 2 / 64) - 1e-6 <= mass.min() < 0.7
+    assert 0.4 < (mass > 1).float().mean() < 0.6
+    assert not out[..., :5, :].any()
+    assert not out[..., :11].any()
 
 
 @pytest.mark.parametrize("side", [8, 28, 64])

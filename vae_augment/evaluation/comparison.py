@@ -22,7 +22,7 @@ from ..generation.process_engine import default_workers
 from ..interrupt import follow_parent
 from ..training.trainer import Trainer
 from .classifier import accuracy
-from .distortions import affine, affine_elastic, flip_shift
+from .distortions import affine, affine_elastic, flip_shift, thickness_affine_elastic
 from .experiment import LABELLED, POOL, WITH_VAE, Budget, Draw, Method, Run, check_device, measure, run_method
 from .methods import distorted, labelled_vae, perturbed, plain, pool_vae, vae_config
 from .report import advise, detail_table
@@ -72,9 +72,15 @@ class Comparison:
             Method("none", plain),
             Method("affine", partial(distorted, distort=affine)),
             Method("affine+elastic", partial(distorted, distort=affine_elastic)),
+            Method("thickness+affine+elastic", partial(distorted, distort=thickness_affine_elastic)),
             Method("flip+shift", partial(distorted, distort=flip_shift)),
             Method("strong VAE", strong, WITH_VAE, trained_on),
-            Method("affine+elastic+strong VAE", partial(strong, distort=affine_elastic), WITH_VAE, trained_on),
+            Method(
+                "thickness+affine+elastic+strong VAE",
+                partial(strong, distort=thickness_affine_elastic),
+                WITH_VAE,
+                trained_on,
+            ),
             Method("flip+shift+strong VAE", partial(strong, distort=flip_shift), WITH_VAE, trained_on),
         )
 

@@ -12,8 +12,8 @@ NO_FIGURE = "-"
 NO_AUGMENTATION = "none"
 USES = {
     "strong VAE": "VAEAugment(MODEL, p=0.5, strength=3, residual=True) and no other augmentation",
-    "affine+elastic+strong VAE": (
-        "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after affine and elastic distortion"
+    "thickness+affine+elastic+strong VAE": (
+        "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after thickness, affine and elastic distortion"
     ),
     "flip+shift+strong VAE": "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after mirroring and shifting",
 }
