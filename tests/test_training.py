@@ -25,7 +25,6 @@ from vae_augment.training import (
     load_data,
     save_checkpoint,
 )
-from vae_augment.training.adam import Adam
 from vae_augment.training.data import to_float
 from vae_augment.training.fitting import _facts
 from vae_augment.training.objective import negative_elbo
@@ -90,21 +89,6 @@ def test_same_seed_same_weights_other_seed_others(few: ImageData, tmp_path: Path
     other = fit(few, tmp_path / "c.safetensors", replace(config, seed=1)).weights
     assert same_weights(one, two)
     assert not same_weights(one, other)
-
-
-def test_adam_takes_the_steps_of_torchs_own() -> None:
-    ours, theirs = (torch.nn.Linear(5, 3, dtype=torch.float32) for _ in range(2))
-    theirs.load_state_dict(ours.state_dict())
-    adam, reference = Adam(ours.parameters()), torch.optim.Adam(theirs.parameters(), fused=True)
-    for step in range(20):
-        batch = torch.randn(7, 5)
-        reference.param_groups[0]["lr"] = rate = 0.01 / (1 + step)
-        for model, optimizer in ((ours, adam), (theirs, reference)):
-            optimizer.zero_grad()
-            model(batch).square().sum().backward()
-        adam.step(rate)
-        reference.step()
-    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 def test_an_update_that_fails_leaves_torchs_precision_as_it_was(few: ImageData) -> None:

@@ -19,7 +19,6 @@ from .._version import __version__
 from ..errors import DivergenceError, InputError
 from ..spec import Spec
 from . import distributed
-from .adam import Adam
 from .checkpoint import Checkpoint
 from .config import FitConfig
 from .data import ImageData, to_float
@@ -74,7 +73,7 @@ class Trainer:
         self.objective = DistributedDataParallel(objective) if distributed.world_size() > 1 else objective
         self.average = self._first_average()
         self.best = Best({name: tensor.clone() for name, tensor in self.average.items()})
-        self.optimizer = Adam(self.model.parameters())
+        self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
         self.precision = self._precision()
         self._plan: tuple[int, Tensor, Tensor, Tensor] | None = None
 
@@ -111,7 +110,8 @@ class Trainer:
         if not self.config.is_classic:
             # Rare batches give gradients ten times the usual; cut those, leave the rest alone.
             nn.utils.clip_grad_norm_(self.model.parameters(), 200.0)
-        self.optimizer.step(self.config.learning_rate * self._rate())
+        self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * self._rate()
+        self.optimizer.step()
         self._average()
         self.step += 1
         return mean
@@ -216,7 +216,8 @@ class Trainer:
         """Everything that the run needs to go on, with the averaged weights as the usable ones."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         state |= {f"average.{name}": tensor for name, tensor in self.average.items()}
-        state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
         state["step"] = torch.tensor(self.step)
         state |= self.best.to_state() if self.held_out is not None else {}
         spec = Spec(
@@ -238,7 +239,16 @@ class Trainer:
             self.average[name].copy_(state[f"average.{name}"])
         if self.held_out is not None:
             self.best = Best.from_state(state)
-        self.optimizer.load({name: state[f"optimizer.{name}"] for name in self.optimizer.state()})
+        moments = {
+            index: {
+                "step": state[f"optimizer.{index}.step"],
+                # The fused kernel goes through memory as it lies, so the moments need the layout of their parameter.
+                "exp_avg": torch.empty_like(parameter).copy_(state[f"optimizer.{index}.exp_avg"]),
+                "exp_avg_sq": torch.empty_like(parameter).copy_(state[f"optimizer.{index}.exp_avg_sq"]),
+            }
+            for index, parameter in enumerate(self.model.parameters())
+        }
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
 
 
 def _split(data: ImageData, config: FitConfig) -> tuple[ImageData, ImageData | None]:
