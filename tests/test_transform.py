@@ -102,12 +102,15 @@ def test_images_that_lose_the_coin_stay_as_they_are(tiny_model_path: Path, dtype
     assert output.is_contiguous()
 
 
-def test_it_is_a_torchvision_transform_by_its_public_hooks(augment: VAEAugment) -> None:
+def test_it_is_a_torchvision_transform_by_its_public_hooks(
+    augment: VAEAugment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert isinstance(augment, v2.Transform)
     assert isinstance(augment, nn.Module)
-    assert type(augment).forward is v2.Transform.forward
     overridden = {name for name in vars(VAEAugment) if hasattr(v2.Transform, name) and not name.startswith("__")}
-    assert overridden == {"check_inputs", "make_params", "transform", "extra_repr"}
+    assert overridden == {"forward", "check_inputs", "make_params", "transform", "extra_repr"}
+    monkeypatch.setattr(v2.Transform, "forward", lambda *inputs: "torchvision's own")
+    assert augment(torch.rand(1, 1, 8, 8)) == "torchvision's own"
 
 
 def containers(augment: VAEAugment) -> dict[str, Callable[[Any], Any]]:
@@ -506,3 +509,14 @@ def test_cuda_images_stay_on_their_device(tiny_model_path: Path) -> None:
         check_transform(VAEAugment(tiny_model_path, p=1.0, residual=residual), torch.rand(4, *SHAPE, device="cuda"))
     labelled = VAEAugment(tiny_model_path, mode="interpolation", labels_getter="default")
     assert labelled(torch.rand(4, *SHAPE, device="cuda"), torch.zeros(4).long())[0].device.type == "cuda"
+
+
+@pytest.mark.parametrize("labels_getter", [None, "default"])
+def test_a_subclass_keeps_its_own_methods(labels_getter: str | None) -> None:
+    class Mine(VAEAugment):
+        def transform(self, inpt: object, params: dict[str, object]) -> object:
+            return "mine"
+
+    augment = Mine("mnist", labels_getter=labels_getter)
+    assert type(augment) is Mine
+    assert augment(torch.rand(2, 1, 28, 28), torch.tensor([1, 2]))[0] == "mine"

@@ -58,6 +58,8 @@ class VAEAugment(v2.Transform):
         InputError: a value out of range, or a mode that needs labels, classes or a bank that are not there.
     """
 
+    _labels: Tensor | None = None  # of one call, on the copy that makes it
+
     def __init__(
         self,
         model: str | os.PathLike[str] | VAEModel,
@@ -77,10 +79,19 @@ class VAEAugment(v2.Transform):
         self.mode, self.strength, self.p, self.residual = mode, float(strength), float(p), residual
         self.labels_getter = labels_getter
         self._perturb.check(has_labels=labels_getter is not None)
-        if labels_getter is not None:
-            # torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can. Those
-            # who give no labels keep torchvision's own forward.
-            self.__class__ = _LabelAware
+
+    def forward(self, *inputs: Any) -> Any:
+        """torchvision's own forward; with a `labels_getter`, the labels of this call join the params."""
+        # torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can.
+        return super().forward(*inputs) if self.labels_getter is None else self._forward_with_labels(*inputs)
+
+    @torch.compiler.disable
+    def _forward_with_labels(self, *inputs: Any) -> Any:
+        getter = self.labels_getter if callable(self.labels_getter) else default_labels
+        # A copy, so that nothing of one call stays on self and threads do not meet.
+        bound = copy.copy(self)
+        bound._labels = torch.as_tensor(getter(inputs if len(inputs) > 1 else inputs[0]))
+        return super(VAEAugment, bound).forward(*inputs)
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Refuse inputs among which there is nothing to transform, which torchvision would pass in silence."""
@@ -95,10 +106,18 @@ class VAEAugment(v2.Transform):
             )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw everything random, for as many images as the largest input holds."""
+        """Draw everything random, for as many images as the largest input holds.
+
+        In a call with a `labels_getter` one checked label per image is added; called by hand, add them as "labels".
+        """
         count = max((_count(item) for item in flat_inputs if _is_image(item)), default=0)
         # On the CPU whatever the default device is, so that the same seed gives the same images everywhere.
-        return {"apply": torch.rand(count, device="cpu") < self.p} | self._perturb.draw(count)
+        params = {"apply": torch.rand(count, device="cpu") < self.p} | self._perturb.draw(count)
+        if self._labels is None:
+            return params
+        labels = self.model.check_labels(self._labels, count)
+        self._perturb.check_labels(labels)
+        return params | {"labels": labels}
 
     @torch.compiler.disable
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -147,34 +166,6 @@ class VAEAugment(v2.Transform):
         if len(moved) == len(batch):
             return moved.reshape(image.shape)
         return put(image.reshape(batch.shape), rows["apply"], moved).reshape(image.shape)
-
-
-class _LabelAware(VAEAugment):
-    """The `VAEAugment` that looks at labels: the one case in which forward is overridden."""
-
-    _labels: Tensor | None = None
-
-    def _get_name(self) -> str:
-        return VAEAugment.__name__
-
-    @torch.compiler.disable
-    def forward(self, *inputs: Any) -> Any:
-        """As v2.Transform.forward, with the labels of this call in the params."""
-        given = inputs if len(inputs) > 1 else inputs[0]
-        getter = self.labels_getter if callable(self.labels_getter) else default_labels
-        # A copy, so that nothing of one call stays on self and threads do not meet.
-        bound = copy.copy(self)
-        bound._labels = torch.as_tensor(getter(given))
-        return v2.Transform.forward(bound, *inputs)
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """As before, with one checked label an image. Outside a call there are none; add them under "labels"."""
-        params = super().make_params(flat_inputs)
-        if self._labels is None:
-            return params
-        labels = self.model.check_labels(self._labels, len(params["apply"]))
-        self._perturb.check_labels(labels)
-        return params | {"labels": labels}
 
 
 def _check_arguments(p: float, strength: float, labels_getter: object) -> None:
