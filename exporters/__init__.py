@@ -11,13 +11,12 @@ from ..errors import ExportError, InputError, ModelFormatError
 from ..files import atomic_path, refuse_existing
 from ..modelfile import ModelFile, read_model
 from ..training import ImageData, fit_latents
-from .fidelity import FidelityReport, measure_fidelity, reference_images
 from .graph import model_bytes
 from .onnx_pair import Pair, from_onnx_pair
 from .own_checkpoint import from_checkpoint
 from .parity import TOLERANCE, ParityReport, check_parity
 from .parts import DECODER_OUTPUTS, VAEParts
-from .precision import CALIBRATION_IMAGES, PRECISIONS, reduce_precision
+from .precision import CALIBRATION_IMAGES, PRECISIONS, perturbed_psnr, reduce_precision, reference_images
 from .pythae_folder import from_pythae
 from .torch_module import from_module, load_module
 
@@ -25,7 +24,6 @@ __all__ = [
     "DECODER_OUTPUTS",
     "PRECISIONS",
     "TOLERANCE",
-    "FidelityReport",
     "ParityReport",
     "VAEParts",
     "export",
@@ -63,7 +61,7 @@ def export(
         overwrite: replace what is at `path`.
 
     Returns:
-        The largest differences from PyTorch, part by part; for another precision also what it changes.
+        The largest differences from PyTorch, part by part; for another precision also how much it changes.
 
     Raises:
         OutputExistsError: `path` exists.
@@ -110,9 +108,9 @@ def write(parts: VAEParts, path: Path, precision: str = "fp32", images: ImageDat
         report = check_parity(parts, file)
         if precision == "fp32":
             return report
-        calibration, _ = reference_images(file, images, CALIBRATION_IMAGES)
+        calibration = reference_images(file, images, CALIBRATION_IMAGES)
         reduced = _checked(temporary, reduce_precision(file, precision, calibration))
-        return replace(report, fidelity=measure_fidelity(file, reduced, precision, images))
+        return replace(report, psnr=perturbed_psnr(file, reduced, calibration))
 
 
 def _checked(path: Path, content: bytes) -> ModelFile:

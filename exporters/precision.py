@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..modelfile import ModelFile
+from ..pixels import psnr
 from ..runtime import VAEModel
+from ..training import ImageData
+from ..training.data import to_float
 from .graph import finish, quiet
 from .join import join
 
@@ -35,6 +38,22 @@ def reduce_precision(file: ModelFile, precision: str, images: Tensor) -> bytes:
     if precision == "fp16":
         return finish(_halve(onnx.load_from_string(file.content)), file.spec)
     return finish(_quantize(file, images), file.spec)
+
+
+def reference_images(file: ModelFile, data: ImageData | None, count: int) -> Tensor:
+    """`count` images, float32 in [0, 1]: those of `data` over and over, or the model's own samples."""
+    if data is None:
+        return VAEModel(file, provider="cpu").sample(count)[0]
+    return to_float(data.images[torch.arange(count) % len(data)])
+
+
+def perturbed_psnr(full: ModelFile, reduced: ModelFile, images: Tensor) -> float:
+    """How alike two files perturb the same images with the same noise: peak signal-to-noise ratio, in dB."""
+    noise = torch.randn(len(images), full.spec.latent_dim, generator=torch.Generator().manual_seed(0))
+    models = [VAEModel(file, provider="cpu") for file in (full, reduced)]
+    inputs = {"image": images, "noise": noise, "strength": torch.ones(len(images))}
+    one, other = (model.run("whole", inputs | model.label_input(None, len(images)))[0] for model in models)
+    return psnr(one, other)
 
 
 def _halve(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -22,7 +22,7 @@ def test_two_exports_give_the_same_bytes_and_a_report(tiny_checkpoint: Path, tin
     ]  # fmt: skip
     assert all(list(row) == [1, 2, 5, 64] for row in report.differences.values())
     assert 0 < report.worst <= 1e-5
-    assert report.fidelity is None
+    assert report.psnr is None
 
 
 def test_the_file_computes_what_the_checkpoint_does(tiny_checkpoint: Path, tiny_model_path: Path):

@@ -1,10 +1,12 @@
 """Files of fewer bits: how far they are from float32, and that they still fall into their parts."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.precision import compared
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError
 from vae_augment.exporters import ParityReport, export
@@ -22,20 +24,9 @@ def reduced(
 
 def test_it_reports_what_it_changes(reduced: tuple[str, ParityReport, VAEModel]):
     precision, report, _ = reduced
-    fidelity = report.fidelity
-    assert fidelity is not None
-    assert fidelity.psnr > {"fp16": 70, "int8": 30}[precision]
-    assert fidelity.changed is not None
-    assert fidelity.changed < {"fp16": 100, "int8": 2000}[precision]
-    assert fidelity.images == 10_000
-    table = report.table()
-    for words in (
-        f"{precision} against fp32, over 10,000 perturbed images",
-        "PSNR",
-        "labels that change",
-        "x at batch",
-    ):
-        assert words in table
+    assert report.psnr is not None
+    assert report.psnr > {"fp16": 70, "int8": 30}[precision]
+    assert f"PSNR of perturbed images against fp32: {report.psnr:.1f} dB" in report.table()
 
 
 def test_its_halves_compute_what_the_whole_does(reduced: tuple[str, ParityReport, VAEModel]):
@@ -79,6 +70,7 @@ def test_int8_of_the_classic_network_is_twice_as_fast(tmp_path: Path):
     images = torch.nn.functional.interpolate(digits.images.float(), size=(28, 28)).to(torch.uint8)
     data = type(digits)("digits 28x28", images, digits.labels, digits.classes)
     fit(data, tmp_path / "mlp.safetensors", FitConfig(network="mlp", epochs=3))
-    fidelity = export(tmp_path / "mlp.safetensors", tmp_path / "mlp.onnx", precision="int8", images=data).fidelity
-    assert fidelity is not None
-    assert fidelity.speed[256] >= 2
+    found = compared(tmp_path / "mlp.safetensors", data, "int8")
+    speed = re.search(r"([\d.]+)x at batch 256", found)
+    assert speed, found
+    assert float(speed[1]) >= 2

@@ -10,7 +10,8 @@ from test_cli import run
 
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError, ModelFormatError
-from vae_augment.evaluation.codes import compress, decompress, load_compressed, project, psnr
+from vae_augment.evaluation.codes import compress, decompress, load_compressed, project
+from vae_augment.pixels import psnr
 from vae_augment.training import ImageData, load_data
 from vae_augment.training.data import to_float
 

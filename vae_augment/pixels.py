@@ -133,3 +133,8 @@ def _is_surely_in_range(batch: Tensor) -> bool:
     of NaN lie above them.
     """
     return batch.device.type == "cpu" and bool(batch.numpy().view(np.uint32).max() <= _LARGEST_BITS)
+
+
+def psnr(images: Tensor, others: Tensor) -> float:
+    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over all pixels."""
+    return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()

@@ -25,6 +25,7 @@ def compress(
     from ..evaluation import codes
     from ..evaluation.pictures import COLUMNS, Row, save_rows
     from ..files import refuse_existing
+    from ..pixels import psnr
     from ..training.data import load_data, to_float
 
     for path in filter(None, (output, plot)):
@@ -35,9 +36,9 @@ def compress(
     codes.save_compressed(compressed, output)
     restored = codes.decompress(loaded, compressed)
     size, png = output.stat().st_size / len(images), _png_bytes(images[:200])
-    psnr = codes.psnr(restored, to_float(images))
     typer.echo(
-        f"wrote {output}: {size:.1f} bytes an image (PNG {png:.0f}, raw {images[0].numel()}), PSNR {psnr:.1f} dB"
+        f"wrote {output}: {size:.1f} bytes an image (PNG {png:.0f}, raw {images[0].numel()}), "
+        f"PSNR {psnr(restored, to_float(images)):.1f} dB"
     )
     if plot:
         save_rows([Row("originals", images[:COLUMNS]), Row("compressed", restored[:COLUMNS])], plot)

@@ -22,10 +22,9 @@ def denoise(
     import torch
 
     from .. import load
-    from ..evaluation.codes import psnr
     from ..evaluation.pictures import COLUMNS, Row, save_rows
     from ..files import refuse_existing, save_arrays
-    from ..pixels import from_batch
+    from ..pixels import from_batch, psnr
     from ..training.data import load_data, to_float
 
     for path in filter(None, (output, images)):

@@ -88,8 +88,3 @@ def load_compressed(path: str | os.PathLike[str]) -> Compressed:
             return Compressed(arrays["codes"], arrays["span"], str(arrays["sha256"]))
     except (ValueError, KeyError) as error:
         raise ModelFormatError(f"{path} is not a file of vae-augment compress: {error}.") from None
-
-
-def psnr(images: Tensor, others: Tensor) -> float:
-    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over all pixels."""
-    return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()

@@ -1,0 +1,95 @@
+"""What a file of fewer bits costs and gains: pixels, the labels of a classifier, speed on one thread.
+
+python benchmarks/precision.py CHECKPOINT --data digits
+python benchmarks/precision.py CHECKPOINT --data mnist --root DIR --precision int8
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_augment import VAEModel, load
+from vae_augment.exporters import export
+from vae_augment.pixels import psnr
+from vae_augment.training import ImageData, load_data
+from vae_augment.training.data import to_float
+
+TRAINING_IMAGES = 2_000  # of the fixed classifier
+SPEED_BATCHES = (1, 32, 256)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--data", default="digits", help="images like those of the training, as for fit")
+    parser.add_argument("--root", help="folder that holds torchvision's data sets")
+    parser.add_argument("--precision", default="int8", help="fp16 or int8")
+    options = parser.parse_args()
+    print(compared(options.checkpoint, load_data(options.data, options.root), options.precision))
+
+
+def compared(checkpoint: Path, data: ImageData, precision: str) -> str:
+    """Export in float32 and in `precision`, and say how they differ on `data`."""
+    with TemporaryDirectory() as folder:
+        files = [Path(folder, f"{name}.onnx") for name in ("fp32", precision)]
+        for file, name in zip(files, ("fp32", precision), strict=True):
+            export(checkpoint, file, precision=name, images=data)
+        models = [load(file, provider="cpu", threads=1) for file in files]
+    images = to_float(data.images[:10_000])
+    full, reduced = (model.run("whole", _inputs(model, images))[0] for model in models)
+    classify = _classifier(images[:TRAINING_IMAGES], data.labels)
+    changed = int((classify(full) != classify(reduced)).sum())
+    speed = ", ".join(f"{_speed(models, images[:batch]):.2f}x at batch {batch}" for batch in SPEED_BATCHES)
+    return (
+        f"{precision} against fp32, over {len(images):,} perturbed images\n"
+        f"  PSNR                      {psnr(full, reduced):.1f} dB\n"
+        f"  labels that change        {changed:,} of {len(images):,} (logistic regression)\n"
+        f"  speed, one thread         {speed}"
+    )
+
+
+def _inputs(model: VAEModel, images: Tensor) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(len(images), model.spec.latent_dim, generator=generator)
+    return {"image": images, "noise": noise, "strength": torch.ones(len(images))} | model.label_input(None, len(images))
+
+
+def _classifier(images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Any]:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    known = torch.zeros(len(images), dtype=torch.bool) if labels is None else labels[: len(images)] >= 0
+    if labels is None or len(labels[: len(images)][known].unique()) < 2:
+        return lambda batch: torch.zeros(len(batch))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(max_iter=50).fit(images[known].flatten(1), labels[: len(images)][known])
+    return lambda batch: model.predict(batch.flatten(1))
+
+
+def _speed(models: list[VAEModel], images: Tensor) -> float:
+    full, reduced = [], []
+    for _ in range(15):  # by turns, so that a busy machine slows both alike
+        full.append(_seconds(models[0], images))
+        reduced.append(_seconds(models[1], images))
+    return statistics.median(full) / statistics.median(reduced)
+
+
+def _seconds(model: VAEModel, images: Tensor) -> float:
+    inputs = _inputs(model, images)
+    start = time.thread_time()  # not the clock, which on a busy machine counts the waiting too
+    for _ in range(max(1, 64 // len(images))):
+        model.run("whole", inputs)
+    return time.thread_time() - start
+
+
+if __name__ == "__main__":
+    main()
