@@ -8,7 +8,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ..errors import ExportError, ModelFormatError, ModelNotFoundError
+from ..errors import ExportError, ModelFormatError, NotFoundError
 from ..sessions import open_session
 from ..spec import Spec
 from .join import at_least, join
@@ -23,7 +23,7 @@ def from_onnx_pair(
     """Adapt an encoder (image -> mean, logvar) and a decoder (latent -> image); both may take and give rows.
 
     Raises:
-        ModelNotFoundError, ModelFormatError: a file is not there, or not ONNX.
+        NotFoundError, ModelFormatError: a file is not there, or not ONNX.
         ExportError: other inputs or outputs, or a batch size baked in.
     """
     encoder, decoder = (_read(Path(path)) for path in pair)
@@ -51,7 +51,7 @@ def _read(path: Path) -> onnx.ModelProto:
     from google.protobuf.message import DecodeError
 
     if not path.is_file():
-        raise ModelNotFoundError(f"There is no file {path}.")
+        raise NotFoundError(f"There is no file {path}.")
     try:
         model = at_least(onnx.load(path))
     except (DecodeError, ValueError, RuntimeError) as error:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from conftest import DATA, needs_mnist
-from vae_augment.errors import DataNotFoundError, InputError
+from vae_augment.errors import InputError, NotFoundError
 from vae_augment.training import ImageData, load_data
 
 
@@ -104,14 +104,14 @@ def test_npz_refusals(tmp_path: Path, arrays: dict[str, np.ndarray], message: st
 
 
 def test_unknown_source_lists_the_names() -> None:
-    with pytest.raises(DataNotFoundError, match="There is no data 'minst': it is neither a folder"):
+    with pytest.raises(NotFoundError, match="There is no data 'minst': it is neither a folder"):
         load_data("minst")
 
 
 def test_named_data_needs_a_root_and_is_not_downloaded(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pass --root DIR"):
         load_data("mnist")
-    with pytest.raises(DataNotFoundError, match="Pass --download to fetch it there"):
+    with pytest.raises(NotFoundError, match="Pass --download to fetch it there"):
         load_data("mnist", tmp_path)
 
 

@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from vae_augment import load
 from vae_augment.cli import app
-from vae_augment.errors import ModelFormatError, ModelNotFoundError, UnsafeModelError
+from vae_augment.errors import ModelFormatError, NotFoundError, UnsafeModelError
 from vae_augment.modelfile import read_model
 from vae_augment.modelfile.cost import check_cost
 from vae_augment.modelfile.structure import check_structure
 
 
 def test_an_unknown_name_says_what_there_is(tmp_path: Path):
-    with pytest.raises(ModelNotFoundError) as caught:
+    with pytest.raises(NotFoundError) as caught:
         load("minst")
     assert str(caught.value) == (
         "There is no model 'minst': it is neither a bundled name (mnist, fashion-mnist) nor an existing file. "

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from vae_augment import load
 from vae_augment.cli import app
-from vae_augment.errors import ExportError, InputError, ModelFormatError, ModelNotFoundError
+from vae_augment.errors import ExportError, InputError, ModelFormatError, NotFoundError
 from vae_augment.exporters import export
 from vae_augment.training import ImageData, load_data
 
@@ -94,7 +94,7 @@ def test_three_outputs_are_ambiguous(tmp_path: Path):
 
 def test_files_that_are_not_there_or_not_onnx(tmp_path: Path):
     encoder, decoder = make_pair(tmp_path)
-    with pytest.raises(ModelNotFoundError, match=r"There is no file .*absent\.onnx"):
+    with pytest.raises(NotFoundError, match=r"There is no file .*absent\.onnx"):
         export((encoder, tmp_path / "absent.onnx"), tmp_path / "model.onnx")
     decoder.write_bytes(b"not a model")
     with pytest.raises(ModelFormatError, match="cannot be read as ONNX"):

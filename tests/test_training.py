@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from conftest import DATA, needs_mnist
 from vae_augment import VAEAugment, load
-from vae_augment.errors import DivergenceError, InputError, ModelFormatError, OutputExistsError
+from vae_augment.errors import InputError, ModelFormatError, OutputExistsError, VAEAugmentError
 from vae_augment.exporters import export
 from vae_augment.latent import kl_divergence
 from vae_augment.training import (
@@ -98,7 +98,7 @@ def test_an_update_that_fails_leaves_torchs_precision_as_it_was(few: ImageData) 
     found = []
     trainer.objective.register_forward_pre_hook(lambda *_: found.append(torch.backends.mkldnn.matmul.fp32_precision))
     trainer.model.mean.bias.data.fill_(float("nan"))
-    with pytest.raises(DivergenceError):
+    with pytest.raises(VAEAugmentError):
         trainer.update()
     assert (found, torch.backends.mkldnn.matmul.fp32_precision) == (["bf16"], before)
 
@@ -146,7 +146,7 @@ def test_a_finished_checkpoint_is_not_replaced(few: ImageData, tmp_path: Path) -
 
 def test_divergence_stops_and_names_the_step(few: ImageData, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    with pytest.raises(DivergenceError, match=r"The loss is (nan|inf) at step \d+ \(epoch \d+\).*--learning-rate"):
+    with pytest.raises(VAEAugmentError, match=r"The loss is (nan|inf) at step \d+ \(epoch \d+\).*--learning-rate"):
         fit(few, path, replace(SMALL, network="mlp", learning_rate=1e20))
     assert not load_checkpoint(path).is_finished
 

@@ -5,15 +5,11 @@ Each child is also the built-in exception that a Python user would expect in its
 
 
 class VAEAugmentError(Exception):
-    """Base of all errors raised on purpose by vae-augment."""
+    """Base of all errors raised on purpose by vae-augment; itself raised for a training that diverged."""
 
 
-class InputError(VAEAugmentError, ValueError):
-    """A value, shape, range or label that cannot be used."""
-
-
-class InputTypeError(VAEAugmentError, TypeError):
-    """An object of a kind that cannot be used, such as a NumPy array in place of an image."""
+class InputError(VAEAugmentError, ValueError, TypeError):
+    """A value, type, shape, range or label that cannot be used."""
 
 
 class ModelFormatError(VAEAugmentError, ValueError):
@@ -24,16 +20,12 @@ class UnsafeModelError(ModelFormatError):
     """A model file that breaks a rule of the careful loader; it never reached onnxruntime."""
 
 
-class ModelNotFoundError(VAEAugmentError, FileNotFoundError):
-    """No model of that name, and no file at that path."""
-
-
-class DataNotFoundError(VAEAugmentError, FileNotFoundError):
-    """No data of that name, or none at that path."""
+class NotFoundError(VAEAugmentError, FileNotFoundError):
+    """No model or data of that name, and nothing at that path."""
 
 
 class OutputExistsError(VAEAugmentError, FileExistsError):
-    """The output is there already, and overwriting was not asked for."""
+    """The output is there already, or belongs to another plan; it was left as it is."""
 
 
 class ProviderError(VAEAugmentError, RuntimeError):
@@ -42,14 +34,6 @@ class ProviderError(VAEAugmentError, RuntimeError):
 
 class ExportError(VAEAugmentError, RuntimeError):
     """A model that could not be exported faithfully; nothing was written."""
-
-
-class DivergenceError(VAEAugmentError, ArithmeticError):
-    """Training produced a loss that is not finite."""
-
-
-class PlanMismatchError(VAEAugmentError, FileExistsError):
-    """A folder of generated images that belongs to another plan; it was left as it is."""
 
 
 class GenerationError(VAEAugmentError, RuntimeError):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .errors import InputError, InputTypeError
+from .errors import InputError
 
 PIL_MODES = {1: "L", 3: "RGB"}
 _WHITE = np.float32(255)
@@ -81,7 +81,7 @@ def from_pil(image: Image.Image, image_shape: tuple[int, int, int]) -> Tensor:
     """A PIL image of mode L (one channel) or RGB (three) -> uint8 [C, H, W]."""
     mode = PIL_MODES.get(image_shape[0])
     if mode is None:
-        raise InputTypeError(f"The model has {image_shape[0]} channels, for which there is no PIL mode. Use tensors.")
+        raise InputError(f"The model has {image_shape[0]} channels, for which there is no PIL mode. Use tensors.")
     if image.mode != mode:
         raise InputError(
             f"The PIL image has mode {image.mode!r}, but the model takes {mode!r} ({image_shape[0]} channels). "

@@ -68,7 +68,7 @@ def load(
         allow_ops: operators to allow beside the careful loader's list.
 
     Raises:
-        ModelNotFoundError, ModelFormatError, UnsafeModelError: about the file.
+        NotFoundError, ModelFormatError, UnsafeModelError: about the file.
         ProviderError: onnxruntime or the provider is not there.
     """
     return VAEModel(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from .errors import InputError, InputTypeError
+from .errors import InputError
 from .perturbation import Perturbation
 from .pixels import from_batch, from_pil, put, to_batch, to_pil
 from .runtime import VAEModel, as_model, load
@@ -100,7 +100,7 @@ class VAEAugment(v2.Transform):
         # Of a label alone, `transform` says that it took it for the image; beside an array, the array is the image.
         if not dims or (is_array and max(dims) < 2):
             kinds = ", ".join(sorted({type(item).__name__ for item in flat_inputs})) or "nothing"
-            raise InputTypeError(
+            raise InputError(
                 f"VAEAugment found no image among its inputs, only {kinds}. Put v2.ToImage() before it, which turns "
                 "NumPy arrays and PIL images into tensors."
             )
@@ -147,7 +147,7 @@ class VAEAugment(v2.Transform):
     def to_dict(self) -> dict[str, Any]:
         """The arguments as JSON-ready values, with the model's sha256; `from_dict` makes the same transform of them."""
         if callable(self.labels_getter):
-            raise InputTypeError("A transform whose labels_getter is a function cannot be written as JSON.")
+            raise InputError("A transform whose labels_getter is a function cannot be written as JSON.")
         names = ("mode", "strength", "p", "residual", "labels_getter")
         return {name: getattr(self, name) for name in names} | {"model": self.model.arguments()}
 

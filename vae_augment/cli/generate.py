@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from tqdm import tqdm
 
-from ..errors import InputError, PlanMismatchError
+from ..errors import InputError, OutputExistsError
 from . import options
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, Any]:
     bar, start = _Bar(images_of(job, part), is_silent=part[0] > 0), time.perf_counter()
     try:
         manifest = run(job, engine, part, bar.show)
-    except PlanMismatchError as error:
+    except OutputExistsError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(EXIT_OTHER_PLAN) from error
     except (KeyboardInterrupt, SystemExit):

@@ -122,7 +122,7 @@ def compare(
 
     Raises:
         InputError: data without labels or with too few, a pool that would be empty, or a value out of range.
-        DataNotFoundError: nothing there.
+        NotFoundError: nothing there.
         VAEAugmentError: a worker died.
     """
     _check(labels_per_class, draws, updates)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import GenerationError, OutputExistsError, PlanMismatchError
+from ..errors import GenerationError, OutputExistsError
 from .plan import Plan, differences
 from .shard import Job, Record, measure, read_record, write_json
 
@@ -31,7 +31,7 @@ def prepare(job: Job) -> None:
     """Write the plan into the folder, or find there that it is the same.
 
     Raises:
-        PlanMismatchError: another plan is there.
+        OutputExistsError: another plan is there.
         OutputExistsError: there is no plan, but something where the images would go.
         OSError: the folder cannot be written.
     """
@@ -43,7 +43,7 @@ def prepare(job: Job) -> None:
         write_json(job, path, job.plan.to_json())
     found = differences(_read(path), job.plan.to_json())
     if found:
-        raise PlanMismatchError(
+        raise OutputExistsError(
             f"{job.output} belongs to another plan: {'; '.join(found)}. It was left as it is. Use another folder, or "
             "the plan that is there."
         )

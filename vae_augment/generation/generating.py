@@ -49,7 +49,7 @@ def generate(
 
     Raises:
         InputError: a plan that cannot be carried out. Nothing was written.
-        PlanMismatchError: the folder belongs to another plan.
+        OutputExistsError: the folder belongs to another plan.
         GenerationError: the folder cannot be written, or workers died again and again.
         KeyboardInterrupt, SystemExit(143): after SIGINT or SIGTERM, once the shards in hand are finished.
     """

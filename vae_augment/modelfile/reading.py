@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ModelFormatError, ModelNotFoundError, UnsafeModelError
+from ..errors import ModelFormatError, NotFoundError, UnsafeModelError
 from ..spec import LATENTS_KEY, SPEC_KEY, Spec, part_interface
 from .allowed import check_contents, check_interface
 from .cost import check_cost
@@ -40,13 +40,13 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     """The path of a bundled model's name or of an .onnx file.
 
     Raises:
-        ModelNotFoundError: neither.
+        NotFoundError: neither.
     """
     if name in BUNDLED:
         return _BUNDLED_FOLDER / f"{name}.onnx"
     path = Path(name)
     if not path.exists():
-        raise ModelNotFoundError(
+        raise NotFoundError(
             f"There is no model {str(name)!r}: it is neither a bundled name ({', '.join(BUNDLED)}) nor an existing "
             "file. Make a file with: vae-augment export CHECKPOINT -o model.onnx"
         )

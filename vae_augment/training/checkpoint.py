@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..errors import ModelFormatError, ModelNotFoundError
+from ..errors import ModelFormatError, NotFoundError
 from ..files import atomic_path
 from ..spec import Latents, Spec
 from .networks import VAE
@@ -72,12 +72,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        ModelNotFoundError: no such file.
+        NotFoundError: no such file.
         ModelFormatError: damaged, or not a checkpoint of this package.
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelNotFoundError(f"There is no checkpoint {path}. Make one with: vae-augment fit DATA -o {path}")
+        raise NotFoundError(f"There is no checkpoint {path}. Make one with: vae-augment fit DATA -o {path}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

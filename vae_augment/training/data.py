@@ -11,7 +11,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from ..errors import DataNotFoundError, InputError
+from ..errors import InputError, NotFoundError
 
 EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 NAMED = (
@@ -81,7 +81,7 @@ def load_data(
         download: let torchvision download what `root` lacks.
 
     Raises:
-        DataNotFoundError: nothing there.
+        NotFoundError: nothing there.
         InputError: empty, or images of different sizes, or values out of range.
     """
     if source == "digits":
@@ -93,7 +93,7 @@ def load_data(
         return _folder(path)
     if path.suffix == ".npz" and path.is_file():
         return _npz(path)
-    raise DataNotFoundError(
+    raise NotFoundError(
         f"There is no data {str(source)!r}: it is neither a folder, nor an .npz file, nor one of {', '.join(NAMED)}."
     )
 
@@ -128,7 +128,7 @@ def _torchvision(name: str, root: str | os.PathLike[str] | None, train: bool, do
         else:
             data = makers[name](root, train=train, download=download)
     except RuntimeError as error:
-        raise DataNotFoundError(f"{name} is not in {root} ({error}). Pass --download to fetch it there.") from None
+        raise NotFoundError(f"{name} is not in {root} ({error}). Pass --download to fetch it there.") from None
     images, targets = torch.as_tensor(data.data), torch.as_tensor(data.targets)
     if name.startswith("emnist-"):
         images = images.transpose(1, 2)  # the files hold the images transposed

@@ -61,7 +61,7 @@ def fit(
     Raises:
         OutputExistsError: `output` holds a finished checkpoint.
         InputError: `output` holds an unfinished run of another config or other data.
-        DivergenceError: the loss is not finite.
+        VAEAugmentError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for that.
     """
     config = config or FitConfig()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .._version import __version__
-from ..errors import DivergenceError, InputError
+from ..errors import InputError, VAEAugmentError
 from ..spec import Spec
 from . import distributed
 from .checkpoint import Checkpoint
@@ -143,7 +143,7 @@ class Trainer:
     def _check_finite(self, mean: Terms) -> None:
         loss = (mean.reconstruction + mean.kl).item()
         if not math.isfinite(loss):
-            raise DivergenceError(
+            raise VAEAugmentError(
                 f"The loss is {loss} at step {self.step} (epoch {self.epoch + 1}). Training stopped; the last saved "
                 "checkpoint is unharmed. Try a smaller --learning-rate."
             )
