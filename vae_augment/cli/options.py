@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +8,14 @@ import typer
 Data = Annotated[
     str,
     typer.Argument(
-        help="digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder of class folders, or an .npz."
+        help="Images: digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder with one folder per "
+        "class, or an .npz file."
     ),
 ]
-Model = Annotated[str, typer.Argument(help="mnist, fashion-mnist, or the path of an .onnx file.")]
+Model = Annotated[str, typer.Argument(help="mnist or fashion-mnist, or the path of an .onnx file.")]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds torchvision's data sets.")]
-Download = Annotated[bool, typer.Option("--download", help="Let torchvision download what --root lacks.")]
+Download = Annotated[bool, typer.Option("--download", help="Download the data set if it is not in --root.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-Test = Annotated[bool, typer.Option("--test", help="The test part of a named data set.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Test = Annotated[bool, typer.Option("--test", help="Use the test part of a named data set.")]
