@@ -10,25 +10,16 @@ from torch import nn
 from ..errors import ExportError, InputError, ModelFormatError
 from ..files import atomic_path, refuse_existing
 from ..modelfile import ModelFile, read_model
-from ..training import ImageData, fit_latents
+from ..training import ImageData, fit_latents, load_checkpoint
 from .graph import model_bytes
 from .onnx_pair import Pair, from_onnx_pair
-from .own_checkpoint import from_checkpoint
 from .parity import TOLERANCE, ParityReport, check_parity
-from .parts import DECODER_OUTPUTS, VAEParts
-from .precision import CALIBRATION_IMAGES, PRECISIONS, perturbed_psnr, reduce_precision, reference_images
+from .parts import DECODER_OUTPUTS, VAEParts, adapt
+from .precision import PRECISIONS, perturbed_psnr, reduce_precision, reference_images
 from .pythae_folder import from_pythae
 from .torch_module import from_module, load_module
 
-__all__ = [
-    "DECODER_OUTPUTS",
-    "PRECISIONS",
-    "TOLERANCE",
-    "ParityReport",
-    "VAEParts",
-    "export",
-    "load_module",
-]
+__all__ = ["DECODER_OUTPUTS", "PRECISIONS", "TOLERANCE", "ParityReport", "VAEParts", "export", "load_module"]
 
 Source = str | os.PathLike[str] | nn.Module | Pair
 
@@ -45,72 +36,72 @@ def export(
     precision: str = "fp32",
     overwrite: bool = False,
 ) -> ParityReport:
-    """Write the VAE at `source` to `path` as one .onnx file, and compare it with PyTorch before it gets its name.
+    """Write the VAE at `source` to `path` as one .onnx file, after comparing it with PyTorch.
 
     Args:
-        source: a checkpoint of `fit`; a folder saved by pythae; a module with `encode(x) -> (mean, logvar)` and
-            `decode(z)`, in evaluation mode; or a pair of .onnx files (encoder, decoder).
+        source: a checkpoint of `fit`; a folder saved by pythae; a module in evaluation mode with
+            `encode(x) -> (mean, logvar)` and `decode(z)`, where both may take and give images [B, C, H, W] or rows
+            [B, C*H*W]; or a pair of .onnx files (encoder, decoder).
         path: the file to write.
-        image_shape: (channels, height, width), for a source that does not say, such as a module.
-        classes: names of the classes; left out, those of `images`, if given.
+        image_shape: (channels, height, width), for a source that does not hold it, such as a module.
+        classes: names of the classes; by default those of `images`, if given.
         decoder_output: "image" for values in [0, 1], "logits" for values before the sigmoid.
         allow_pickle: open a pythae folder's pickled networks. That runs any code in them.
-        images: images of the training's kind. The latents that generation draws from are fitted to them, by class
-            where they have labels, and int8 is calibrated on them.
+        images: images like those of the training. The distribution of the latents that generation draws from is
+            fitted to them, per class where they have labels, and int8 is calibrated on them.
         precision: "fp32", "fp16" (weights of half the size) or "int8" (faster for `mlp` on a CPU with VNNI).
-        overwrite: replace what is at `path`.
+        overwrite: replace the file at `path`.
 
     Returns:
-        The largest differences from PyTorch, part by part; for another precision also how much it changes.
+        The largest differences from PyTorch, per output; for another precision also how much it changes the images.
 
     Raises:
         OutputExistsError: `path` exists.
-        InputError: something that the source leaves open was not given, or contradicts it.
-        ExportError: the graph differs from PyTorch by more than 1e-5, or breaks a rule of the format; nothing is left.
+        InputError: a required value that the source does not hold was not given, or contradicts the source.
+        ExportError: the graph differs from PyTorch by more than 1e-5, or breaks a rule of the format. No file is left.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision is {precision!r}; choose from {', '.join(PRECISIONS)}.")
     path = refuse_existing(path, overwrite)
-    parts = _with_latents(_read(source, image_shape, classes, decoder_output, allow_pickle), images)
-    return write(parts, path, precision, images)
+    parts = _read(source, image_shape, classes, decoder_output, allow_pickle)
+    if images is not None:
+        parts = _with_latents(parts, images)
+    with atomic_path(path) as temporary:
+        file = _checked(temporary, model_bytes(parts))
+        report = check_parity(parts, file)
+        if precision == "fp32":
+            return report
+        reference = reference_images(file, images)
+        reduced = _checked(temporary, reduce_precision(file, precision, reference))
+        return replace(report, psnr=perturbed_psnr(file, reduced, reference))
 
 
 def _read(
     source: Source, image_shape: Sequence[int] | None, classes: Sequence[str], decoder_output: str, allow_pickle: bool
 ) -> VAEParts:
     if isinstance(source, nn.Module):
-        return from_module(source, image_shape, classes, decoder_output)
-    if isinstance(source, tuple):
-        return from_onnx_pair(source, image_shape, classes, decoder_output)
-    if Path(source).is_dir():
-        return from_pythae(source, image_shape, classes, decoder_output, allow_pickle)
-    if image_shape is not None or classes or decoder_output != "image":
+        vae = from_module(source)
+    elif isinstance(source, tuple):
+        vae = from_onnx_pair(source)
+    elif Path(source).is_dir():
+        vae = from_pythae(source, allow_pickle)
+    elif image_shape is not None or classes or decoder_output != "image":
         raise InputError(f"{source} is a checkpoint, which knows its image shape, classes and output. Leave them out.")
-    return from_checkpoint(source)
+    else:
+        checkpoint = load_checkpoint(source)
+        network = checkpoint.build()
+        return VAEParts(network, network.encode, network.decode, checkpoint.spec)
+    return adapt(vae, image_shape, classes, decoder_output)
 
 
-def _with_latents(parts: VAEParts, images: ImageData | None) -> VAEParts:
-    if images is None:
-        return parts
+def _with_latents(parts: VAEParts, images: ImageData) -> VAEParts:
     spec = parts.spec
     if images.image_shape != spec.image_shape or (spec.classes and images.classes != spec.classes):
         raise InputError(
             f"{images.name} has images {images.image_shape} of the classes {images.classes}; the model takes "
-            f"{spec.image_shape} of {spec.classes}. Fit the latents on data like that of the training."
+            f"{spec.image_shape} of {spec.classes}. Fit the latents to images like those of the training."
         )
     return replace(parts, spec=replace(spec, classes=images.classes, latents=fit_latents(parts.encode, images)))
-
-
-def write(parts: VAEParts, path: Path, precision: str = "fp32", images: ImageData | None = None) -> ParityReport:
-    """Write `parts` to `path`, whole and checked or not at all."""
-    with atomic_path(path) as temporary:
-        file = _checked(temporary, model_bytes(parts))
-        report = check_parity(parts, file)
-        if precision == "fp32":
-            return report
-        calibration = reference_images(file, images, CALIBRATION_IMAGES)
-        reduced = _checked(temporary, reduce_precision(file, precision, calibration))
-        return replace(report, psnr=perturbed_psnr(file, reduced, calibration))
 
 
 def _checked(path: Path, content: bytes) -> ModelFile:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import onnx
 import torch
@@ -39,7 +39,7 @@ class AugmentGraph(nn.Module):
 
 
 def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tensor]:
-    """Random inputs of the whole graph by name: images in [0, 1], normal noise, strengths to 2, labels from -1."""
+    """Random inputs of the graph by name: images in [0, 1], normal noise, strengths in [0, 2], labels from -1."""
     generator = torch.Generator().manual_seed(seed)
     spec = parts.spec
     inputs = {
@@ -53,12 +53,7 @@ def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tens
 
 
 def model_bytes(parts: VAEParts) -> bytes:
-    """The file's bytes: no external data, no local paths, metadata set.
-
-    Raises:
-        ExportError: PyTorch cannot trace it, or its graph draws random numbers or holds
-            what the format does not allow. The message names the cause.
-    """
+    """The bytes of the float32 file; `ExportError` names the cause if PyTorch cannot trace the model."""
     return finish(parts.graph or _trace(parts), parts.spec)
 
 
@@ -86,16 +81,16 @@ def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
 
 def _check_operators(graph: onnx.GraphProto) -> None:
     used = {node.op_type for node in graph.node}
-    random = sorted(used & RANDOM_OPS)
+    random, refused = sorted(used & RANDOM_OPS), sorted(used - ALLOWED_OPS)
     if random:
         raise ExportError(
             f"The graph draws random numbers ({', '.join(random)}): encode or decode calls randn, dropout or the like. "
-            "They would repeat in every worker. Noise comes in from outside, so return the mean and the log-variance "
-            "and leave the drawing out."
+            "They would repeat in every worker. Noise is an input of the graph, so return the mean and the "
+            "log-variance and do not draw from them."
         )
-    if used - ALLOWED_OPS:
+    if refused:
         raise ExportError(
-            f"The graph uses {', '.join(sorted(used - ALLOWED_OPS))}, which the careful loader does not allow. "
+            f"The graph uses {', '.join(refused)}, which the careful loader does not allow. "
             "Write that step with ordinary layers and arithmetic."
         )
 
@@ -112,25 +107,26 @@ def _trace(parts: VAEParts) -> onnx.ModelProto:
                 opset_version=OPSET,
                 input_names=inputs,
                 output_names=["augmented", *(f"cut.{name}" for name in INNER)],
-                # Strings, because Dim("batch") is quietly replaced by a fixed batch where the model bakes one in.
+                # Strings, because Dim("batch") is silently replaced by a fixed batch if the model has one baked in.
                 dynamic_shapes=tuple({0: "batch"} for _ in inputs),
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
         raise ExportError(_cause(error)) from error
     assert program is not None
-    return _renamed(program.model_proto)
+    # The tracer itself calls the result of x.mean() "mean", so that name is taken away before it is given.
+    model = program.model_proto
+    rename(model.graph, {name: f"inner.{name}" for name in INNER} | {f"cut.{name}": name for name in INNER})
+    return model
 
 
-def _renamed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give the three tensors their names, and another one to what the tracer called "mean" after x.mean()."""
-    names = {name: f"inner.{name}" for name in INNER} | {f"cut.{name}": name for name in INNER}
-    for node in model.graph.node:
+def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Rename tensors that nodes compute, in place."""
+    for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-    for value in (*model.graph.output, *model.graph.value_info):
+    for value in (*graph.output, *graph.value_info):
         value.name = names.get(value.name, value.name)
-    return model
 
 
 @contextlib.contextmanager
@@ -148,11 +144,10 @@ def quiet() -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    line = (str(cause).strip().splitlines() or ["no message"])[0]
-    if "DataDependent" in type(cause).__name__:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    line = str(error).strip().partition("\n")[0]
+    if "DataDependent" in type(error).__name__:
         return (
             "The model's control flow depends on its data (an `if` or a loop on a tensor's values), which a graph "
             f"cannot hold. Use torch.where, or leave the branch out. PyTorch says: {line}"
@@ -162,4 +157,4 @@ def _cause(error: BaseException) -> str:
             "The model has a batch size baked in: a constant or a view with a fixed first dimension. Use x.shape[0] or "
             "-1 there."
         )
-    return f"PyTorch cannot export this model: {type(cause).__name__}: {line}"
+    return f"PyTorch cannot export this model: {type(error).__name__}: {line}"

@@ -1,69 +1,62 @@
 """The source that is an encoder and a decoder made elsewhere, each an .onnx file of its own."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnx
+import onnx.compose
+import onnx.parser
 import torch
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 from torch import Tensor, nn
 
 from ..errors import ExportError, ModelFormatError, NotFoundError
 from ..sessions import open_session
-from ..spec import Spec
-from .join import at_least, join
-from .parts import EXPORTER, VAEParts, check_parts, image_decoder, parse_image_shape
+from ..spec import INNER, Spec
+from .graph import OPSET, rename
+from .parts import ForeignVAE
 
+IR_VERSION = 10
 Pair = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 
 
-def from_onnx_pair(
-    pair: Pair, image_shape: Sequence[int] | None = None, classes: Sequence[str] = (), decoder_output: str = "image"
-) -> VAEParts:
-    """Adapt an encoder (image -> mean, logvar) and a decoder (latent -> image); both may take and give rows.
-
-    Raises:
-        NotFoundError, ModelFormatError: a file is not there, or not ONNX.
-        ExportError: other inputs or outputs, or a batch size baked in.
-    """
+def from_onnx_pair(pair: Pair) -> ForeignVAE:
+    """Adapt an encoder (image -> mean, logvar) and a decoder (latent -> image)."""
     encoder, decoder = (_read(Path(path)) for path in pair)
-    moments = _moments(encoder)
-    inputs, latent = _shape(encoder, "encoder"), _shape(decoder, "decoder")
-    if len(latent) != 1:
-        raise ExportError(f"The decoder takes [batch, {latent}]; a latent is one row of numbers.")
-    shape = parse_image_shape(image_shape, inputs)
-    facts = {"source": f"onnx pair {Path(pair[0]).name}, {Path(pair[1]).name}"}
-    spec = Spec(shape, latent[0], tuple(classes), training=facts, exporter=EXPORTER)
-    run_encoder, run_decoder = _runner(encoder, moments), _runner(decoder, [decoder.graph.output[0].name])
-
-    def encode(image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, logvar = run_encoder(image.reshape(-1, *inputs))
-        return mean, logvar
-
-    def decode(latent: Tensor, label: Tensor | None = None) -> Tensor:
-        return run_decoder(latent)[0]
-
-    graph = join(encoder, decoder, spec, moments, decoder_output)
-    return check_parts(VAEParts(nn.Module().eval(), encode, image_decoder(decode, spec, decoder_output), spec, graph))
+    moments, image_shape = _moments(encoder), _input_shape(encoder, "encoder")
+    _input_shape(decoder, "decoder")
+    encode, decode = _runner(encoder, moments), _runner(decoder, [decoder.graph.output[0].name])
+    return ForeignVAE(
+        f"onnx pair {Path(pair[0]).name}, {Path(pair[1]).name}",
+        nn.Module().eval(),
+        encode,
+        lambda latent: decode(latent)[0],
+        image_shape,
+        functools.partial(_join, encoder, decoder, moments),
+    )
 
 
-def _read(path: Path) -> onnx.ModelProto:
+def _read(path: Path) -> ModelProto:
     from google.protobuf.message import DecodeError
 
-    if not path.is_file():
-        raise NotFoundError(f"There is no file {path}.")
     try:
-        model = at_least(onnx.load(path))
+        model = onnx.load(path)
+    except FileNotFoundError:
+        raise NotFoundError(f"There is no file {path}.") from None
     except (DecodeError, ValueError, RuntimeError) as error:
         raise ModelFormatError(f"{path} cannot be read as ONNX: {error}") from None
+    # Files older than version 4 list their weights as inputs too.
+    model.ir_version = max(model.ir_version, 4)
     weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]  # old files list weights as inputs
+    inputs = [value for value in model.graph.input if value.name not in weights]
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     return model
 
 
-def _moments(encoder: onnx.ModelProto) -> list[str]:
+def _moments(encoder: ModelProto) -> list[str]:
     """The names of the encoder's mean and log-variance."""
     names = [value.name for value in encoder.graph.output]
     if {"mean", "logvar"} <= set(names):
@@ -76,22 +69,79 @@ def _moments(encoder: onnx.ModelProto) -> list[str]:
     return names
 
 
-def _shape(model: onnx.ModelProto, part: str) -> list[int]:
-    """The shape of a part's one input, without the batch."""
-    if len(model.graph.input) != 1:
-        names = [value.name for value in model.graph.input]
+def _input_shape(model: ModelProto, part: str) -> list[int] | None:
+    """The shape of a part's only input without the batch; None where it is not fixed."""
+    names = [value.name for value in model.graph.input]
+    if len(names) != 1:
         raise ExportError(f"The {part} has the inputs {names}; it must have one. Noise is added outside of it.")
     batch, *dims = model.graph.input[0].type.tensor_type.shape.dim
     if batch.HasField("dim_value"):
         raise ExportError(
             f"The {part} has the batch size {batch.dim_value} baked in. Export it again with a dynamic first axis."
         )
-    if not all(dim.HasField("dim_value") for dim in dims):
-        raise ExportError(f"The {part} leaves the shape of its input open beyond the batch. Export it with fixed ones.")
-    return [dim.dim_value for dim in dims]
+    return [dim.dim_value for dim in dims] if all(dim.HasField("dim_value") for dim in dims) else None
 
 
-def _runner(model: onnx.ModelProto, outputs: Sequence[str]) -> Callable[[Tensor], list[Tensor]]:
+def _runner(model: ModelProto, outputs: Sequence[str]) -> Callable[[Tensor], list[Tensor]]:
     session = open_session(model.SerializeToString(), ["CPUExecutionProvider"], None, strict=True)
     name = model.graph.input[0].name
     return lambda rows: [torch.from_numpy(array) for array in session.run(list(outputs), {name: rows.numpy()})]
+
+
+def _join(
+    encoder: ModelProto, decoder: ModelProto, moments: Sequence[str], spec: Spec, decoder_output: str
+) -> ModelProto:
+    """image -> encoder -> mean + strength * exp(logvar / 2) * noise -> decoder -> augmented."""
+    opset = max(OPSET, _opset(encoder), _opset(decoder))
+    first = onnx.compose.add_prefix(_converted(encoder, opset), "encoder.").graph
+    second = onnx.compose.add_prefix(_converted(decoder, opset), "decoder.").graph
+    rename(first, dict(zip([f"encoder.{name}" for name in moments], INNER[:2], strict=True)))
+    graph = onnx.parser.parse_graph(_perturbation(spec))
+    nodes = [
+        _enter(first.input[0], "image"),
+        *first.node,
+        *graph.node,
+        _enter(second.input[0], "latent"),
+        *second.node,
+        helper.make_node("Sigmoid" if decoder_output == "logits" else "Identity", [second.output[0].name], ["pixels"]),
+        helper.make_node("Constant", [], ["shape"], value_ints=[-1, *spec.image_shape]),
+        helper.make_node("Reshape", ["pixels", "shape"], ["augmented"]),
+    ]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend([*first.initializer, *second.initializer])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
+
+
+def _opset(model: ModelProto) -> int:
+    return max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def _converted(model: ModelProto, opset: int) -> ModelProto:
+    if _opset(model) == opset:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, opset)
+    except (onnx.version_converter.ConvertError, RuntimeError) as error:
+        raise ExportError(f"A graph of opset {_opset(model)} cannot be converted to {opset}: {error}") from error
+
+
+def _perturbation(spec: Spec) -> str:
+    image, latent = f"float[batch,{','.join(map(str, spec.image_shape))}]", f"float[batch,{spec.latent_dim}]"
+    inner = ", ".join(f"{latent} {name}" for name in INNER)
+    return f"""vae_augment ({image} image, {latent} noise, float[batch] strength) => ({image} augmented) <{inner}> {{
+        half = Constant <value = float {{0.5}}> ()
+        column = Constant <value = int64[1] {{1}}> ()
+        exponent = Mul (logvar, half)
+        std = Exp (exponent)
+        factor = Unsqueeze (strength, column)
+        scale = Mul (factor, std)
+        shift = Mul (scale, noise)
+        latent = Add (mean, shift)
+    }}"""
+
+
+def _enter(part: ValueInfoProto, name: str) -> NodeProto:
+    """Connect the input of a part to `name`, as rows where it takes rows."""
+    takes_rows = len(part.type.tensor_type.shape.dim) == 2
+    return helper.make_node("Flatten" if takes_rows else "Identity", [name], [part.name])

@@ -1,6 +1,5 @@
-"""Does the file compute what PyTorch computes? Whole and cut, at several batch sizes."""
+"""Does the file compute what PyTorch computes? The whole and its parts, at several batch sizes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,10 +17,10 @@ BATCHES = (1, 2, 5, 64)
 
 @dataclass(frozen=True)
 class ParityReport:
-    """The largest absolute difference from PyTorch: `differences[output][batch]`.
+    """The largest absolute difference from PyTorch, per output and batch size: `differences[output][batch]`.
 
-    `psnr` says, for a reduced precision, how alike it and the float32 file perturb the same images, in dB; the
-    differences are those of the float32 file.
+    For a reduced precision the differences are those of the float32 file, and `psnr` (in dB) says how alike the two
+    files perturb the same images.
     """
 
     differences: dict[str, dict[int, float]]
@@ -34,7 +33,7 @@ class ParityReport:
         return max(value for row in self.differences.values() for value in row.values())
 
     def table(self) -> str:
-        """The differences as lines of text, one output a row."""
+        """The differences as text, one line per output."""
         batches = list(next(iter(self.differences.values())))
         lines = [f"{'max |onnxruntime - PyTorch|':<28}" + "".join(f"{f'batch {batch}':>12}" for batch in batches)]
         for name, row in self.differences.items():
@@ -46,25 +45,25 @@ class ParityReport:
         return "\n".join(lines)
 
 
-def check_parity(parts: VAEParts, file: ModelFile, batches: Sequence[int] = BATCHES) -> ParityReport:
+def check_parity(parts: VAEParts, file: ModelFile) -> ParityReport:
     """Compare the file with `parts` on random inputs.
 
     Raises:
         ExportError: a difference above `TOLERANCE`, decoded values outside [0, 1], a latent that the noise does not
-            reach, or a batch size that does not run. The message holds the table where there is one.
+            change, or a batch size that does not run. The message holds the table if there is one.
     """
     model = VAEModel(file, provider="cpu")
-    rows: dict[str, dict[int, float]] = {}
-    for batch in batches:
+    differences: dict[str, dict[int, float]] = {}
+    for batch in BATCHES:
         try:
             compared = _compare(parts, model, example_inputs(parts, batch, seed=batch))
+        except ExportError:
+            raise
         except (ModelFormatError, RuntimeError) as error:
-            if isinstance(error, ExportError):
-                raise
             raise ExportError(f"The model does not run on a batch of {batch}: {error}") from error
         for name, (expected, actual) in compared.items():
-            rows.setdefault(name, {})[batch] = _difference(expected, actual)
-    report = ParityReport(rows)
+            differences.setdefault(name, {})[batch] = _difference(expected, actual)
+    report = ParityReport(differences)
     if not report.worst <= report.tolerance:  # not ">": a NaN must fail
         raise ExportError(f"The exported file differs from PyTorch, so it was not kept.\n{report.table()}")
     return report
@@ -72,6 +71,7 @@ def check_parity(parts: VAEParts, file: ModelFile, batches: Sequence[int] = BATC
 
 @torch.inference_mode()
 def _compare(parts: VAEParts, model: VAEModel, inputs: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """By the name of the output, what PyTorch gives and what the file gives."""
     label = inputs.get("label")
     augmented, mean, logvar, latent = AugmentGraph(parts).eval()(**inputs)
     _check_values(augmented, mean, latent)
@@ -94,8 +94,8 @@ def _check_values(augmented: Tensor, mean: Tensor, latent: Tensor) -> None:
         )
     if torch.equal(mean, latent):
         raise ExportError(
-            "The latent is the mean itself: noise of strength 1 to 2 does not move it, so the file could not augment. "
-            "A plain autoencoder has no log-variance to export."
+            "The latent is the mean itself: noise of strength up to 2 does not change it, so the file could not "
+            "augment. A plain autoencoder has no log-variance to export."
         )
 
 

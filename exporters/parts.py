@@ -1,115 +1,131 @@
 """What every source is reduced to: an encoder, a decoder and their spec."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Any
 
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from .._version import __version__
 from ..errors import ExportError, InputError
 from ..spec import Spec
 
-if TYPE_CHECKING:
-    import onnx
-
 DECODER_OUTPUTS = ("image", "logits")
-EXPORTER = f"vae-augment {__version__}"
 ImageShape = tuple[int, int, int]
-
-
-class Encode(Protocol):
-    """Images [B, C, H, W] in [0, 1] (and labels [B], when conditional) -> mean and log-variance, each [B, D]."""
-
-    def __call__(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Encode."""
-
-
-class Decode(Protocol):
-    """Latents [B, D] (and labels [B], when conditional) -> images [B, C, H, W] in [0, 1]."""
-
-    def __call__(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Decode."""
 
 
 @dataclass(frozen=True)
 class VAEParts:
-    """A VAE from anywhere. `module` owns the weights that `encode` and `decode` use.
+    """A VAE ready for export.
 
-    A source that is an ONNX graph already brings it as `graph`; its `encode` and `decode` are then the reference.
+    Attributes:
+        module: owns the weights that `encode` and `decode` use.
+        encode: images [B, C, H, W] in [0, 1] and labels [B] or None -> mean and log-variance, each [B, D].
+        decode: latents [B, D] and labels [B] or None -> images [B, C, H, W] in [0, 1].
+        spec: what the model is.
+        graph: the whole ONNX graph, if the source is one; `encode` and `decode` are then the reference.
     """
 
     module: nn.Module
-    encode: Encode
-    decode: Decode
+    encode: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+    decode: Callable[[Tensor, Tensor | None], Tensor]
     spec: Spec
-    graph: "onnx.ModelProto | None" = None
+    graph: ModelProto | None = None
 
 
-def image_decoder(decode: Decode, spec: Spec, decoder_output: str) -> Decode:
-    """Make images in [0, 1] of what `decode` gives: rows [B, C*H*W] or images, as pixels or as logits.
+@dataclass(frozen=True)
+class ForeignVAE:
+    """A VAE from elsewhere, which takes no labels: `encode` and `decode` work on images or on rows [B, C*H*W].
 
-    Raises:
-        InputError: another word than `DECODER_OUTPUTS`.
-        ExportError: what is said to be logits has been through a sigmoid already.
+    Attributes:
+        source: where it comes from, for the file's metadata.
+        image_shape: as the source gives it; it counts only if it is (channels, height, width).
+        make_graph: (spec, decoder output) -> the whole ONNX graph, if the source is ONNX.
     """
+
+    source: str
+    module: nn.Module
+    encode: Callable[[Tensor], Any]
+    decode: Callable[[Tensor], Tensor]
+    image_shape: Sequence[int] | None = None
+    make_graph: Callable[[Spec, str], ModelProto] | None = None
+
+
+def adapt(vae: ForeignVAE, image_shape: Sequence[int] | None, classes: Sequence[str], decoder_output: str) -> VAEParts:
+    """Try `vae` on two images, and make it take and give images [B, C, H, W] in [0, 1]."""
     if decoder_output not in DECODER_OUTPUTS:
         raise InputError(f"decoder_output is {decoder_output!r}; choose from {', '.join(DECODER_OUTPUTS)}.")
+    gives_logits = decoder_output == "logits"
+    shape = _image_shape(image_shape, vae.image_shape)
+    takes_rows, latent_dim = _try_encoder(vae.encode, shape)
+    _try_decoder(vae.decode, latent_dim, shape, gives_logits)
 
-    if decoder_output == "logits":
-        _check_logits(decode, spec.latent_dim)
+    def encode(image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return vae.encode(image.flatten(1) if takes_rows else image)
 
-    def decode_image(latent: Tensor, label: Tensor | None = None) -> Tensor:
-        pixels = decode(latent, label).reshape(-1, *spec.image_shape)
-        return pixels.sigmoid() if decoder_output == "logits" else pixels
+    def decode(latent: Tensor, label: Tensor | None = None) -> Tensor:
+        pixels = vae.decode(latent).reshape(-1, *shape)
+        return pixels.sigmoid() if gives_logits else pixels
 
-    return decode_image
-
-
-@torch.inference_mode()
-def _check_logits(decode: Decode, latent_dim: int) -> None:
-    logits = decode(torch.randn(2, latent_dim, generator=torch.Generator().manual_seed(0)))
-    if logits.min() >= 0 and logits.max() <= 1:
-        raise ExportError(
-            "decoder_output is 'logits', but the decoder's values all lie in [0, 1], so they are no logits. Leave "
-            "decoder_output (--decoder-output) out."
-        )
+    facts = {"source": vae.source}
+    spec = Spec(shape, latent_dim, tuple(classes), training=facts, exporter=f"vae-augment {__version__}")
+    graph = vae.make_graph(spec, decoder_output) if vae.make_graph else None
+    return VAEParts(vae.module, encode, decode, spec, graph)
 
 
-@torch.inference_mode()
-def check_parts(parts: VAEParts) -> VAEParts:
-    """Try the parts on two random images.
-
-    Raises:
-        ExportError: they fail, or give something else than what `Encode` and `Decode` promise.
-    """
-    image = torch.rand(2, *parts.spec.image_shape)
-    try:
-        mean, logvar = parts.encode(image)
-        decoded = parts.decode(mean)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ExportError(f"The model fails on two images of shape {parts.spec.image_shape}: {error}") from error
-    if mean is logvar:
-        raise ExportError("encode returns the same tensor for mean and log-variance, so this is a plain autoencoder.")
-    expected = (2, parts.spec.latent_dim)
-    if tuple(mean.shape) != expected or tuple(logvar.shape) != expected or decoded.shape != image.shape:
-        raise ExportError(
-            f"encode gives {tuple(mean.shape)} and {tuple(logvar.shape)}, expected mean and log-variance of the shape "
-            f"{expected}; decode gives {tuple(decoded.shape)}, expected {tuple(image.shape)}."
-        )
-    return parts
-
-
-def parse_image_shape(shape: Sequence[int] | None, otherwise: Sequence[int] | None = None) -> ImageShape:
-    """(C, H, W) as asked for, or as the source says; `InputError` when neither tells or they disagree."""
-    source = tuple(otherwise) if otherwise is not None and len(otherwise) == 3 else None
-    given = tuple(shape) if shape is not None else source
-    if given is None or len(given) != 3 or min(given) < 1:
+def _image_shape(given: Sequence[int] | None, source: Sequence[int] | None) -> ImageShape:
+    known = tuple(source) if source is not None and len(source) == 3 else None
+    shape = tuple(given) if given is not None else known
+    if shape is None or len(shape) != 3 or min(shape) < 1:
         raise InputError(
-            f"The image shape is {given}, which the source does not settle. Pass it as (channels, height, width): "
+            f"The image shape is {shape}, which the source does not settle. Pass it as (channels, height, width): "
             "image_shape=(1, 28, 28), --image-shape 1,28,28."
         )
-    if source is not None and given != source:
-        raise InputError(f"image_shape is {given}, but the model was made for {source}.")
-    return given[0], given[1], given[2]
+    if known is not None and shape != known:
+        raise InputError(f"image_shape is {shape}, but the model was made for {known}.")
+    return shape[0], shape[1], shape[2]
+
+
+@torch.inference_mode()
+def _try_encoder(encode: Callable[[Tensor], Any], shape: ImageShape) -> tuple[bool, int]:
+    """Whether `encode` takes rows of pixels rather than images, and the size of the latent."""
+    image = torch.full((2, *shape), 0.5)
+    failures = []
+    for takes_rows, batch in ((False, image), (True, image.flatten(1))):
+        try:
+            mean, logvar = encode(batch)
+            shapes = tuple(mean.shape), tuple(logvar.shape)
+        except Exception as error:  # it may raise anything: the code is not ours
+            failures.append(str(error).partition("\n")[0] or type(error).__name__)
+            continue
+        if mean is logvar:
+            raise ExportError(
+                "encode returns the same tensor for mean and log-variance, so this is a plain autoencoder."
+            )
+        if shapes[0] == shapes[1] and len(shapes[0]) == 2 and shapes[0][0] == 2:
+            return takes_rows, shapes[0][1]
+        failures.append(f"it returned {shapes[0]} and {shapes[1]}")
+    raise ExportError(
+        f"encode does not turn two images of shape {shape} into a mean and a log-variance [2, D]. Given images: "
+        f"{failures[0]}. Given rows of {math.prod(shape)} pixels: {failures[1]}."
+    )
+
+
+@torch.inference_mode()
+def _try_decoder(decode: Callable[[Tensor], Any], latent_dim: int, shape: ImageShape, gives_logits: bool) -> None:
+    latent = torch.randn(2, latent_dim, generator=torch.Generator().manual_seed(0))
+    try:
+        pixels = decode(latent)
+        found = tuple(pixels.shape)
+    except Exception as error:  # it may raise anything: the code is not ours
+        raise ExportError(f"decode fails on two latents of {latent_dim} dimensions: {error}") from error
+    if found[:1] != (2,) or math.prod(found) != 2 * math.prod(shape):
+        raise ExportError(f"decode turns two latents into {found}, expected two images of shape {shape}.")
+    if gives_logits and pixels.min() >= 0 and pixels.max() <= 1:
+        raise ExportError(
+            "decoder_output is 'logits', but the decoder's values all lie in [0, 1], so they are not logits. Leave "
+            "decoder_output (--decoder-output) out."
+        )

@@ -20,12 +20,11 @@ from ..runtime import VAEModel
 from ..training import ImageData
 from ..training.data import to_float
 from .graph import finish, quiet
-from .join import join
 
 PRECISIONS = ("fp32", "fp16", "int8")
 CALIBRATION_IMAGES = 512
 _CALIBRATION_BATCH = 64
-_SMALL = 64  # elements of tensors that stay as they are: biases, shapes, constants
+_SMALL = 64  # elements of tensors that stay float32: biases, shapes, constants
 
 
 def reduce_precision(file: ModelFile, precision: str, images: Tensor) -> bytes:
@@ -35,74 +34,67 @@ def reduce_precision(file: ModelFile, precision: str, images: Tensor) -> bytes:
         precision: "fp16", which stores the weights in half the size and computes in float32, or "int8".
         images: float32 [N, C, H, W] in [0, 1], to calibrate int8 on.
     """
-    if precision == "fp16":
-        return finish(_halve(onnx.load_from_string(file.content)), file.spec)
-    return finish(_quantize(file, images), file.spec)
+    return finish(_halve(file) if precision == "fp16" else _quantize(file, images), file.spec)
 
 
-def reference_images(file: ModelFile, data: ImageData | None, count: int) -> Tensor:
-    """`count` images, float32 in [0, 1]: those of `data` over and over, or the model's own samples."""
+def reference_images(file: ModelFile, data: ImageData | None) -> Tensor:
+    """`CALIBRATION_IMAGES` images, float32 in [0, 1]: those of `data` over and over, or the model's own samples."""
     if data is None:
-        return VAEModel(file, provider="cpu").sample(count)[0]
-    return to_float(data.images[torch.arange(count) % len(data)])
+        return VAEModel(file, provider="cpu").sample(CALIBRATION_IMAGES)[0]
+    return to_float(data.images[torch.arange(CALIBRATION_IMAGES) % len(data)])
 
 
 def perturbed_psnr(full: ModelFile, reduced: ModelFile, images: Tensor) -> float:
     """How alike two files perturb the same images with the same noise: peak signal-to-noise ratio, in dB."""
-    noise = torch.randn(len(images), full.spec.latent_dim, generator=torch.Generator().manual_seed(0))
-    models = [VAEModel(file, provider="cpu") for file in (full, reduced)]
-    inputs = {"image": images, "noise": noise, "strength": torch.ones(len(images))}
-    one, other = (model.run("whole", inputs | model.label_input(None, len(images)))[0] for model in models)
+    inputs = _inputs(full, images)
+    one, other = (VAEModel(file, provider="cpu").run("whole", inputs)[0] for file in (full, reduced))
     return psnr(one, other)
 
 
-def _halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    graph = model.graph
+def _inputs(file: ModelFile, images: Tensor) -> dict[str, Tensor]:
+    noise = torch.randn(len(images), file.spec.latent_dim, generator=torch.Generator().manual_seed(0))
+    label = VAEModel(file, provider="cpu").label_input(None, len(images))
+    return {"image": images, "noise": noise, "strength": torch.ones(len(images))} | label
+
+
+def _halve(file: ModelFile) -> onnx.ModelProto:
+    model = onnx.load_from_string(file.content)
     casts = []
-    for tensor in graph.initializer:
+    for tensor in model.graph.initializer:
         array = onnx.numpy_helper.to_array(tensor)
         if array.dtype == np.float32 and array.size > _SMALL:
             name, half = tensor.name, f"{tensor.name}.half"
             tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float16), half))
             casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
     return model
 
 
 def _quantize(file: ModelFile, images: Tensor) -> onnx.ModelProto:
-    """Quantize encoder and decoder apart, so that the file still falls into the two, then join them."""
-    model = VAEModel(file, provider="cpu")
-    mean, logvar = model.encode(images)
-    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
-    labels = model.label_input(None, len(images))
-    encoder = _quantize_part(file, "encoder", {"image": images} | labels)
-    decoder = _quantize_part(file, "decoder", {"latent": mean + (0.5 * logvar).exp() * noise} | labels)
-    return join(encoder, decoder, file.spec)
-
-
-def _quantize_part(file: ModelFile, part: str, inputs: dict[str, Tensor]) -> onnx.ModelProto:
     from onnxruntime.quantization import QuantType, quantize_static
 
-    model = onnx.load_from_string(file.part(part))
+    model = onnx.load_from_string(file.content)
+    for index, node in enumerate(model.graph.node):
+        node.name = node.name or f"node.{index}"  # the quantizer finds nodes by their names
     with tempfile.TemporaryDirectory() as folder, quiet():
-        path = Path(folder, "part.onnx")
+        path = Path(folder, "int8.onnx")
         quantize_static(
             model,
             path,
-            _Reader(inputs),
+            _Batches(_inputs(file, images)),
             op_types_to_quantize=["Conv", "Gemm", "MatMul"],
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            # The small layers that give the moments cost little, and every error in them moves the latent.
+            # The small layers that give mean and logvar cost little, and every error in them moves the latent.
             nodes_to_exclude=[node.name for node in model.graph.node if set(node.output) & {"mean", "logvar"}],
         )
         return onnx.load(path)
 
 
-class _Reader:
+class _Batches:
     """onnxruntime's CalibrationDataReader: the inputs in batches, then None."""
 
     def __init__(self, inputs: dict[str, Tensor]) -> None:

@@ -2,56 +2,44 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import ExportError, InputError, ModelFormatError
-from ..spec import Spec
-from .parts import EXPORTER, VAEParts, check_parts, image_decoder, parse_image_shape
+from .parts import ForeignVAE
 from .torch_module import load_weights
 
 CONFIG, WEIGHTS = "model_config.json", "model.pt"
-# Those whose latent is a Gaussian around the encoder's output and goes into the decoder as it is. Others put a flow,
-# a codebook, a sphere or nothing random in between.
+# Models whose latent is a Gaussian around the encoder's output and goes into the decoder unchanged. The others have a
+# flow, a codebook, a sphere or nothing random in between.
 MODELS = frozenset(
     "BetaTCVAE BetaVAE CIWAE DisentangledBetaVAE FactorVAE HVAE INFOVAE_MMD IWAE MIWAE MSSSIM_VAE PIWAE RHVAE VAE "
     "VAEGAN VAMP".split(" ")
 )
 
 
-def from_pythae(
-    folder: str | os.PathLike[str],
-    image_shape: Sequence[int] | None = None,
-    classes: Sequence[str] = (),
-    decoder_output: str = "image",
-    allow_pickle: bool = False,
-) -> VAEParts:
-    """Load what `model.save(folder)` of pythae wrote.
-
-    Raises:
-        ModelFormatError: not such a folder, or damaged.
-        ExportError: a model that is not a Gaussian VAE.
-        InputError: the folder holds pickled networks and `allow_pickle` is false.
-    """
+def from_pythae(folder: str | os.PathLike[str], allow_pickle: bool) -> ForeignVAE:
+    """Load what pythae's `model.save(folder)` wrote."""
     folder = Path(folder)
     config = _read_config(folder)
-    _check_pickles(folder, allow_pickle)
+    pickles = sorted(file.name for file in folder.glob("*.pkl"))
+    if pickles and not allow_pickle:
+        raise InputError(
+            f"{folder} holds pickled networks ({', '.join(pickles)}). Opening a pickle runs whatever code is in it, "
+            "with all your rights. If you made the folder yourself, pass --allow-pickle (allow_pickle=True)."
+        )
     model = _load(folder, str(config.get("name", "")).removesuffix("Config").removesuffix("_"))
 
-    def encode(image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def encode(image: Tensor) -> tuple[Tensor, Tensor]:
         output = model.encoder(image)
         return output.embedding, output.log_covariance
 
-    def decode(latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def decode(latent: Tensor) -> Tensor:
         return model.decoder(latent).reconstruction
 
-    shape = parse_image_shape(image_shape, config.get("input_dim"))
-    facts = {"source": f"pythae {model.model_name}"}
-    spec = Spec(shape, model.latent_dim, tuple(classes), training=facts, exporter=EXPORTER)
-    return check_parts(VAEParts(model, encode, image_decoder(decode, spec, decoder_output), spec))
+    return ForeignVAE(f"pythae {model.model_name}", model, encode, decode, config.get("input_dim"))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -64,20 +52,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _check_pickles(folder: Path, allow_pickle: bool) -> None:
-    pickles = sorted(file.name for file in folder.glob("*.pkl"))
-    if pickles and not allow_pickle:
-        raise InputError(
-            f"{folder} holds pickled networks ({', '.join(pickles)}). Opening a pickle runs whatever code is in it, "
-            "with all your rights. If you made the folder yourself, pass --allow-pickle (allow_pickle=True)."
-        )
-
-
 def _load(folder: Path, name: str) -> Any:
     if name not in MODELS:
         raise ExportError(
-            f"pythae's {name!r} has no Gaussian posterior that its decoder takes as it is. What can be exported: "
-            f"{', '.join(sorted(MODELS))}."
+            f"pythae's {name!r} has no Gaussian posterior whose latent its decoder takes unchanged. Models that can be "
+            f"exported: {', '.join(sorted(MODELS))}."
         )
     try:
         from pythae import models

@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
     {"exporters"},
     {"evaluation"},
     {"cli"},
+    {"__main__"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
 HEAVY = (
@@ -77,7 +78,8 @@ def test_every_module_has_a_layer() -> None:
 
 
 def test_arrows_point_down() -> None:
-    assert breaches(our_files()) == []
+    # `vae_augment.exporters` is named for type checkers there, and imported on first use.
+    assert breaches(our_files()) == ["__init__ -> exporters"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_arrows_point_down() -> None:
     [("runtime", "from .transform import VAEAugment", 1), ("training", "def f():\n    from ..cli import main", 2)],
 )
 def test_a_planted_breach_is_found(importer: str, source: str, level: int) -> None:
-    assert breaches([*our_files(), (importer, source, level)]) != []
+    assert len(breaches([*our_files(), (importer, source, level)])) == 2
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -103,6 +105,10 @@ def test_import_is_light_and_silent() -> None:
 
 def test_the_light_import_check_can_fail() -> None:
     assert loaded_after("import vae_augment.training, onnx") >= {"onnx", "vae_augment.training"}
+
+
+def test_the_exporters_come_on_first_use() -> None:
+    assert loaded_after("import conftest, vae_augment; vae_augment.exporters.export") >= {"vae_augment.exporters"}
 
 
 def test_public_names() -> None:
@@ -139,4 +145,4 @@ def test_public_signatures_take_no_kwargs() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef) and node.args.kwarg and not node.name.startswith("_")
     ]
-    assert found == ["error_handling.run"]  # the wrapper that keeps each command's own signature
+    assert found == []

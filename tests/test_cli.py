@@ -1,12 +1,14 @@
 """The command line as a user meets it: real processes for the main path, typer's runner for the messages."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from vae_augment import load
+from vae_augment import __version__, load
 from vae_augment.cli import app
 from vae_augment.training import load_checkpoint
 
@@ -71,3 +73,17 @@ def test_fit_into_a_missing_folder_fails_before_training(tmp_path: Path) -> None
     code, text = run("fit", "digits", "-o", tmp_path / "no" / "c.safetensors", "--epochs", 1000)
     assert code == 1
     assert text.splitlines()[-1].startswith("error: [Errno 2] No such file or directory")
+
+
+def test_the_module_runs_like_the_command() -> None:
+    command = [sys.executable, "-m", "vae_augment", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"vae-augment {__version__}\n"
+
+
+def test_ctrl_c_gives_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vae_augment.runtime.load", interrupted)
+    assert run("info", "mnist") == (130, "Interrupted.\n")

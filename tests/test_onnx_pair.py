@@ -75,6 +75,39 @@ def test_flat_images_need_a_shape_and_logits_a_word(tmp_path: Path):
     torch.testing.assert_close(load(tmp_path / "model.onnx").decode(latent), expected)
 
 
+def test_old_files_list_weights_as_inputs(tmp_path: Path):
+    pair = make_pair(tmp_path)
+    for path in pair:
+        model = onnx.load(path)
+        model.ir_version = 3
+        for weight in model.graph.initializer:
+            model.graph.input.append(onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims))
+        onnx.save(model, path)
+    assert export(pair, tmp_path / "model.onnx").worst <= 1e-5
+
+
+def test_a_pair_of_two_opsets_becomes_one_file(tmp_path: Path):
+    encoder = make_pair(tmp_path, opset=13)[0].rename(tmp_path / "old.onnx")
+    _, decoder = make_pair(tmp_path, opset=21)
+    assert export((encoder, decoder), tmp_path / "model.onnx").worst <= 1e-5
+
+
+def test_an_open_image_size_is_settled_by_the_caller(tmp_path: Path):
+    pair = make_pair(tmp_path, shape="1,h,w")
+    with pytest.raises(InputError, match=r"Pass it as \(channels, height, width\)"):
+        export(pair, tmp_path / "model.onnx")
+    export(pair, tmp_path / "model.onnx", image_shape=(1, 8, 8))
+    assert load(tmp_path / "model.onnx").spec.image_shape == (1, 8, 8)
+
+
+def test_int8_leaves_the_layers_of_the_latent_alone(tmp_path: Path):
+    pair = make_pair(tmp_path)
+    assert 40 < (export(pair, tmp_path / "model.onnx", precision="int8").psnr or 0) < 100
+    images = torch.rand(3, 1, 8, 8)
+    mean, _ = load(tmp_path / "model.onnx").encode(images)
+    torch.testing.assert_close(mean, images.flatten(1) @ matrix(1, 64, 4))
+
+
 def test_a_fixed_batch_is_named(tmp_path: Path):
     with pytest.raises(ExportError) as caught:
         export(make_pair(tmp_path, batch="1"), tmp_path / "model.onnx")

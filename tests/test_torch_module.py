@@ -130,7 +130,7 @@ def test_logits_are_asked_for_by_name(classic: ClassicVAE, tmp_path: Path):
 
 
 def test_images_called_logits_are_refused(classic: ClassicVAE, tmp_path: Path):
-    with pytest.raises(ExportError, match=r"all lie in \[0, 1\], so they are no logits"):
+    with pytest.raises(ExportError, match=r"all lie in \[0, 1\], so they are not logits"):
         export(classic, tmp_path / "refused.onnx", image_shape=(1, 28, 28), decoder_output="logits")
 
 
@@ -176,6 +176,21 @@ class Sorts(Small):
         return super().decode(z.sort(1)[0])
 
 
+class GivesNone(Small):
+    def encode(self, x: Tensor):
+        return super().encode(x)[0], None
+
+
+class DecodesHalf(Small):
+    def decode(self, z: Tensor) -> Tensor:
+        return super().decode(z)[:, :, :4]
+
+
+class DecodesOtherLatents(Small):
+    def decode(self, z: Tensor) -> Tensor:
+        return super().decode(z[:, :3])
+
+
 class GivesThree(Small):
     def encode(self, x: Tensor):
         mean, logvar = super().encode(x)
@@ -199,6 +214,9 @@ class LacksDecode(nn.Module):
         (CouplesTheBatch, "first image alone"),
         (Sorts, "The graph uses .*TopK, which the careful loader does not allow"),
         (GivesThree, "encode does not turn two images"),
+        (GivesNone, "encode does not turn two images"),
+        (DecodesHalf, r"decode turns two latents into \(2, 1, 4, 8\), expected two images of shape \(1, 8, 8\)"),
+        (DecodesOtherLatents, "decode fails on two latents of 4 dimensions"),
         (LacksDecode, "LacksDecode lacks encode or decode"),
     ],
 )
@@ -263,6 +281,8 @@ def test_weights_come_as_a_state_dict(tmp_path: Path, monkeypatch: pytest.Monkey
     assert torch.equal(loaded.weight, layer.weight)
     with pytest.raises(InputError, match="'plain_module:absent' cannot be imported"):
         load_module("plain_module:absent", None)
+    with pytest.raises(InputError, match=r"'torch\.nn:Linear' cannot be .* without arguments"):
+        load_module("torch.nn:Linear", None)
 
 
 def test_a_pickled_module_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -204,7 +204,7 @@ def test_checkpoint_refusals(tmp_path: Path, few: ImageData) -> None:
         load_checkpoint(path)
 
 
-COMMAND = [sys.executable, "-m", "vae_augment.cli", "fit", "digits", "--width", "small", "--epochs", "40"]
+COMMAND = [sys.executable, "-m", "vae_augment", "fit", "digits", "--width", "small", "--epochs", "40"]
 
 
 def started(path: Path) -> "subprocess.Popen[str]":
@@ -301,7 +301,7 @@ def test_two_ranks_train_the_weights_of_one(network: str, tmp_path: Path) -> Non
     for ranks in (1, 2):
         path = tmp_path / f"{ranks}.safetensors"
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-        command += ["-m", "vae_augment.cli", "fit", *arguments, "--network", network, "-o", str(path)]
+        command += ["-m", "vae_augment", "fit", *arguments, "--network", network, "-o", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("wrote ") == 1

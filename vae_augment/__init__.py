@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from . import exporters as exporters
     from .dataset import MixedDataset, VAESyntheticDataset
     from .errors import VAEAugmentError
     from .runtime import VAEModel, load
@@ -19,12 +20,14 @@ else:
         "VAEModel": "runtime",
         "load": "runtime",
         "VAEAugment": "transform",
+        "exporters": "exporters",
     }
 
     def __getattr__(name):
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        home = importlib.import_module(f".{_HOMES[name]}", __name__)
+        return home if name == "exporters" else getattr(home, name)
 
     def __dir__():
         return __all__

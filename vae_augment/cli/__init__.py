@@ -1,13 +1,17 @@
 """The command `vae-augment`. Each command is a thin file of its own over a function of the package."""
 
-import typer
+from typing import Annotated, Any
 
+import typer
+from typer.core import TyperGroup
+
+from .._version import __version__
+from ..errors import VAEAugmentError
 from .compare import compare
 from .compress import compress, decompress
 from .demo import demo
 from .denoise import denoise
 from .embed import embed
-from .error_handling import friendly
 from .evaluate import evaluate
 from .export import export
 from .fit import fit
@@ -17,35 +21,42 @@ from .label import label
 from .preview import preview
 from .score import score
 
-app = typer.Typer(
-    name="vae-augment",
-    help="Data augmentation by variational autoencoders: train one, export it to one file, look at it, measure it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (
-    demo,
-    fit,
-    export,
-    info,
-    label,
-    preview,
-    generate,
-    evaluate,
-    compare,
-    embed,
-    compress,
-    decompress,
-    denoise,
-    score,
-):
-    app.command()(friendly(command))
+
+class Commands(TyperGroup):
+    """Turns the errors of all commands into one line, `error: ...`, and exit code 1; Ctrl-C gives 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except (VAEAugmentError, OSError) as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(130) from None
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"vae-augment {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+for command in (demo, fit, export, info, preview, generate, evaluate, compare):
+    app.command()(command)
+for other_use in (label, embed, compress, decompress, denoise, score):
+    app.command(rich_help_panel="Other uses of a VAE")(other_use)
 
 
 @app.callback()
-def _group() -> None:
-    """Keeps the commands' names even when there is one only."""
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Data augmentation with variational autoencoders: train one, export it to one file, use it, measure it."""
 
 
 def main() -> None:

@@ -12,26 +12,29 @@ if TYPE_CHECKING:
     from .. import exporters
 
 _SOURCE = "A checkpoint of vae-augment fit, or a folder saved by pythae."
+_IMAGE_SHAPE = "channels,height,width (as in 1,28,28), if SOURCE does not hold it; needed for --module."
+_ALLOW_PICKLE = "Open pickled networks of a pythae folder. They can run ANY code with your rights."
+_FIT_LATENTS = "Images, as for fit: the distribution that generation draws from is fitted to them, per class."
 
 
 def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.onnx).")],
-    source: Annotated[Path | None, typer.Argument(help=_SOURCE, show_default=False)] = None,
-    module: Annotated[str | None, typer.Option(help="In place of SOURCE: package.module:Class of a module.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Its weights (.safetensors, or .pt of a state_dict).")] = None,
-    encoder: Annotated[Path | None, typer.Option(help="In place of SOURCE: an encoder's .onnx file.")] = None,
-    decoder: Annotated[Path | None, typer.Option(help="The decoder's .onnx file that goes with --encoder.")] = None,
-    image_shape: Annotated[
-        str | None, typer.Option(help="channels,height,width, where the source does not say, as for --module.")
+    source: Annotated[Path | None, typer.Argument(metavar="[SOURCE]", help=_SOURCE, show_default=False)] = None,
+    module: Annotated[
+        str | None, typer.Option(help="Instead of SOURCE: a PyTorch module, package.module:Class.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of --module: .safetensors, or a saved state_dict.")
+    ] = None,
+    encoder: Annotated[Path | None, typer.Option(help="Instead of SOURCE: the .onnx file of an encoder.")] = None,
+    decoder: Annotated[
+        Path | None, typer.Option(help="The .onnx file of the decoder that belongs to --encoder.")
+    ] = None,
+    image_shape: Annotated[str | None, typer.Option(help=_IMAGE_SHAPE)] = None,
     classes: Annotated[str | None, typer.Option(help="Names of the classes, separated by commas.")] = None,
-    decoder_output: Annotated[str, typer.Option(help="image (values in [0, 1]) or logits.")] = "image",
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Open pickled networks. They can run ANY code with your rights.")
-    ] = False,
-    fit_latents: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Images, as for fit: where generation draws from, by class.")
-    ] = None,
+    decoder_output: Annotated[str, typer.Option(help="What decode gives: image (in [0, 1]) or logits.")] = "image",
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help=_ALLOW_PICKLE)] = False,
+    fit_latents: Annotated[str | None, typer.Option(metavar="DATA", help=_FIT_LATENTS)] = None,
     root: options.Root = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16 (half the size) or int8 (faster mlp).")] = "fp32",
     overwrite: options.Overwrite = False,
@@ -51,8 +54,7 @@ def export(
         precision=precision,
         overwrite=overwrite,
     )
-    typer.echo(report.table())
-    typer.echo(_summary(output))
+    typer.echo(f"{report.table()}\n{_summary(output)}")
 
 
 def _source(

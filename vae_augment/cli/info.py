@@ -13,19 +13,23 @@ if TYPE_CHECKING:
 
 def info(
     model: options.Model,
-    check: Annotated[
-        bool, typer.Option("--check", help="Also run every part on two images, and say which checks passed.")
-    ] = False,
-    sha256: Annotated[str | None, typer.Option(help="The digest that the file must have.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Also run every part of the model on two images.")] = False,
+    sha256: Annotated[str | None, typer.Option(help="The sha256 that the file must have.")] = None,
 ) -> None:
-    """Say what MODEL is: shapes, classes, how it was trained, size and sha256."""
+    """Show what MODEL is: shapes, classes, how it was trained, size and sha256."""
     from .. import load
 
     loaded = load(model, sha256=sha256)
     for name, value in _facts(loaded).items():
-        typer.echo(f"{name:<12}{_printable(str(value))}")
+        # A stranger's file must not send control sequences to the terminal.
+        typer.echo(f"{name:<12}" + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value)))
     if check:
-        _check(loaded, sha256)
+        loaded.probe()
+        typer.echo(
+            "check       passed: structure, operators, tensors, names, shapes, cost and metadata; whole, encoder and "
+            "decoder ran on two images; "
+            + ("the sha256 is the one given" if sha256 else "compare the sha256 with its source's, or pass --sha256")
+        )
 
 
 def _facts(loaded: "VAEModel") -> dict[str, object]:
@@ -44,22 +48,8 @@ def _facts(loaded: "VAEModel") -> dict[str, object]:
     }
 
 
-def _check(loaded: "VAEModel", sha256: str | None) -> None:
-    loaded.probe()
-    typer.echo(
-        "check       passed: structure, operators, tensors, names, shapes, cost and metadata; whole, encoder and "
-        "decoder ran on two images"
-        + ("; the sha256 is the one given" if sha256 else "; compare the sha256 with its source's, or pass --sha256")
-    )
-
-
 def _latents(spec: "Spec") -> str:
     if spec.latents is None:
         return "drawn from N(0, I)"
     groups, components = spec.latents.weights.shape
     return f"drawn from {groups} mixtures of {components} Gaussians; a bank of {len(spec.latents.bank)} images"
-
-
-def _printable(text: str) -> str:
-    """A stranger's file must not send control sequences to the terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

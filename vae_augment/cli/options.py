@@ -8,11 +8,12 @@ import typer
 Data = Annotated[
     str,
     typer.Argument(
+        metavar="DATA",
         help="Images: digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder with one folder per "
-        "class, or an .npz file."
+        "class, or an .npz file.",
     ),
 ]
-Model = Annotated[str, typer.Argument(help="mnist or fashion-mnist, or the path of an .onnx file.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="mnist, fashion-mnist, or the path of an .onnx file.")]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds torchvision's data sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Download the data set if it is not in --root.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
