@@ -14,18 +14,15 @@ from ..errors import ExportError, InputError
 from ..spec import Spec
 
 DECODER_OUTPUTS = ("image", "logits")
-ImageShape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class VAEParts:
-    """A VAE ready for export.
+    """A VAE ready for export. `module` owns the weights that `encode` and `decode` use.
 
     Attributes:
-        module: owns the weights that `encode` and `decode` use.
         encode: images [B, C, H, W] in [0, 1] and labels [B] or None -> mean and log-variance, each [B, D].
         decode: latents [B, D] and labels [B] or None -> images [B, C, H, W] in [0, 1].
-        spec: what the model is.
         graph: the whole ONNX graph, if the source is one; `encode` and `decode` are then the reference.
     """
 
@@ -76,7 +73,7 @@ def adapt(vae: ForeignVAE, image_shape: Sequence[int] | None, classes: Sequence[
     return VAEParts(vae.module, encode, decode, spec, graph)
 
 
-def _image_shape(given: Sequence[int] | None, source: Sequence[int] | None) -> ImageShape:
+def _image_shape(given: Sequence[int] | None, source: Sequence[int] | None) -> tuple[int, int, int]:
     known = tuple(source) if source is not None and len(source) == 3 else None
     shape = tuple(given) if given is not None else known
     if shape is None or len(shape) != 3 or min(shape) < 1:
@@ -90,7 +87,7 @@ def _image_shape(given: Sequence[int] | None, source: Sequence[int] | None) -> I
 
 
 @torch.inference_mode()
-def _try_encoder(encode: Callable[[Tensor], Any], shape: ImageShape) -> tuple[bool, int]:
+def _try_encoder(encode: Callable[[Tensor], Any], shape: tuple[int, ...]) -> tuple[bool, int]:
     """Whether `encode` takes rows of pixels rather than images, and the size of the latent."""
     image = torch.full((2, *shape), 0.5)
     failures = []
@@ -102,9 +99,7 @@ def _try_encoder(encode: Callable[[Tensor], Any], shape: ImageShape) -> tuple[bo
             failures.append(str(error).partition("\n")[0] or type(error).__name__)
             continue
         if mean is logvar:
-            raise ExportError(
-                "encode returns the same tensor for mean and log-variance, so this is a plain autoencoder."
-            )
+            raise ExportError("encode returns the same tensor for mean and log-variance: this is a plain autoencoder.")
         if shapes[0] == shapes[1] and len(shapes[0]) == 2 and shapes[0][0] == 2:
             return takes_rows, shapes[0][1]
         failures.append(f"it returned {shapes[0]} and {shapes[1]}")
@@ -115,7 +110,7 @@ def _try_encoder(encode: Callable[[Tensor], Any], shape: ImageShape) -> tuple[bo
 
 
 @torch.inference_mode()
-def _try_decoder(decode: Callable[[Tensor], Any], latent_dim: int, shape: ImageShape, gives_logits: bool) -> None:
+def _try_decoder(decode: Callable[[Tensor], Any], latent_dim: int, shape: tuple[int, ...], gives_logits: bool) -> None:
     latent = torch.randn(2, latent_dim, generator=torch.Generator().manual_seed(0))
     try:
         pixels = decode(latent)

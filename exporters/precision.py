@@ -1,4 +1,4 @@
-"""The same graph in fewer bits: float16 weights, or int8 arithmetic.
+"""The same graph in fewer bits: weights stored as float16 (computed in float32), or int8 arithmetic.
 
 int8 is static, with scales fixed beforehand from calibration images. Dynamic int8 takes its scales from the batch at
 hand, so that an image's result would depend on its neighbours.
@@ -28,12 +28,7 @@ _SMALL = 64  # elements of tensors that stay float32: biases, shapes, constants
 
 
 def reduce_precision(file: ModelFile, precision: str, images: Tensor) -> bytes:
-    """The bytes of `file` in another precision.
-
-    Args:
-        precision: "fp16", which stores the weights in half the size and computes in float32, or "int8".
-        images: float32 [N, C, H, W] in [0, 1], to calibrate int8 on.
-    """
+    """The bytes of `file` in "fp16" or "int8", which is calibrated on `images`, float32 [N, C, H, W] in [0, 1]."""
     return finish(_halve(file) if precision == "fp16" else _quantize(file, images), file.spec)
 
 

@@ -20,16 +20,10 @@ _FIT_LATENTS = "Images, as for fit: the distribution that generation draws from 
 def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.onnx).")],
     source: Annotated[Path | None, typer.Argument(metavar="[SOURCE]", help=_SOURCE, show_default=False)] = None,
-    module: Annotated[
-        str | None, typer.Option(help="Instead of SOURCE: a PyTorch module, package.module:Class.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights of --module: .safetensors, or a saved state_dict.")
-    ] = None,
+    module: Annotated[str | None, typer.Option(help="Instead of SOURCE: package.module:Class of a module.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights of --module: .safetensors, or a state_dict.")] = None,
     encoder: Annotated[Path | None, typer.Option(help="Instead of SOURCE: the .onnx file of an encoder.")] = None,
-    decoder: Annotated[
-        Path | None, typer.Option(help="The .onnx file of the decoder that belongs to --encoder.")
-    ] = None,
+    decoder: Annotated[Path | None, typer.Option(help="The .onnx file of the decoder of --encoder.")] = None,
     image_shape: Annotated[str | None, typer.Option(help=_IMAGE_SHAPE)] = None,
     classes: Annotated[str | None, typer.Option(help="Names of the classes, separated by commas.")] = None,
     decoder_output: Annotated[str, typer.Option(help="What decode gives: image (in [0, 1]) or logits.")] = "image",
