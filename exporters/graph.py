@@ -90,7 +90,7 @@ def _check_operators(graph: onnx.GraphProto) -> None:
         )
     if refused:
         raise ExportError(
-            f"The graph uses {', '.join(refused)}, which the careful loader does not allow. "
+            f"The graph uses {', '.join(refused)}, which a model file may not contain. "
             "Write that step with ordinary layers and arithmetic."
         )
 

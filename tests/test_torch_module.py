@@ -212,7 +212,7 @@ class LacksDecode(nn.Module):
         (IsDeterministic, "The latent is the mean itself"),
         (ReturnsOneTensor, "the same tensor for mean and log-variance"),
         (CouplesTheBatch, "first image alone"),
-        (Sorts, "The graph uses .*TopK, which the careful loader does not allow"),
+        (Sorts, "The graph uses .*TopK, which a model file may not contain"),
         (GivesThree, "encode does not turn two images"),
         (GivesNone, "encode does not turn two images"),
         (DecodesHalf, r"decode turns two latents into \(2, 1, 4, 8\), expected two images of shape \(1, 8, 8\)"),
