@@ -170,6 +170,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "no labels": lambda manifest: manifest["plan"]["labels"].update(choices=[]),
     "unknown labels": lambda manifest: manifest["plan"]["labels"].update(choices=[10**400]),
     "too few weights": lambda manifest: manifest["plan"]["labels"].update(cumulative=[1.0]),
+    "a weight out of range": lambda manifest: manifest["plan"]["labels"].update(cumulative=[10**400] * 10),
     "an unknown fact": lambda manifest: manifest["plan"].update(colour="red"),
 }
 

@@ -16,9 +16,8 @@ from . import options
 if TYPE_CHECKING:
     from ..generation import Job, Manifest
     from ..generation.generating import Engine
+    from ..generation.plan import Part
     from ..sampling import Labels
-
-EXIT_OTHER_PLAN = 2
 
 
 def generate(
@@ -26,9 +25,7 @@ def generate(
     model: Annotated[str | None, typer.Argument(help="mnist, fashion-mnist, or the path of an .onnx file.")] = None,
     n: Annotated[int | None, typer.Option("-n", help="Number of images; required without --verify.")] = None,
     format: Annotated[str, typer.Option(help="npz, idx, imagefolder, parquet or webdataset.")] = "npz",  # noqa: A002
-    labels: Annotated[
-        str, typer.Option(help="balanced, a class, classes in turn (3,5), or classes with weights (3:0.9,5:0.1).")
-    ] = "balanced",
+    labels: Annotated[str, typer.Option(help="balanced, a class, classes 3,5 or weights 3:0.9,5:0.1.")] = "balanced",
     seed: options.Seed = 0,
     shard_size: Annotated[int | None, typer.Option(help="Images per shard; default: about 40 MiB of pixels.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes or Ray actors; default: one per core.")] = None,
@@ -43,20 +40,19 @@ def generate(
     from .. import generation
 
     if verify:
-        _print(_facts(generation.verify(output), output), as_json)
+        _print(output, generation.verify(output), {}, as_json)
         return
     if model is None:
         raise InputError("No MODEL was given. Give mnist, fashion-mnist, or the path of an .onnx file.")
     if n is None:
         raise InputError("-n is required: how many images to generate.")
     make, part = _engine(engine, workers, address, (shard_index, num_shards))
-    job = generation.make_job(
-        model, n, output, format=format, labels=_labels(labels, model), seed=seed, shard_size=shard_size
-    )
-    _print(_run(job, make, part), as_json)
+    wanted = _labels(labels, model)
+    job = generation.make_job(model, n, output, format=format, labels=wanted, seed=seed, shard_size=shard_size)
+    _print(output, *_run(job, make, part), as_json)
 
 
-def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, Any]:
+def _run(job: "Job", engine: "Engine", part: "Part") -> tuple["Manifest | None", dict[str, Any]]:
     from ..generation import run
 
     bar, start = _Bar(job.plan.images_of(part), is_silent=part[0] > 0), time.perf_counter()
@@ -64,7 +60,7 @@ def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, Any]:
         manifest = run(job, engine, part, bar.show)
     except OutputExistsError as error:
         typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_OTHER_PLAN) from error
+        raise typer.Exit(2) from error
     except (KeyboardInterrupt, SystemExit):
         bar.close()
         typer.echo(f"Stopped: {bar.done:,} of {bar.total:,} images are done. The same command goes on.", err=True)
@@ -73,25 +69,20 @@ def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, Any]:
         bar.close()
     made, seconds = bar.done - bar.first, time.perf_counter() - start
     rate = {"made": made, "seconds": round(seconds, 3), "images_per_second": round(made / seconds, 1)}
-    if manifest is None:
-        return {"output": str(job.output), "done": False, "images": bar.done, **rate}
-    return _facts(manifest, job.output) | rate
+    return manifest, {"images": bar.done, **rate}
 
 
-def _facts(manifest: "Manifest", output: Path) -> dict[str, Any]:
-    sizes = {"images": manifest.plan.count, "shards": len(manifest.shards), "bytes": manifest.bytes}
-    return {"output": str(output), "done": True, **sizes}
-
-
-def _print(facts: dict[str, Any], as_json: bool) -> None:
+def _print(output: Path, manifest: "Manifest | None", facts: dict[str, Any], as_json: bool) -> None:
+    facts = {"output": str(output.absolute()), "done": manifest is not None, **facts}
+    if manifest is not None:
+        facts |= {"images": manifest.plan.count, "shards": len(manifest.shards), "bytes": manifest.bytes}
     if as_json:
         typer.echo(json.dumps(facts))
-        return
-    if facts["done"]:
+    elif manifest is not None:
         typer.echo("{output}: {images:,} images in {shards:,} shards, {bytes:,} bytes, as planned".format(**facts))
     else:
-        typer.echo(f"{facts['images']:,} images of this part are done; the last part writes manifest.json")
-    if "made" in facts:
+        typer.echo("{images:,} images of this part are done; the last part writes manifest.json".format(**facts))
+    if "made" in facts and not as_json:
         typer.echo("{made:,} made in {seconds:.1f} s, {images_per_second:,.0f} images per second".format(**facts))
 
 
@@ -100,7 +91,7 @@ class _Bar:
 
     def __init__(self, total: int, is_silent: bool) -> None:
         self.total, self.done, self.first = total, 0, 0
-        self._disable = True if is_silent else None
+        self._disable = is_silent or None  # None = only off a terminal
         self._bar: tqdm[Any] | None = None
 
     def show(self, done: int) -> None:
@@ -115,9 +106,7 @@ class _Bar:
             self._bar.close()
 
 
-def _engine(
-    name: str | None, workers: int | None, address: str | None, part: tuple[int, int]
-) -> tuple["Engine", tuple[int, int]]:
+def _engine(name: str | None, workers: int | None, address: str | None, part: "Part") -> tuple["Engine", "Part"]:
     from ..generation import process_engine, rank_engine, ray_engine
 
     if part[0] >= part[1]:

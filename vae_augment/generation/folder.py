@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import GenerationError, OutputExistsError
-from .plan import Plan, differences
+from .plan import Part, Plan, differences
 from .shard import Job, Record, measure, read_json, read_record, write_json
 
 PLAN, MANIFEST = "plan.json", "manifest.json"
@@ -35,8 +35,7 @@ def prepare(job: Job) -> None:
     if not path.exists():
         if others:
             raise OutputExistsError(
-                f"{job.output} holds {min(others)} and no {PLAN}, so its files are not from generate. It was left as "
-                "it is. Use another folder."
+                f"{job.output} holds {min(others)} and no {PLAN}. It was left as it is. Use a new or empty folder."
             )
         write_json(job, path, job.plan.to_json())
     found = differences(read_json(path), job.plan.to_json())
@@ -47,11 +46,8 @@ def prepare(job: Job) -> None:
         )
 
 
-def finished(job: Job, part: tuple[int, int] = (0, 1)) -> dict[int, Record]:
-    """The shards of part i of n, given as (i, n), that are there and whole.
-
-    The time grows with the shards that are there, not with those that are planned.
-    """
+def finished(job: Job, part: Part = (0, 1)) -> dict[int, Record]:
+    """The shards of a part that are there and whole, in a time that depends on these alone."""
     names = [Path(name).stem for name in _entries(job.record_path(0).parent)]
     ours = range(part[0], job.plan.shards, part[1])
     numbers = sorted(int(name) for name in names if name.isdecimal() and int(name) in ours)
@@ -74,7 +70,7 @@ def verify(output: Path) -> Manifest:
     """Compare every shard of a folder with its manifest, by its sha256.
 
     Raises:
-        GenerationError: there is no manifest, it does not list each shard of its plan, or a shard is not what it was.
+        GenerationError: there is no manifest, it does not list each shard of its plan, or a shard has other content.
     """
     output = Path(output)
     manifest = _read_manifest(output / MANIFEST)
@@ -100,7 +96,7 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         plan = Plan.from_json(content["plan"])
         records = tuple(Record(**record) for record in content["shards"])
-    except (LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise GenerationError(f"{path} is not a manifest ({error!r}). Delete it and give the same command.") from None
     if [record.shard for record in records] != list(range(plan.shards)):
         raise GenerationError(

@@ -12,7 +12,7 @@ from ..interrupt import Interruptible
 from ..modelfile import find_model, read_model
 from ..sampling import Labels
 from .folder import MANIFEST, Manifest, finish, finished, prepare
-from .plan import make_plan
+from .plan import Part, make_plan
 from .process_engine import in_pool
 from .shard import Job, Record
 
@@ -83,7 +83,7 @@ def make_job(
 def run(
     job: Job,
     engine: Engine,
-    part: tuple[int, int] = (0, 1),
+    part: Part = (0, 1),
     report: Callable[[int], None] = lambda done: None,
 ) -> Manifest | None:
     """Make what is missing of part i of n, given as (i, n), on an engine.
@@ -101,14 +101,15 @@ def run(
     except VAEAugmentError:
         raise
     except (OSError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else error  # pyarrow's errors have a text of their own
         raise GenerationError(
             f"{job.output} cannot be written: {reason}. Finished shards stay, and there is no half of one. Put that "
             "right, and the same command goes on."
         ) from error
 
 
-def _make_missing(job: Job, engine: Engine, part: tuple[int, int], report: Callable[[int], None]) -> None:
+def _make_missing(job: Job, engine: Engine, part: Part, report: Callable[[int], None]) -> None:
     manifest = job.output / MANIFEST
     was_finished = manifest.exists()  # before the shards are looked at: another run may finish them from now on
     there = finished(job, part)

@@ -25,6 +25,8 @@ BLOCK_IMAGES, BLOCK_VALUES = 128, 2**19  # the largest run of the decoder: about
 BLOCKS_PER_SHARD = 80  # of the default shard: 10,240 images of MNIST's size, never more than 40 MiB of pixels
 MAX_SHARDS = 1_000_000  # the manifest lists each
 
+Part = tuple[int, int]  # (i, n): the shards i, i + n, i + 2n, ..., which one of n jobs makes
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -54,9 +56,9 @@ class Plan:
                 f"{MAX_SHARDS:,} can be managed. Use a shard size of at least {self.count // MAX_SHARDS + 1:,}."
             )
         check_seed(operator.index(self.seed))
-        choices, weights = self.labels.choices, self.labels.cumulative
+        choices, weights = self.labels.choices, self.labels.cumulative or self.labels.choices
         known = {UNKNOWN, *range(len(self.classes))}
-        if not choices or not known.issuperset(choices) or len(weights or choices) != len(choices):
+        if not choices or not known.issuperset(choices) or len(weights) != len(choices):
             raise InputError(f"The labels are {self.labels}; there are {len(self.classes)} classes.")
         _check_format(self.format, self.image_shape[0], self.labels)
 
@@ -69,8 +71,8 @@ class Plan:
         """The indices of a shard's images."""
         return range(shard * self.shard_size, min((shard + 1) * self.shard_size, self.count))
 
-    def images_of(self, part: tuple[int, int]) -> int:
-        """The number of images in part i of n, given as (i, n): those of the shards i, i + n, i + 2n, ..."""
+    def images_of(self, part: Part) -> int:
+        """The number of images in a part."""
         return sum(len(self.span(shard)) for shard in range(part[0], self.shards, part[1]))
 
     def keys(self, shard: int) -> list[str]:

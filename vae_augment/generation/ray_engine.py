@@ -53,19 +53,18 @@ def in_ray(job: Job, shards: Sequence[int], workers: int | None, address: str | 
     if not shards:
         return
     with _connected(address), _threads_ended():
-        yield from _rows(job, shards, workers)
+        yield from _records(job, shards, workers)
 
 
-def _rows(job: Job, shards: Sequence[int], workers: int | None) -> Generator[Record, None, None]:
+def _records(job: Job, shards: Sequence[int], workers: int | None) -> Generator[Record, None, None]:
     import ray.data
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     # from_items and not range: it needs no reading task, which would wait for ever for a CPU that the actors hold.
-    items = ray.data.from_items(
-        [{"shard": shard} for shard in shards], override_num_blocks=min(len(shards), MOST_BLOCKS)
-    )
+    rows = [{"shard": shard} for shard in shards]
+    items = ray.data.from_items(rows, override_num_blocks=min(len(shards), MOST_BLOCKS))
     actors = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
     made = items.map_batches(ShardActor, fn_constructor_args=(job,), batch_size=1, compute=actors, num_cpus=1)
     for block in made.iter_batches(batch_size=None, prefetch_batches=0):  # a prefetcher would not be stopped

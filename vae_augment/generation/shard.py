@@ -1,16 +1,15 @@
 """The unit of work: one shard, a pure function of the plan and the shard's number.
 
 It is made in a folder of its own, synced, renamed into place, and only then recorded, so that any engine may run it,
-die at any point, and run it again; a shard that is recorded and whole is left alone. Several runs of one plan may work
-in one output folder: the first to see all shards recorded removes `staging`, also where another still writes, which
-then takes the record that is there.
+die at any point, and run it again. Several runs of one plan may share the output folder: the first that sees all shards
+recorded removes `staging`. A run that still writes there then fails, and takes the record that is there.
 """
 
 import functools
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,10 +90,10 @@ class Worker:
         job.staging.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{shard:05d}-", dir=job.staging) as folder:
             places = {Path(folder, name): job.output / name for name in names}
-            for parent in {path.parent for path in [*places, *places.values()]}:
-                parent.mkdir(parents=True, exist_ok=True)
+            _make_parents(places.keys())
             FORMATS[plan.format].write(content, list(places))
             record = Record(shard, len(content.images), *measure(Path(folder), names))
+            _make_parents(places.values())
             publish(places)
         write_json(job, job.record_path(shard), asdict(record))
         return record
@@ -112,10 +111,8 @@ class Worker:
         plan, (spec, session) = self.job.plan, self._decoder
         index = np.arange(start, start + block_size(plan.image_shape))
         labels = plan.labels.at(index, plan.seed)
-        inputs = {"latent": draw_latents(spec.latents, spec.latent_dim, labels, index, plan.seed, epoch=0)}
-        if spec.conditional:
-            inputs["label"] = labels
-        (images,) = session.run(None, inputs)
+        latent = draw_latents(spec.latents, spec.latent_dim, labels, index, plan.seed, epoch=0)
+        (images,) = session.run(None, {"latent": latent, "label": labels} if spec.conditional else {"latent": latent})
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
             raise ModelFormatError(f"{self.job.model} gave {images.shape}, or numbers that are not finite.")
         return (images * np.float32(255.999)).astype(np.uint8)  # as pixels.from_batch, which needs torch
@@ -170,7 +167,7 @@ def write_json(job: Job, path: Path, content: object) -> None:
             temporary.write_text(text)
             publish({temporary: path})
     except OSError:
-        if not path.is_file() or path.read_text() != text:  # no other run has written the same
+        if not path.is_file() or path.read_bytes() != text.encode():  # no other run has written the same
             raise
 
 
@@ -179,3 +176,8 @@ def _sha256(path: Path) -> str:
         raise FileNotFoundError(f"{path} is not a file")
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _make_parents(paths: Iterable[Path]) -> None:
+    for folder in {path.parent for path in paths}:
+        folder.mkdir(parents=True, exist_ok=True)
