@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,98 +16,82 @@ from . import options
 if TYPE_CHECKING:
     from ..generation import Job, Manifest
     from ..generation.generating import Engine
-    from ..sampling import Class, Labels
-
-EXIT_OTHER_PLAN = 2
+    from ..generation.plan import Part
+    from ..sampling import Labels
 
 
 def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to fill.")],
     model: Annotated[str | None, typer.Argument(help="mnist, fashion-mnist, or the path of an .onnx file.")] = None,
-    n: Annotated[int, typer.Option("-n", help="How many images.")] = 0,
+    n: Annotated[int | None, typer.Option("-n", help="Number of images; required without --verify.")] = None,
     format: Annotated[str, typer.Option(help="npz, idx, imagefolder, parquet or webdataset.")] = "npz",  # noqa: A002
-    labels: Annotated[
-        str, typer.Option(help="balanced, a class, classes to go through (3,5), or with weights (3:0.9,5:0.1).")
-    ] = "balanced",
+    labels: Annotated[str, typer.Option(help="balanced, a class, classes 3,5 or weights 3:0.9,5:0.1.")] = "balanced",
     seed: options.Seed = 0,
-    shard_size: Annotated[int | None, typer.Option(help="Images a shard; left out: about 40 MiB of pixels.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes or Ray actors; left out: one a core.")] = None,
-    num_shards: Annotated[int, typer.Option(min=1, help="Jobs of an array that share the work.")] = 1,
+    shard_size: Annotated[int | None, typer.Option(help="Images per shard; default: about 40 MiB of pixels.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes or Ray actors; default: one per core.")] = None,
+    num_shards: Annotated[int, typer.Option(min=1, help="Number of jobs that share the work.")] = 1,
     shard_index: Annotated[int, typer.Option(min=0, help="Which of these jobs this is, from 0.")] = 0,
-    engine: Annotated[
-        str | None, typer.Option(help="local, torchrun or ray; left out: torchrun under torchrun.")
-    ] = None,
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, as for ray.init.")] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Make nothing; compare the folder with its manifest.")
-    ] = False,
+    engine: Annotated[str | None, typer.Option(help="local, torchrun or ray; torchrun is detected.")] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster, as for ray.init.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Only compare the folder with its manifest.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Generate N images with MODEL into a folder. The same command again goes on where it was stopped or killed."""
+    """Generate N images with MODEL into a folder. The same command continues a run that was stopped or killed."""
     from .. import generation
 
     if verify:
-        _print(_facts(generation.verify(output), output), as_json)
+        _print(output, generation.verify(output), {}, as_json)
         return
     if model is None:
         raise InputError("No MODEL was given. Give mnist, fashion-mnist, or the path of an .onnx file.")
+    if n is None:
+        raise InputError("-n is required: how many images to generate.")
     make, part = _engine(engine, workers, address, (shard_index, num_shards))
-    job = generation.make_job(
-        model, n, output, format=format, labels=_labels(labels, model), seed=seed, shard_size=shard_size
-    )
-    _print(_run(job, make, part), as_json)
+    wanted = _labels(labels, model)
+    job = generation.make_job(model, n, output, format=format, labels=wanted, seed=seed, shard_size=shard_size)
+    _print(output, *_run(job, make, part), as_json)
 
 
-def _run(job: "Job", engine: "Engine", part: tuple[int, int]) -> dict[str, Any]:
-    from ..generation.generating import images_of, run
+def _run(job: "Job", engine: "Engine", part: "Part") -> tuple["Manifest | None", dict[str, Any]]:
+    from ..generation import run
 
-    bar, start = _Bar(images_of(job, part), is_silent=part[0] > 0), time.perf_counter()
+    bar, start = _Bar(job.plan.images_of(part), is_silent=part[0] > 0), time.perf_counter()
     try:
         manifest = run(job, engine, part, bar.show)
     except OutputExistsError as error:
         typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(EXIT_OTHER_PLAN) from error
+        raise typer.Exit(2) from error
     except (KeyboardInterrupt, SystemExit):
         bar.close()
         typer.echo(f"Stopped: {bar.done:,} of {bar.total:,} images are done. The same command goes on.", err=True)
         raise
     finally:
         bar.close()
-    seconds = time.perf_counter() - start
-    made = {"made": bar.done - bar.first, "seconds": round(seconds, 3)}
-    rate = {"images_per_second": round((bar.done - bar.first) / seconds, 1)}
-    if manifest is None:
-        return {"output": str(job.output), "done": False, "images": bar.done, **made, **rate}
-    return _facts(manifest, job.output) | made | rate
+    made, seconds = bar.done - bar.first, time.perf_counter() - start
+    rate = {"made": made, "seconds": round(seconds, 3), "images_per_second": round(made / seconds, 1)}
+    return manifest, {"images": bar.done, **rate}
 
 
-def _facts(manifest: "Manifest", output: Path) -> dict[str, Any]:
-    return {
-        "output": str(output),
-        "done": True,
-        "images": manifest.plan.count,
-        "shards": len(manifest.shards),
-        "bytes": manifest.bytes,
-    }
-
-
-def _print(facts: dict[str, Any], as_json: bool) -> None:
+def _print(output: Path, manifest: "Manifest | None", facts: dict[str, Any], as_json: bool) -> None:
+    facts = {"output": str(output.absolute()), "done": manifest is not None, **facts}
+    if manifest is not None:
+        facts |= {"images": manifest.plan.count, "shards": len(manifest.shards), "bytes": manifest.bytes}
     if as_json:
         typer.echo(json.dumps(facts))
-    elif not facts["done"]:
-        typer.echo(f"{facts['images']:,} images of this part are done; manifest.json comes with the last part")
-    else:
+    elif manifest is not None:
         typer.echo("{output}: {images:,} images in {shards:,} shards, {bytes:,} bytes, as planned".format(**facts))
+    else:
+        typer.echo("{images:,} images of this part are done; the last part writes manifest.json".format(**facts))
     if "made" in facts and not as_json:
-        typer.echo("{made:,} made in {seconds:.1f} s, {images_per_second:,.0f} images a second".format(**facts))
+        typer.echo("{made:,} made in {seconds:.1f} s, {images_per_second:,.0f} images per second".format(**facts))
 
 
 class _Bar:
-    """tqdm's bar; what a resumed run finds does not count towards its rate, and off a terminal it is silent."""
+    """tqdm's bar. What a resumed run finds does not count towards its rate, and off a terminal it is silent."""
 
     def __init__(self, total: int, is_silent: bool) -> None:
         self.total, self.done, self.first = total, 0, 0
-        self._disable = True if is_silent else None
+        self._disable = is_silent or None  # None = only off a terminal
         self._bar: tqdm[Any] | None = None
 
     def show(self, done: int) -> None:
@@ -121,45 +106,35 @@ class _Bar:
             self._bar.close()
 
 
-def _engine(
-    name: str | None, workers: int | None, address: str | None, part: tuple[int, int]
-) -> tuple["Engine", tuple[int, int]]:
-    from ..generation import process_engine, rank_engine
+def _engine(name: str | None, workers: int | None, address: str | None, part: "Part") -> tuple["Engine", "Part"]:
+    from ..generation import process_engine, rank_engine, ray_engine
 
-    name = name or ("torchrun" if rank_engine.is_torchrun() else "local")
     if part[0] >= part[1]:
         raise InputError(f"--shard-index is {part[0]}; with --num-shards {part[1]} it must be below that.")
-    if name == "local":
-        return functools.partial(process_engine.in_pool, workers=workers or process_engine.default_workers()), part
-    if name == "torchrun":
+    if name == "torchrun" or (name is None and "TORCHELASTIC_RUN_ID" in os.environ):
         return rank_engine.here, rank_engine.torchrun_part()
     if name == "ray":
-        from ..generation.ray_engine import in_ray
-
-        return functools.partial(in_ray, workers=workers, address=address), part
+        return functools.partial(ray_engine.in_ray, workers=workers, address=address), part
+    if name in (None, "local"):
+        return functools.partial(process_engine.in_pool, workers=workers), part
     raise InputError(f"--engine is {name!r}; choose local, torchrun or ray.")
 
 
 def _labels(text: str, model: str) -> "Labels":
-    """What --labels says: a name of the model's is a name, and other digits are an index."""
+    """What --labels says. Digits are the index of a class, unless a class has that name."""
     from ..modelfile import find_model, read_model
 
     classes = read_model(find_model(model)).spec.classes
     if text == "balanced" or text in classes:
         return text
-    pairs = [entry.partition(":") for entry in text.split(",")]
-    named = {_class(name, classes): weight for name, _, weight in pairs}
-    if not any(named.values()):
-        return [_class(name, classes) for name, _, _ in pairs]
-    return {name: _weight(weight) for name, weight in named.items()}
-
-
-def _class(text: str, classes: tuple[str, ...]) -> "Class":
-    return int(text) if text.isdecimal() and text not in classes else text
-
-
-def _weight(text: str) -> float:
+    entries = [entry.partition(":") for entry in text.split(",")]
+    names = [int(name) if name.isdecimal() and name not in classes else name for name, _, _ in entries]
+    weights = [weight for _, _, weight in entries]
+    if not any(weights):
+        return names
     try:
-        return float(text)
+        return dict(zip(names, map(float, weights), strict=True))
     except ValueError:
-        raise InputError(f"--labels holds the weight {text!r}, which is not a number. Write CLASS:WEIGHT,...") from None
+        raise InputError(
+            f"--labels is {text!r}; a weight is not a number. Write CLASS:WEIGHT,CLASS:WEIGHT,..."
+        ) from None

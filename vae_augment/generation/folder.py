@@ -1,15 +1,13 @@
 """The output folder: the plan is written first, the manifest last, and only the manifest means done."""
 
-import json
+import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import GenerationError, OutputExistsError
-from .plan import Plan, differences
-from .shard import Job, Record, measure, read_record, write_json
+from .plan import Part, Plan, differences
+from .shard import Job, Record, measure, read_json, read_record, write_json
 
 PLAN, MANIFEST = "plan.json", "manifest.json"
 
@@ -28,20 +26,19 @@ class Manifest:
 
 
 def prepare(job: Job) -> None:
-    """Write the plan into the folder, or find there that it is the same.
-
-    Raises:
-        OutputExistsError: another plan is there.
-        OutputExistsError: there is no plan, but something where the images would go.
-        OSError: the folder cannot be written.
-    """
+    """Write the plan into the folder, or check that the same plan is there; else OutputExistsError."""
     job.output.mkdir(parents=True, exist_ok=True)
     path = job.output / PLAN
+    # Listed before the plan is looked for: a run that starts at the same time writes its plan before all else.
+    others = [name for name in _entries(job.output) if name != job.staging.name]
+    others += [f"{job.staging.name}/{name}" for name in _entries(job.staging) if not name.startswith(PLAN)]
     if not path.exists():
-        if any(job.output.glob("train*")):
-            raise OutputExistsError(f"{job.output} holds images of another origin and no {PLAN}. Use another folder.")
+        if others:
+            raise OutputExistsError(
+                f"{job.output} holds {min(others)} and no {PLAN}. It was left as it is. Use a new or empty folder."
+            )
         write_json(job, path, job.plan.to_json())
-    found = differences(_read(path), job.plan.to_json())
+    found = differences(read_json(path), job.plan.to_json())
     if found:
         raise OutputExistsError(
             f"{job.output} belongs to another plan: {'; '.join(found)}. It was left as it is. Use another folder, or "
@@ -49,71 +46,75 @@ def prepare(job: Job) -> None:
         )
 
 
-def pending(job: Job, part: tuple[int, int] = (0, 1)) -> list[int]:
-    """The shards of part i of n, given as (i, n), that are still to be made."""
-    index, parts = part
-    return [shard for shard in range(index, job.plan.shards, parts) if read_record(job, shard) is None]
+def finished(job: Job, part: Part = (0, 1)) -> dict[int, Record]:
+    """The shards of a part that are there and whole, in a time that depends on these alone."""
+    names = [Path(name).stem for name in _entries(job.record_path(0).parent)]
+    ours = range(part[0], job.plan.shards, part[1])
+    numbers = sorted(int(name) for name in names if name.isdecimal() and int(name) in ours)
+    records = {shard: read_record(job, shard) for shard in numbers}
+    return {shard: record for shard, record in records.items() if record is not None}
 
 
 def finish(job: Job) -> Manifest | None:
-    """Write the manifest and tidy up when every shard is there; else, as with other parts still at work, None."""
-    records = [read_record(job, shard) for shard in range(job.plan.shards)]
-    whole = tuple(record for record in records if record is not None)
-    if len(whole) < len(records):
+    """Write the manifest and tidy up if every shard is there; None while other parts are at work."""
+    records = tuple(finished(job).values())
+    if len(records) < job.plan.shards:
         return None
-    manifest = {"plan": job.plan.to_json(), "shards": [asdict(record) for record in whole]}
+    manifest = {"plan": job.plan.to_json(), "shards": [asdict(record) for record in records]}
     write_json(job, job.output / MANIFEST, manifest)
     shutil.rmtree(job.staging, ignore_errors=True)
-    return Manifest(job.plan, whole)
+    return Manifest(job.plan, records)
 
 
 def verify(output: Path) -> Manifest:
-    """Compare every shard in a folder with its manifest, byte by byte.
+    """Compare every shard of a folder with its manifest, by its sha256.
 
     Raises:
-        GenerationError: there is no manifest, or a shard is missing or not what it was.
+        GenerationError: there is no manifest, it does not list each shard of its plan, or a shard has other content.
     """
     output = Path(output)
-    manifest = _read_manifest(output)
+    manifest = _read_manifest(output / MANIFEST)
     job = Job(manifest.plan, Path(), output)
-    broken = [record.shard for record in manifest.shards if not _is_whole(job, record)]
+    broken = [shard for shard, record in enumerate(manifest.shards) if not _is_whole(job, shard, record)]
     if broken:
-        records = ", ".join(str(job.record_path(shard).relative_to(output)) for shard in broken[:10])
+        records = [str(job.record_path(shard).relative_to(output)) for shard in broken[:10]]
+        if len(broken) > 10:
+            records.append("...")
         raise GenerationError(
-            f"{len(broken)} of {len(manifest.shards)} shards in {output} are not what the manifest says: "
-            f"{_list(broken)}. Delete their records ({records}{', ...' * (len(broken) > 10)}) and give the same "
-            "command as before: it makes them again."
+            f"{len(broken)} of {len(manifest.shards)} shards in {output} are not what the manifest says. Delete their "
+            f"records ({', '.join(records)}) and give the same command as before: it makes them again."
         )
     return manifest
 
 
-def _read_manifest(output: Path) -> Manifest:
-    path = output / MANIFEST
+def _read_manifest(path: Path) -> Manifest:
     if not path.exists():
-        raise GenerationError(f"{output} has no {MANIFEST}, so it is not finished. The same command as before goes on.")
-    content = _read(path)
+        raise GenerationError(
+            f"{path.parent} has no {path.name}, so it is not finished. The same command as before goes on."
+        )
+    content = read_json(path)
     try:
-        return Manifest(Plan.from_json(content["plan"]), tuple(Record(**record) for record in content["shards"]))
-    except (KeyError, TypeError) as error:
+        plan = Plan.from_json(content["plan"])
+        records = tuple(Record(**record) for record in content["shards"])
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise GenerationError(f"{path} is not a manifest ({error!r}). Delete it and give the same command.") from None
+    if [record.shard for record in records] != list(range(plan.shards)):
+        raise GenerationError(
+            f"{path} does not list each of the {plan.shards} shards of its plan once and in order. Delete it and give "
+            "the same command."
+        )
+    return Manifest(plan, records)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _is_whole(job: Job, shard: int, record: Record) -> bool:
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise GenerationError(f"{path} cannot be read: {error}. Use another folder.") from None
-    if not isinstance(content, dict):
-        raise GenerationError(f"{path} is not a JSON object. Use another folder.")
-    return content
-
-
-def _is_whole(job: Job, record: Record) -> bool:
-    try:
-        return measure(job.output, job.names(record.shard)) == (record.bytes, record.sha256)
+        return record == Record(shard, len(job.plan.span(shard)), *measure(job.output, job.names(shard)))
     except FileNotFoundError:
         return False
 
 
-def _list(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:10])) + ", ..." * (len(numbers) > 10)
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []

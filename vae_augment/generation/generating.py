@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,9 @@ from ..errors import GenerationError, InputError, VAEAugmentError
 from ..interrupt import Interruptible
 from ..modelfile import find_model, read_model
 from ..sampling import Labels
-from .folder import MANIFEST, Manifest, finish, pending, prepare
-from .plan import make_plan
-from .process_engine import default_workers, in_pool
+from .folder import MANIFEST, Manifest, finish, finished, prepare
+from .plan import Part, make_plan
+from .process_engine import in_pool
 from .shard import Job, Record
 
 if TYPE_CHECKING:
@@ -36,28 +36,28 @@ def generate(
     """Write n generated images to a folder, in shards. The same call goes on with a run that was stopped or killed.
 
     Image i is image i of `VAESyntheticDataset` with the same model, labels and seed, as uint8. The decoder runs on the
-    CPU, one thread a worker. In a script, call it under ``if __name__ == "__main__":``, as all that starts processes.
+    CPU, one thread per worker. In a script, call it under ``if __name__ == "__main__":``, as it starts processes.
 
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`, whose file is used.
         n: how many images.
-        output: the folder; it gets plan.json first and manifest.json, with a sha256 a shard, last.
+        output: a folder that is new, empty or from an earlier call. manifest.json, with sha256 sums, is written last.
         format: "npz", "idx", "imagefolder", "parquet" or "webdataset".
         labels, seed: as for `VAESyntheticDataset`.
-        shard_size: images a shard; None = about 40 MiB of pixels, 10,240 images of MNIST's size.
-        workers: processes; None = one a core.
+        shard_size: images per shard, for at most 1,000,000 shards; None = about 40 MiB of pixels.
+        workers: processes; None = one per core.
 
     Raises:
         InputError: a plan that cannot be carried out. Nothing was written.
-        OutputExistsError: the folder belongs to another plan.
+        OutputExistsError: the folder belongs to another plan, or holds other files.
         GenerationError: the folder cannot be written, or workers died again and again.
         KeyboardInterrupt, SystemExit(143): after SIGINT or SIGTERM, once the shards in hand are finished.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")
     job = make_job(model, n, output, format=format, labels=labels, seed=seed, shard_size=shard_size)
-    manifest = run(job, functools.partial(in_pool, workers=workers or default_workers()))
-    assert manifest is not None  # all parts are ours
+    manifest = run(job, functools.partial(in_pool, workers=workers))
+    assert manifest is not None  # there are no other parts
     return manifest
 
 
@@ -83,8 +83,8 @@ def make_job(
 def run(
     job: Job,
     engine: Engine,
-    part: tuple[int, int] = (0, 1),
-    report: Callable[[int], None] | None = None,
+    part: Part = (0, 1),
+    report: Callable[[int], None] = lambda done: None,
 ) -> Manifest | None:
     """Make what is missing of part i of n, given as (i, n), on an engine.
 
@@ -94,47 +94,32 @@ def run(
     Returns:
         The manifest, or None while other parts are at work.
     """
-    with _clear_errors(job):
-        prepare(job)
-        todo = pending(job, part)
-        if todo:
-            (job.output / MANIFEST).unlink(missing_ok=True)
-        _make(job, engine, todo, _Progress(job, part, todo, report))
-        return finish(job)
-
-
-class _Progress:
-    def __init__(self, job: Job, part: tuple[int, int], todo: Sequence[int], report: Callable[[int], None] | None):
-        self._report = report or (lambda done: None)
-        self._done = images_of(job, part) - sum(len(job.plan.span(shard)) for shard in todo)
-        self._report(self._done)
-
-    def add(self, images: int) -> None:
-        self._done += images
-        self._report(self._done)
-
-
-def images_of(job: Job, part: tuple[int, int]) -> int:
-    """How many images part i of n has."""
-    return sum(len(job.plan.span(shard)) for shard in range(part[0], job.plan.shards, part[1]))
-
-
-def _make(job: Job, engine: Engine, todo: Sequence[int], progress: _Progress) -> None:
-    with Interruptible() as interrupt, contextlib.closing(engine(job, todo)) as records:
-        for record in records:
-            progress.add(record.images)
-            interrupt.raise_if_requested()
-
-
-@contextlib.contextmanager
-def _clear_errors(job: Job) -> Iterator[None]:
     try:
-        yield
+        prepare(job)
+        _make_missing(job, engine, part, report)
+        return finish(job)
     except VAEAugmentError:
         raise
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
+    except (OSError, MemoryError) as error:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else error  # pyarrow's errors have a text of their own
         raise GenerationError(
             f"{job.output} cannot be written: {reason}. Finished shards stay, and there is no half of one. Put that "
             "right, and the same command goes on."
         ) from error
+
+
+def _make_missing(job: Job, engine: Engine, part: Part, report: Callable[[int], None]) -> None:
+    manifest = job.output / MANIFEST
+    was_finished = manifest.exists()  # before the shards are looked at: another run may finish them from now on
+    there = finished(job, part)
+    missing = [shard for shard in range(part[0], job.plan.shards, part[1]) if shard not in there]
+    if missing and was_finished:
+        manifest.unlink(missing_ok=True)
+    done = sum(record.images for record in there.values())
+    report(done)
+    with Interruptible() as interrupt, contextlib.closing(engine(job, missing)) as records:
+        for record in records:
+            done += record.images
+            report(done)
+            interrupt.raise_if_requested()

@@ -1,7 +1,8 @@
-"""What is to be generated: all that a byte of the output depends on, and nothing else."""
+"""What is to be generated: everything that a byte of the output depends on, and nothing else."""
 
 import dataclasses
 import json
+import math
 import operator
 import zlib
 from collections.abc import Mapping
@@ -15,75 +16,86 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..errors import InputError
 from ..modelfile import ModelFile
+from ..noise import check_seed
 from ..sampling import UNKNOWN, LabelPolicy, Labels, parse_labels
 from ..sessions import runtime_version
 from .formats import FORMATS, Format
 
 BLOCK_IMAGES, BLOCK_VALUES = 128, 2**19  # the largest run of the decoder: about as much as a core's cache holds
 BLOCKS_PER_SHARD = 80  # of the default shard: 10,240 images of MNIST's size, never more than 40 MiB of pixels
-SEED_LIMIT = 2**64
+MAX_SHARDS = 1_000_000  # the manifest lists each
+
+Part = tuple[int, int]  # (i, n): the shards i, i + n, i + 2n, ..., which one of n jobs makes
 
 
 @dataclass(frozen=True)
 class Plan:
     """A data set that is wholly determined: equal plans give equal bytes on machines of one kind. See `make_plan`.
 
-    Attributes:
-        model: the sha256 of the model file.
-        image_shape, classes: of the model.
-        count: how many images there will be.
-        labels: the class of each image, as a function of its index.
-        seed: as for `VAESyntheticDataset`.
-        format: a key of `FORMATS`.
-        shard_size: images a shard; the last one may have fewer.
-        versions: of everything that has a say in the bytes.
+    Raises:
+        InputError: a number or label out of range, or a format that is unknown or cannot hold such images or labels.
     """
 
-    model: str
+    model: str  # the sha256 of its file
     image_shape: tuple[int, int, int]
     classes: tuple[str, ...]
     count: int
     labels: LabelPolicy
     seed: int
     format: str
-    shard_size: int
-    versions: Mapping[str, str]
+    shard_size: int  # images per shard; the last shard may have fewer
+    versions: Mapping[str, str]  # of every library that influences the bytes
+
+    def __post_init__(self) -> None:
+        for name, value in {"n": self.count, "shard_size": self.shard_size}.items():
+            if operator.index(value) < 1:
+                raise InputError(f"{name} is {value}; it must be at least 1.")
+        if self.shards > MAX_SHARDS:
+            raise InputError(
+                f"{self.count:,} images in shards of {self.shard_size:,} are {self.shards:,} shards; at most "
+                f"{MAX_SHARDS:,} can be managed. Use a shard size of at least {self.count // MAX_SHARDS + 1:,}."
+            )
+        check_seed(operator.index(self.seed))
+        choices, weights = self.labels.choices, self.labels.cumulative or self.labels.choices
+        known = {UNKNOWN, *range(len(self.classes))}
+        if not choices or not known.issuperset(choices) or len(weights) != len(choices):
+            raise InputError(f"The labels are {self.labels}; there are {len(self.classes)} classes.")
+        _check_format(self.format, self.image_shape[0], self.labels)
 
     @property
     def shards(self) -> int:
-        """How many shards there are."""
-        return -(-self.count // self.shard_size)
-
-    @property
-    def block(self) -> int:
-        """Images in one run of the decoder. Blocks lie at multiples of it, so that an image always meets the same
-        neighbours, whatever the shard size: onnxruntime promises equal rows only for equal inputs.
-        """
-        return block_size(self.image_shape)
-
-    @property
-    def has_labels(self) -> bool:
-        """False for a model without classes."""
-        return self.labels.choices != (UNKNOWN,)
+        """The number of shards."""
+        return (self.count + self.shard_size - 1) // self.shard_size
 
     def span(self, shard: int) -> range:
         """The indices of a shard's images."""
         return range(shard * self.shard_size, min((shard + 1) * self.shard_size, self.count))
 
+    def images_of(self, part: Part) -> int:
+        """The number of images in a part."""
+        return sum(len(self.span(shard)) for shard in range(part[0], self.shards, part[1]))
+
+    def keys(self, shard: int) -> list[str]:
+        """The indices of a shard's images as text of one width."""
+        width = len(str(self.count - 1))
+        return [f"{index:0{width}d}" for index in self.span(shard)]
+
     def labels_of(self, shard: int) -> NDArray[np.int64] | None:
         """The labels of a shard's images, or None for a model without classes."""
+        if self.labels.choices == (UNKNOWN,):
+            return None
         span = self.span(shard)
-        return self.labels.at(np.arange(span.start, span.stop), self.seed) if self.has_labels else None
+        return self.labels.at(np.arange(span.start, span.stop), self.seed)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as what JSON gives back."""
+        """The plan as types that JSON has."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Plan":
-        """The plan that `to_json` wrote; KeyError or TypeError for anything else."""
-        choices, cumulative = facts["labels"]["choices"], facts["labels"]["cumulative"]
-        labels = LabelPolicy(tuple(choices), None if cumulative is None else tuple(cumulative))
+        """The plan that `to_json` wrote; LookupError, TypeError or ValueError for anything else."""
+        choices, weights = facts["labels"]["choices"], facts["labels"]["cumulative"]
+        labels = LabelPolicy(tuple(choices), None if weights is None else tuple(map(float, weights)))
         shape, classes = tuple(facts["image_shape"]), tuple(facts["classes"])
         return cls(**{**facts, "labels": labels, "image_shape": shape, "classes": classes})
 
@@ -97,65 +109,54 @@ def make_plan(
     seed: int = 0,
     shard_size: int | None = None,
 ) -> Plan:
-    """Plan n images.
-
-    Args:
-        model: a checked model file.
-        n: how many images, at least 1.
-        format: "npz", "idx", "imagefolder", "parquet" or "webdataset".
-        labels, seed: as for `VAESyntheticDataset`, whose image i is image i of the plan.
-        shard_size: images a shard; None = about 40 MiB of pixels, 10,240 images of MNIST's size.
+    """Plan n images of a checked model file. The other arguments are those of `generate`.
 
     Raises:
-        InputError: a number out of range, an unknown class or format, a format that cannot hold such images, or one
-            whose library is not installed.
+        InputError: as `Plan`, or the library of the format is not installed.
     """
     spec = model.spec
-    size = BLOCKS_PER_SHARD * block_size(spec.image_shape) if shard_size is None else shard_size
-    for name, value in {"n": n, "shard_size": size}.items():
-        if operator.index(value) < 1:
-            raise InputError(f"{name} is {value}; it must be at least 1.")
-    if not 0 <= seed < SEED_LIMIT:
-        raise InputError(f"seed is {seed}; it must lie in 0..{SEED_LIMIT - 1}.")
+    if shard_size is None:
+        shard_size = BLOCKS_PER_SHARD * block_size(spec.image_shape)
     policy = parse_labels(labels, spec)
-    versions = _versions(_checked_format(format, spec.image_shape[0], policy))
-    return Plan(model.sha256, spec.image_shape, spec.classes, n, policy, seed, format, size, versions)
+    plan = Plan(model.sha256, spec.image_shape, spec.classes, n, policy, seed, format, shard_size, {})
+    return dataclasses.replace(plan, versions=_versions(FORMATS[format]))
 
 
 def block_size(image_shape: tuple[int, int, int]) -> int:
-    """Images in one run of the decoder; a function of their shape alone."""
-    return max(1, min(BLOCK_IMAGES, BLOCK_VALUES // int(np.prod(image_shape))))
+    """Images in one run of the decoder; a function of their shape alone.
+
+    Blocks start at multiples of it, so that an image is always decoded with the same others, whatever the shard size:
+    onnxruntime promises equal rows only for equal inputs.
+    """
+    return max(1, min(BLOCK_IMAGES, BLOCK_VALUES // math.prod(image_shape)))
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """What differs between two plans in JSON form, one phrase an entry."""
+    """What differs between two plans in JSON form, one phrase per entry."""
     keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-    return [f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} here" for key in keys]
+    return [
+        f"{key} is {json.dumps(there.get(key))[:200]} there and {json.dumps(here.get(key))[:200]} here" for key in keys
+    ]
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def _checked_format(name: str, channels: int, labels: LabelPolicy) -> Format:
+def _check_format(name: str, channels: int, labels: LabelPolicy) -> None:
     if name not in FORMATS:
         raise InputError(f"format is {name!r}; choose one of {', '.join(FORMATS)}.")
     form = FORMATS[name]
     if channels not in form.channels:
         raise InputError(
             f"{name} holds images of {' or '.join(map(str, form.channels))} channels; the model makes {channels}. "
-            "Use npz, which holds any."
+            "Use npz, which holds any number."
         )
     low, high = min(labels.choices), max(labels.choices)
-    if form.byte_labels and not (low >= 0 and high <= 255):
+    if form.byte_labels and not 0 <= low <= high <= 255:
         raise InputError(f"{name} holds labels from 0 to 255, but here they are {low}..{high}. Use another format.")
-    return form
 
 
 def _versions(form: Format) -> dict[str, str]:
     versions = {"vae-augment": __version__, "onnxruntime": runtime_version(), "numpy": np.__version__}
-    versions |= {"zlib": zlib.ZLIB_RUNTIME_VERSION} if form.packages == () else {}
+    if not form.packages:
+        versions["zlib"] = zlib.ZLIB_RUNTIME_VERSION
     for package in form.packages:
         try:
             versions[package] = metadata.version(package)

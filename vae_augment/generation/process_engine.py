@@ -13,26 +13,24 @@ from .shard import Job, Record, Worker
 
 MOST_DEATHS = 3  # in a row without a finished shard between them
 
-_worker: Worker  # of this process, where it is one of the pool's
+_worker: Worker  # set in each process of the pool
 
 
 def default_workers() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
-    """Make `shards` in `workers` processes, and yield each as it is done.
+def in_pool(job: Job, shards: Sequence[int], workers: int | None) -> Generator[Record, None, None]:
+    """Make `shards` in `workers` processes (None = one per core), and yield each record as its shard is done.
 
-    A worker that dies takes the whole pool with it; a new one then goes on with what is left.
-
-    Raises:
-        GenerationError: workers died several times in a row.
+    When a worker dies, its whole pool ends; a new pool then goes on with what is left, unless that happens again and
+    again.
     """
     left, deaths = dict.fromkeys(shards), 0
     while left:
         try:
-            for record in _one_pool(job, list(left), workers):
+            for record in _one_pool(job, list(left), workers or default_workers()):
                 del left[record.shard]
                 deaths = 0
                 yield record
@@ -52,7 +50,7 @@ def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record
     try:
         waiting, running = iter(shards), set[Future[Record]]()
         while True:
-            # One more than can run, so that no worker has to wait for its next.
+            # One more than can run, so that no worker has to wait for its next shard.
             for shard in itertools.islice(waiting, workers + 1 - len(running)):
                 running.add(pool.submit(_make, shard))
             if not running:

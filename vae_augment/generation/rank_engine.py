@@ -1,4 +1,4 @@
-"""Engines that somebody else starts: ranks under torchrun, each of which takes its share of the shards."""
+"""Engines that somebody else starts: ranks under torchrun, each of which makes its part of the shards."""
 
 import os
 from collections.abc import Generator, Mapping, Sequence
@@ -12,11 +12,6 @@ def here(job: Job, shards: Sequence[int]) -> Generator[Record, None, None]:
     worker = Worker(job)
     for shard in shards:
         yield worker.make(shard)
-
-
-def is_torchrun(environment: Mapping[str, str] = os.environ) -> bool:
-    """True in a process that torchrun started."""
-    return "TORCHELASTIC_RUN_ID" in environment
 
 
 def torchrun_part(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:

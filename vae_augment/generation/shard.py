@@ -1,27 +1,28 @@
 """The unit of work: one shard, a pure function of the plan and the shard's number.
 
 It is made in a folder of its own, synced, renamed into place, and only then recorded, so that any engine may run it,
-die at any point, and run it again; one that is recorded and whole is left alone.
+die at any point, and run it again. Several runs of one plan may share the output folder: the first that sees all shards
+recorded removes `staging`. A run that still writes there then fails, and takes the record that is there.
 """
 
-import dataclasses
 import functools
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..errors import ModelFormatError
+from ..errors import GenerationError, ModelFormatError
 from ..files import publish
 from ..modelfile import read_model
 from ..sampling import draw_latents
 from ..sessions import open_session, resolve_providers
-from .formats import FORMATS, Pixels
-from .plan import Plan
+from .formats import FORMATS, Content, Pixels, image_names
+from .plan import Plan, block_size
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Job:
 
     @property
     def staging(self) -> Path:
-        """Where shards are made. What a killed worker leaves stays here, and goes when all is done."""
+        """Where files are written. What a killed worker leaves stays here until all shards are done."""
         return self.output / "staging"
 
     def record_path(self, shard: int) -> Path:
@@ -44,17 +45,20 @@ class Job:
 
     def names(self, shard: int) -> list[str]:
         """The names of a shard's files below the output folder."""
-        return FORMATS[self.plan.format].names(self.plan, shard)
+        plan, endings = self.plan, FORMATS[self.plan.format].endings
+        if endings is None:
+            return image_names(plan.keys(shard), plan.labels_of(shard), len(plan.classes))
+        return [f"train-{shard:05d}-of-{plan.shards:05d}{ending}" for ending in endings]
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finished shard. `sha256` is its file's, or that of the listing that `sha256sum` prints of its files."""
+    """A finished shard."""
 
     shard: int
     images: int
     bytes: int
-    sha256: str
+    sha256: str  # of its file or, if it has several, of what `sha256sum` prints for them
 
 
 class Worker:
@@ -70,25 +74,33 @@ class Worker:
             UnsafeModelError: the model file is no longer the one of the plan.
             OSError: as the system does; nothing of the shard is then in place.
         """
-        found = read_record(self.job, shard)
-        if found is not None:
-            return found
+        record = read_record(self.job, shard)
+        if record is None:
+            try:
+                return self._make(shard)
+            except OSError:
+                record = read_record(self.job, shard)  # of another run, which has removed `staging`
+                if record is None:
+                    raise
+        return record
+
+    def _make(self, shard: int) -> Record:
         job, plan, names = self.job, self.job.plan, self.job.names(shard)
+        content = Content(self.images(plan.span(shard)), plan.keys(shard), plan.labels_of(shard), plan.classes)
         job.staging.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{shard:05d}-", dir=job.staging) as folder:
-            paths = [Path(folder, name) for name in names]
-            _make_parents(paths)
-            FORMATS[plan.format].write(plan, shard, self.images(plan.span(shard)), paths)
-            record = Record(shard, len(plan.span(shard)), *measure(Path(folder), names))
-            places = [job.output / name for name in names]
-            _make_parents(places)
-            publish(dict(zip(paths, places, strict=True)))
-        write_json(job, job.record_path(shard), dataclasses.asdict(record))
+            places = {Path(folder, name): job.output / name for name in names}
+            _make_parents(places.keys())
+            FORMATS[plan.format].write(content, list(places))
+            record = Record(shard, len(content.images), *measure(Path(folder), names))
+            _make_parents(places.values())
+            publish(places)
+        write_json(job, job.record_path(shard), asdict(record))
         return record
 
     def images(self, span: range) -> Pixels:
         """The images at a range of indices, [N, C, H, W] uint8: those of `VAESyntheticDataset`, pixel for pixel."""
-        block = self.job.plan.block
+        block = block_size(self.job.plan.image_shape)
         images = np.empty((len(span), *self.job.plan.image_shape), np.uint8)
         for start in range(span.start // block * block, span.stop, block):
             low, high = max(start, span.start), min(start + block, span.stop)
@@ -97,10 +109,10 @@ class Worker:
 
     def _block(self, start: int) -> Pixels:
         plan, (spec, session) = self.job.plan, self._decoder
-        index = np.arange(start, start + plan.block)
+        index = np.arange(start, start + block_size(plan.image_shape))
         labels = plan.labels.at(index, plan.seed)
         latent = draw_latents(spec.latents, spec.latent_dim, labels, index, plan.seed, epoch=0)
-        (images,) = session.run(None, {"latent": latent, **({"label": labels} if spec.conditional else {})})
+        (images,) = session.run(None, {"latent": latent, "label": labels} if spec.conditional else {"latent": latent})
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
             raise ModelFormatError(f"{self.job.model} gave {images.shape}, or numbers that are not finite.")
         return (images * np.float32(255.999)).astype(np.uint8)  # as pixels.from_batch, which needs torch
@@ -114,38 +126,58 @@ class Worker:
 def read_record(job: Job, shard: int) -> Record | None:
     """The record of a shard that is there and has all its bytes, else None."""
     try:
-        record = Record(**json.loads(job.record_path(shard).read_text()))
+        record = Record(**read_json(job.record_path(shard)))
         size = sum((job.output / name).stat().st_size for name in job.names(shard))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, GenerationError, TypeError):
         return None
-    return record if record.bytes == size else None
+    return record if record == Record(shard, len(job.plan.span(shard)), size, record.sha256) else None
 
 
 def measure(folder: Path, names: Sequence[str]) -> tuple[int, str]:
     """The bytes and the sha256 of a shard whose files are `names` below `folder`."""
-    size = sum((folder / name).stat().st_size for name in names)
     digests = [_sha256(folder / name) for name in names]
+    size = sum((folder / name).stat().st_size for name in names)
     if len(names) == 1:
         return size, digests[0]
     listing = "".join(f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True))
     return size, hashlib.sha256(listing.encode()).hexdigest()
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; FileNotFoundError if nothing is there, GenerationError if something else is."""
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a file")
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError("it is not a JSON object")
+    except (ValueError, RecursionError) as error:
+        raise GenerationError(f"{path} cannot be read: {error}. Restore it, or use another folder.") from None
+    return content
+
+
 def write_json(job: Job, path: Path, content: object) -> None:
     """Write JSON so that a reader sees all of it or none, and a killed writer leaves nothing outside `staging`."""
-    for folder in (job.staging, path.parent):
-        folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=job.staging) as name:
-        temporary = Path(name, path.name)
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-        publish({temporary: path})
+    text = json.dumps(content, indent=1) + "\n"
+    try:
+        for folder in (job.staging, path.parent):
+            folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{path.name}-", dir=job.staging) as name:
+            temporary = Path(name, path.name)
+            temporary.write_text(text)
+            publish({temporary: path})
+    except OSError:
+        if not path.is_file() or path.read_bytes() != text.encode():  # no other run has written the same
+            raise
 
 
 def _sha256(path: Path) -> str:
+    if not path.is_file():  # opening a named pipe would wait for ever
+        raise FileNotFoundError(f"{path} is not a file")
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _make_parents(paths: Sequence[Path]) -> None:
+def _make_parents(paths: Iterable[Path]) -> None:
     for folder in {path.parent for path in paths}:
         folder.mkdir(parents=True, exist_ok=True)
