@@ -68,7 +68,7 @@ def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_data(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} holds no images. Expected PATH/class/image.png, or images without labels in PATH itself."
+        f"{tmp_path} holds no images. Give PATH/class/image.png, or images without labels in PATH itself."
     )
 
 

@@ -26,7 +26,6 @@ from vae_augment.training import (
     save_checkpoint,
 )
 from vae_augment.training.data import to_float
-from vae_augment.training.objective import NegativeELBO
 from vae_augment.training.trainer import Trainer
 
 SMALL = FitConfig(width="small", conditional=True, epochs=3, batch_size=64)
@@ -71,7 +70,7 @@ def test_unknown_label_is_a_zero_vector_and_labels_matter() -> None:
 def test_elbo_terms_against_their_definitions() -> None:
     model = VAE("mlp", (1, 8, 8), 5)
     image, noise = torch.rand(4, 1, 8, 8), torch.randn(4, 5)
-    terms = NegativeELBO(model)(image, image, None, noise)
+    terms = model(image, image, None, noise)
     mean, logvar = model.encode(image)
     decoded = model.decode(mean + (logvar / 2).exp() * noise)
     expected = F.binary_cross_entropy(decoded, image, reduction="none").sum((1, 2, 3))
@@ -271,7 +270,7 @@ def test_classic_network_reaches_the_classic_loss(tmp_path: Path) -> None:
     model = fit(load_data("mnist", DATA), tmp_path / "mlp.safetensors", config).build()
     test = load_data("mnist", DATA, train=False).images.float() / 255
     with torch.inference_mode():
-        terms = NegativeELBO(model)(test, test, None, torch.randn(len(test), 20))
+        terms = model(test, test, None, torch.randn(len(test), 20))
     loss = (terms.reconstruction + terms.kl).mean().item()
     assert loss <= 106.0, loss
 

@@ -15,24 +15,22 @@ class FitConfig:
     """The settings of a training run. The same config and data give the same weights on the same machine.
 
     Attributes:
-        network: "mlp" is the classic example unchanged: Adam at a constant learning rate and nothing else. "conv" adds
-            a learning rate with warm-up and cosine decay, a KL term with warm-up (Sonderby et al., "Ladder Variational
+        network: "mlp", trained like the classic example by Adam at a constant rate; or "conv", which adds warm-up and
+            cosine decay of the learning rate, warm-up of the KL term (Sonderby et al., "Ladder Variational
             Autoencoders", 2016), gradient clipping and averaged weights.
         width: of `conv`: "small", "base" or "large".
         latent_dim: size of the latent.
         conditional: give the labels to encoder and decoder.
-        label_dropout: share of labels hidden from a conditional model in training, 0 to 1, so that it also works
-            without labels.
+        label_dropout: share of labels hidden in training, 0 to 1, so that a conditional model works without them too.
         learning_rate: of Adam; for `conv` its peak.
-        beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are sharper and the
-            posterior is narrower, so that perturbed small or grey images keep their class; the reported loss is that
-            of beta 1.
+        beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are sharper and
+            perturbed images keep their class more often. The reported loss is always that of beta 1.
         denoise: standard deviation, in [0, 1] pixel units, of noise added to the input but not to the target (Im et
             al., "Denoising criterion for variational auto-encoding framework", 2017); 0 = none.
-        held_out: share of the images on which the model is measured instead of trained, 0 to below 1. Above 0, the
-            weights of the best epoch are kept, and training stops after `patience` epochs without a better one.
-        precision: "float32", "bfloat16", or "auto": bfloat16 where the machine has matrix units for it (for `mlp` in
-            matrix products only), else float32.
+        held_out: share of the images kept out of training to measure the model, 0 to below 1. Above 0, the weights of
+            the best epoch are kept, and training stops after `patience` epochs without a better one.
+        precision: "float32", "bfloat16", or "auto": bfloat16 where matrix units make it faster (for `mlp` only in
+            matrix products), else float32.
         seed: of weights, order, noise and dropped labels.
         device: "cpu" or "cuda".
     """
@@ -68,8 +66,3 @@ class FitConfig:
             raise InputError(f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("device is 'cuda', but torch finds no CUDA device here. Use device='cpu'.")
-
-    @property
-    def is_classic(self) -> bool:
-        """True for the network that is trained exactly as the classic example."""
-        return self.network == "mlp"

@@ -13,15 +13,10 @@ from torch import Tensor
 
 from ..errors import InputError, NotFoundError
 
-TORCHVISION = {
-    "mnist": "MNIST",
-    "fashion-mnist": "FashionMNIST",
-    "kmnist": "KMNIST",
-    "qmnist": "QMNIST",
-    "usps": "USPS",
-    **dict.fromkeys((f"emnist-{split}" for split in "byclass bymerge balanced letters digits mnist".split()), "EMNIST"),
-}
-NAMED = ("digits", *TORCHVISION)
+EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
+DATASETS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "qmnist": "QMNIST", "usps": "USPS"}
+DATASETS |= {f"emnist-{split}": "EMNIST" for split in EMNIST_SPLITS}  # our names -> the classes of torchvision
+NAMED = ("digits", *DATASETS)
 StrPath = str | os.PathLike[str]
 
 
@@ -69,9 +64,9 @@ def load_data(source: StrPath, root: StrPath | None = None, *, train: bool = Tru
 
     Args:
         source: a name of `NAMED`; an .npz with `images` ([N,H,W], [N,C,H,W] or [N,H,W,C]; uint8, or float in [0, 1])
-            and perhaps `labels` and `classes`; a folder of class folders; or a folder of images without labels.
-        root: the folder that holds the named data sets of torchvision, as it lays them out.
-        train: the training part of a named data set, else its test part.
+            and perhaps `labels` and `classes`; or a folder of class folders, of images without labels, or of both.
+        root: the folder in which torchvision keeps its data sets.
+        train: True for the training part of a named data set, False for its test part.
         download: let torchvision download what `root` lacks.
 
     Raises:
@@ -111,7 +106,7 @@ def _torchvision(name: str, root: StrPath | None, train: bool, download: bool) -
     family, _, split = name.partition("-")
     options = {"split": split} if family == "emnist" else {}
     try:
-        data = getattr(datasets, TORCHVISION[name])(root, train=train, download=download, **options)
+        data = getattr(datasets, DATASETS[name])(root, train=train, download=download, **options)
     except (RuntimeError, OSError) as error:
         raise NotFoundError(f"{name} is not in {root} ({error}). Pass --download to fetch it there.") from None
     images, labels = torch.as_tensor(data.data), torch.as_tensor(data.targets)
@@ -170,9 +165,7 @@ def _folder(path: Path) -> ImageData:
     extensions = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in extensions and file.is_file())
     if not files:
-        raise InputError(
-            f"{path} holds no images. Expected PATH/class/image.png, or images without labels in PATH itself."
-        )
+        raise InputError(f"{path} holds no images. Give PATH/class/image.png, or images without labels in PATH itself.")
     folders = [file.relative_to(path).parts[0] if file.parent != path else None for file in files]
     classes = sorted({folder for folder in folders if folder is not None})
     labels = [-1 if folder is None else classes.index(folder) for folder in folders]
@@ -191,7 +184,5 @@ def _read_image(file: Path) -> np.ndarray:
         with Image.open(file) as image:
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     except OSError as error:
-        raise InputError(
-            f"{file} cannot be read as an image: {error}. Remove it, or replace it by a good copy."
-        ) from None
+        raise InputError(f"{file} cannot be read as an image: {error}. Remove it or replace it.") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -19,7 +19,7 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data import ImageData
 from .mixture import fit_latents
-from .objective import Terms
+from .networks import Terms
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -50,8 +50,6 @@ def fit(
 
     Args:
         data: the images, as `load_data` reads them; label -1 = unknown.
-        output: the checkpoint's path.
-        config: see `FitConfig`.
         overwrite: replace what is at `output`.
         report: called after each epoch, in the first rank only.
 
@@ -94,10 +92,9 @@ def _resume(trainer: Trainer, output: Path) -> None:
 
 
 def _train(trainer: Trainer, output: str | os.PathLike[str], report: Callable[[Epoch], None] | None) -> None:
-    saved = -math.inf  # so that a folder that cannot be written is found out at once, not after an hour
-    # Shown in the first rank only, and there (disable=None) only on a terminal.
-    is_disabled = None if distributed.rank() == 0 else True
-    bar = tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=is_disabled)
+    saved = -math.inf  # save after the first step, so that a folder that cannot be written is an error at once
+    is_hidden = None if distributed.rank() == 0 else True  # None hides the bar unless on a terminal
+    bar = tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=is_hidden)
     with Interruptible() as interrupt, bar:
         seen: list[Terms] = []
         while not trainer.is_finished:

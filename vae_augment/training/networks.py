@@ -1,21 +1,32 @@
-"""The two networks: `mlp`, from the classic example, and `conv`, a small convolutional one."""
+"""The two networks, `mlp` from the classic example and a small convolutional one, and their training objective."""
 
 import itertools
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import InputError
+from ..latent import kl_divergence, perturb
 
 NETWORKS = ("mlp", "conv")
 WIDTHS = {"small": 16, "base": 32, "large": 64}  # channels after the first strided convolution
+
+
+class Terms(NamedTuple):
+    """The terms of the negative evidence lower bound (ELBO), which is their sum, in nats per image: each [B]."""
+
+    reconstruction: Tensor  # cross-entropy, summed over pixels; grey levels count as probabilities
+    kl: Tensor
 
 
 class VAE(nn.Module):
     """A variational autoencoder (Kingma and Welling, "Auto-Encoding Variational Bayes", 2014).
 
     Images are [B, C, H, W] in [0, 1], latents [B, D], labels [B] int64 with -1 = unknown (encoded as a zero vector).
+    A call gives the terms of the training objective.
 
     Args:
         network: "mlp" or "conv".
@@ -43,6 +54,14 @@ class VAE(nn.Module):
         self.leave = nn.Linear(latent_dim + classes, hidden)
         self.class_indices: Tensor
         self.register_buffer("class_indices", torch.arange(classes), persistent=False)
+
+    def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
+        """One-sample estimate: encode `image`, add standard-normal `noise` [B, D], decode, compare with `target`."""
+        # Under autocast the moments and logits are bfloat16; sums over dimensions and pixels need float32.
+        mean, logvar = (moment.float() for moment in self.encode(image, label))
+        logits = self.decode_logits(perturb(mean, logvar, noise, 1.0), label).float()
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        return Terms(cross_entropy.flatten(1).sum(1), kl_divergence(mean, logvar))
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images -> mean and log-variance of the posterior q(z|x), each [B, D]."""

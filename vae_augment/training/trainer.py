@@ -23,8 +23,7 @@ from .checkpoint import Checkpoint, flatten, part
 from .config import FitConfig
 from .data import ImageData, to_float
 from .half_precision import half_precision, half_products
-from .networks import VAE
-from .objective import NegativeELBO, Terms
+from .networks import VAE, Terms
 
 
 class Best(NamedTuple):
@@ -53,13 +52,16 @@ class Trainer:
             self.model = VAE(image_shape=data.image_shape, latent_dim=config.latent_dim, **self.network)
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = self.model if config.is_classic else copy.deepcopy(self.model)
-        objective = NegativeELBO(self.model)
-        self.objective = DistributedDataParallel(objective) if distributed.world_size() > 1 else objective
+        self.is_classic = config.network == "mlp"  # trained exactly as the classic example
+        self.average = self.model if self.is_classic else copy.deepcopy(self.model)
+        self.objective = DistributedDataParallel(self.model) if distributed.world_size() > 1 else self.model
         self.best = Best({})
-        self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
         precisions = {"auto": half_precision(config.device), "float32": None, "bfloat16": torch.bfloat16}
         self.precision = precisions[config.precision]
+        # The classic network is so small that the conversions of autocast cost more than it saves.
+        has_autocast = self.precision is not None and not (self.is_classic and config.precision == "auto")
+        self.autocast = torch.autocast(config.device, self.precision, enabled=has_autocast)
         self._plan: tuple[int, Tensor, Tensor, Tensor] | None = None
 
     @property
@@ -73,16 +75,11 @@ class Trainer:
         has_stalled = self.held_out is not None and self.epoch - self.best.epoch >= self.config.patience
         return self.step >= self.total or has_stalled
 
-    @property
-    def _has_autocast(self) -> bool:
-        # The classic network is so small that the conversions of autocast cost more than it saves.
-        return self.precision is not None and not (self.config.is_classic and self.config.precision == "auto")
-
     def update(self) -> Terms:
         """Take one step and return the means of the two terms over the whole batch."""
         image, label, noise, batch_size = self._batch()
         with half_products(self.precision is not None):
-            with torch.autocast(self.config.device, self.precision, enabled=self._has_autocast):
+            with self.autocast:
                 terms = self.objective(self._noisy(image, batch_size), image, label, noise)
             # Each rank divides by the size of the whole batch, so that the sum over ranks is the mean.
             mean = Terms(*distributed.total(torch.stack([term.detach() for term in terms]).sum(1) / batch_size))
@@ -91,12 +88,12 @@ class Trainer:
             # DistributedDataParallel averages the gradients over ranks; they have to be summed.
             weight = torch.full_like(terms.kl, distributed.world_size() / batch_size)
             torch.autograd.backward(terms, (weight, self._kl_weight() * weight))
-        if not self.config.is_classic:
+        if not self.is_classic:
             # Rare batches give gradients ten times the usual; cut those, leave the rest alone.
             nn.utils.clip_grad_norm_(self.model.parameters(), 200.0)
-        self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * self._rate()
+            self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * self._rate()
         self.optimizer.step()
-        if not self.config.is_classic:
+        if not self.is_classic:
             # A decay that grows, so that the first weights are forgotten soon.
             decay = min(0.999, (1 + self.step) / (10 + self.step))
             get_ema_multi_avg_fn(decay)(list(self.average.parameters()), list(self.model.parameters()), self.step)
@@ -107,14 +104,13 @@ class Trainer:
     def measure(self) -> float:
         """The negative ELBO of the held-out images under the averaged weights; keeps the weights if it is the best."""
         assert self.held_out is not None
-        objective = NegativeELBO(self.average)
         shape = len(self.held_out), self.config.latent_dim
         noise = torch.randn(shape, generator=_generator(self.config.seed, purpose=2))
         total = 0.0
         for rows in torch.arange(len(self.held_out)).split(1024):
             image = to_float(self.held_out.images[rows]).to(self.config.device)
             label = self.held_out.labels[rows].to(self.config.device)
-            total += sum(term.sum().item() for term in objective(image, image, label, noise[rows].to(image)))
+            total += sum(term.sum().item() for term in self.average(image, image, label, noise[rows].to(image)))
         loss = total / len(self.held_out)
         if loss < self.best.loss:
             self.best = Best(copy.deepcopy(self.average.state_dict()), loss, self.epoch)
@@ -129,15 +125,13 @@ class Trainer:
             )
 
     def _rate(self) -> float:
-        """The factor of the learning rate: linear warm-up, then a cosine down to a hundredth; constant for `mlp`."""
-        if self.config.is_classic:
-            return 1.0
+        """The factor of the learning rate: linear warm-up times a cosine down to a hundredth."""
         warm = min(1.0, (self.step + 1) / max(1, min(500, self.total // 10)))
         return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.step / self.total)))
 
     def _kl_weight(self) -> float:
         # A full KL term from the start lets dimensions collapse before the decoder has learnt to use them.
-        warm = 1.0 if self.config.is_classic else min(1.0, self.step / (0.2 * self.total))
+        warm = 1.0 if self.is_classic else min(1.0, self.step / (0.2 * self.total))
         return self.config.beta * warm
 
     def _batch(self) -> tuple[Tensor, Tensor | None, Tensor, int]:
@@ -213,9 +207,7 @@ def _split(data: ImageData, config: FitConfig) -> tuple[ImageData, ImageData | N
         return data, None
     count = round(config.held_out * len(data))
     if not 0 < count < len(data):
-        raise InputError(
-            f"held_out {config.held_out} of {len(data)} images leaves {count} of them; both parts need some."
-        )
+        raise InputError(f"held_out {config.held_out} takes {count} of {len(data)} images; both parts need some.")
     order = torch.randperm(len(data), generator=_generator(config.seed, purpose=3))
     return data.subset(order[count:].sort().values), data.subset(order[:count].sort().values)
 
