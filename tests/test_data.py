@@ -68,7 +68,7 @@ def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_data(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} holds no images. Expected PATH/class/image.png, or images without labels in PATH itself."
+        f"{tmp_path} holds no images. Give PATH/class/image.png, or images without labels in PATH itself."
     )
 
 
@@ -103,6 +103,14 @@ def test_npz_refusals(tmp_path: Path, arrays: dict[str, np.ndarray], message: st
         load_data(tmp_path / "a.npz")
 
 
+def test_truncated_npz_names_the_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), np.uint8))
+    content = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"a\.npz cannot be read as \.npz"):
+        load_data(tmp_path / "a.npz")
+
+
 def test_unknown_source_lists_the_names() -> None:
     with pytest.raises(NotFoundError, match="There is no data 'minst': it is neither a folder"):
         load_data("minst")
@@ -111,8 +119,9 @@ def test_unknown_source_lists_the_names() -> None:
 def test_named_data_needs_a_root_and_is_not_downloaded(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pass --root DIR"):
         load_data("mnist")
-    with pytest.raises(NotFoundError, match="Pass --download to fetch it there"):
-        load_data("mnist", tmp_path)
+    for name in ("mnist", "emnist-letters", "usps"):
+        with pytest.raises(NotFoundError, match=f"{name} is not in .*Pass --download to fetch it there"):
+            load_data(name, tmp_path)
 
 
 def test_subset_keeps_the_classes(digits: ImageData) -> None:

@@ -26,8 +26,6 @@ from vae_augment.training import (
     save_checkpoint,
 )
 from vae_augment.training.data import to_float
-from vae_augment.training.fitting import _facts
-from vae_augment.training.objective import negative_elbo
 from vae_augment.training.trainer import Trainer
 
 SMALL = FitConfig(width="small", conditional=True, epochs=3, batch_size=64)
@@ -72,7 +70,7 @@ def test_unknown_label_is_a_zero_vector_and_labels_matter() -> None:
 def test_elbo_terms_against_their_definitions() -> None:
     model = VAE("mlp", (1, 8, 8), 5)
     image, noise = torch.rand(4, 1, 8, 8), torch.randn(4, 5)
-    terms = negative_elbo(model, image, image, None, noise)
+    terms = model(image, image, None, noise)
     mean, logvar = model.encode(image)
     decoded = model.decode(mean + (logvar / 2).exp() * noise)
     expected = F.binary_cross_entropy(decoded, image, reduction="none").sum((1, 2, 3))
@@ -117,18 +115,39 @@ def test_resume_in_mid_epoch_gives_the_same_weights(few: ImageData, tmp_path: Pa
     for _ in range(trainer.per_epoch + 2):
         trainer.update()
     part = tmp_path / "part.safetensors"
-    save_checkpoint(trainer.checkpoint(_facts(few, SMALL)), part)
+    save_checkpoint(trainer.checkpoint(), part)
     resumed = fit(few, part, SMALL)
     assert resumed.is_finished
     assert same_weights(whole.weights, resumed.weights)
     assert (tmp_path / "whole.safetensors").read_bytes() == part.read_bytes()
 
 
+def test_a_run_killed_after_its_last_step_keeps_the_facts(few: ImageData, tmp_path: Path) -> None:
+    path, config = tmp_path / "a.safetensors", replace(SMALL, epochs=1)
+    whole = fit(few, path, config).spec
+    trainer = Trainer(few, config)
+    while not trainer.is_finished:
+        trainer.update()
+    trainer.facts |= {"loss": whole.training["loss"]}
+    save_checkpoint(trainer.checkpoint(), path)
+    assert fit(few, path, config).spec.training["loss"] == whole.training["loss"]
+
+
+def test_a_checkpoint_says_how_many_epochs_were_run(few: ImageData, tmp_path: Path) -> None:
+    trainer = Trainer(few, SMALL)
+    for _ in range(trainer.per_epoch + 1):
+        trainer.update()
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(trainer.checkpoint(), path)
+    assert load_checkpoint(path).spec.training["epochs_run"] == 1
+    assert fit(few, path, SMALL).spec.training["epochs_run"] == SMALL.epochs
+
+
 def test_resume_refuses_other_settings(few: ImageData, tmp_path: Path) -> None:
     part = tmp_path / "part.safetensors"
     trainer = Trainer(few, SMALL)
     trainer.update()
-    save_checkpoint(trainer.checkpoint(_facts(few, SMALL)), part)
+    save_checkpoint(trainer.checkpoint(), part)
     with pytest.raises(InputError, match="unfinished run with other settings: seed 0, now 1"):
         fit(few, part, replace(SMALL, seed=1))
 
@@ -157,7 +176,7 @@ def test_divergence_stops_and_names_the_step(few: ImageData, tmp_path: Path) -> 
         ({"epochs": 0}, "epochs is 0; it must be greater than 0."),
         ({"learning_rate": -1.0}, "learning_rate is -1.0; it must be greater than 0."),
         ({"label_dropout": 2.0}, "label_dropout is 2.0; it must lie in [0, 1]."),
-        ({"denoise": -0.1}, "denoise is -0.1; it must be a standard deviation of at least 0."),
+        ({"denoise": -0.1}, "denoise is -0.1; it must be finite and at least 0."),
     ],
 )
 def test_config_refusals(changes: dict[str, float], message: str) -> None:
@@ -251,7 +270,7 @@ def test_classic_network_reaches_the_classic_loss(tmp_path: Path) -> None:
     model = fit(load_data("mnist", DATA), tmp_path / "mlp.safetensors", config).build()
     test = load_data("mnist", DATA, train=False).images.float() / 255
     with torch.inference_mode():
-        terms = negative_elbo(model, test, test, None, torch.randn(len(test), 20))
+        terms = model(test, test, None, torch.randn(len(test), 20))
     loss = (terms.reconstruction + terms.kl).mean().item()
     assert loss <= 106.0, loss
 
@@ -269,6 +288,7 @@ def test_held_out_images_stop_training_and_the_best_epoch_is_kept(digits: ImageD
     best = losses.index(min(losses)) + 1
     assert len(losses) == best + 2
     assert checkpoint.spec.training["best_epoch"] == best
+    assert checkpoint.spec.training["epochs_run"] == len(losses)
 
 
 def test_held_out_run_resumes_to_the_same_weights(few: ImageData, tmp_path: Path) -> None:
@@ -279,7 +299,7 @@ def test_held_out_run_resumes_to_the_same_weights(few: ImageData, tmp_path: Path
         trainer.update()
     trainer.measure()
     part = tmp_path / "part.safetensors"
-    save_checkpoint(trainer.checkpoint(_facts(few, config)), part)
+    save_checkpoint(trainer.checkpoint(), part)
     assert same_weights(whole.weights, fit(few, part, config).weights)
 
 

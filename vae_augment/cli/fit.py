@@ -1,14 +1,19 @@
 """`vae-augment fit`: train a VAE."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
 
+if TYPE_CHECKING:
+    from ..training import Epoch
+
 
 def fit(
+    context: typer.Context,
     data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")],
     network: Annotated[str, typer.Option(help="conv, or mlp (the classic 784-400-20).")] = "conv",
@@ -17,8 +22,8 @@ def fit(
     conditional: Annotated[bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")] = False,
     label_dropout: Annotated[float, typer.Option(help="Share of labels hidden from a conditional model.")] = 0.5,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 20,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images an update.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Adam's rate; its peak for conv.")] = 1e-3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per update.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam; for conv its peak.")] = 1e-3,
     beta: Annotated[float, typer.Option(help="Weight of the KL term; below 1: sharper, closer perturbations.")] = 1.0,
     denoise: Annotated[float, typer.Option(help="Standard deviation of noise added to the input only.")] = 0.0,
     held_out: Annotated[float, typer.Option(help="Share of images held out, for early stopping.")] = 0.0,
@@ -34,37 +39,23 @@ def fit(
     from .. import training
     from ..training import distributed
 
-    config = training.FitConfig(
-        network=network,
-        width=width,
-        latent_dim=latent_dim,
-        conditional=conditional,
-        label_dropout=label_dropout,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        beta=beta,
-        denoise=denoise,
-        held_out=held_out,
-        patience=patience,
-        precision=precision,
-        seed=seed,
-        device=device,
-    )
-    images = training.load_data(data, root, download=download)
-    say = typer.echo if distributed.is_first() else lambda text: None
-    say(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
-    try:
-        training.fit(images, output, config, overwrite=overwrite, report=lambda epoch: _report(epoch, epochs))
-    except KeyboardInterrupt:
-        typer.echo(f"\nStopped; {output} holds the state. The same command resumes it.", err=True)
-        raise
-    say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
+    # Each field of the config has an option of the same name.
+    config = training.FitConfig(**{field.name: context.params[field.name] for field in fields(training.FitConfig)})
+    with distributed.process_group(device):
+        say = typer.echo if distributed.rank() == 0 else lambda text: None
+        images = training.load_data(data, root, download=download)
+        say(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
+        try:
+            training.fit(images, output, config, overwrite=overwrite, report=lambda epoch: _report(epoch, epochs))
+        except KeyboardInterrupt:
+            typer.echo(f"\nStopped; {output} holds the state. The same command resumes it.", err=True)
+            raise
+        say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
 
 
-def _report(epoch: "training.Epoch", epochs: int) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _report(epoch: "Epoch", epochs: int) -> None:
+    held_out = "" if epoch.held_out is None else f", held out {epoch.held_out:.2f}"
     typer.echo(
         f"epoch {epoch.number}/{epochs}: loss {epoch.loss:.2f} = "
-        f"reconstruction {epoch.reconstruction:.2f} + KL {epoch.kl:.2f} nats an image"
-        + ("" if epoch.held_out is None else f", held out {epoch.held_out:.2f}")
+        f"reconstruction {epoch.reconstruction:.2f} + KL {epoch.kl:.2f} nats per image{held_out}"
     )

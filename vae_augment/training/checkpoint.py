@@ -27,7 +27,7 @@ class Checkpoint:
     """A trained network, or one in the middle of its training.
 
     Attributes:
-        spec: what the model is; `spec.training` holds the facts of its training.
+        spec: what the model is; `spec.training` holds the config, the losses and `epochs_run`.
         network: the arguments that build it, as `VAE` takes them.
         weights: the tensors of its state_dict (the averaged ones, where averaging is on).
         state: what an unfinished training needs to go on; empty once it is finished.
@@ -53,13 +53,12 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
     """Write `checkpoint` to `path` in one step: a kill or a full disk leaves what was there before."""
-    spec = replace(checkpoint.spec, latents=None)
+    latents = checkpoint.spec.latents
+    arrays = {} if latents is None else {name: torch.from_numpy(array) for name, array in vars(latents).items()}
+    tensors = flatten({"weights": checkpoint.weights, "state": checkpoint.state, "latents": arrays})
     # One key, because safetensors writes several in an order that changes from run to run.
-    facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)} | spec.to_metadata()
-    tensors = {f"weights.{name}": tensor for name, tensor in checkpoint.weights.items()}
-    tensors |= {f"state.{name}": tensor for name, tensor in checkpoint.state.items()}
-    if checkpoint.spec.latents is not None:
-        tensors |= {f"latents.{name}": torch.from_numpy(array) for name, array in vars(checkpoint.spec.latents).items()}
+    facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)}
+    facts |= replace(checkpoint.spec, latents=None).to_metadata()
     content = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
         metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)},
@@ -91,12 +90,17 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise ModelFormatError(
             f"{path} has checkpoint version {facts['version']}; this vae-augment reads {CHECKPOINT_VERSION}."
         )
-    latents = {name: np.asarray(tensor) for name, tensor in _part(tensors, "latents").items()}
+    latents = {name: np.asarray(tensor) for name, tensor in part(tensors, "latents").items()}
     spec = replace(Spec.from_metadata(facts), latents=Latents(**latents) if latents else None)
-    return Checkpoint(spec, facts["network"], _part(tensors, "weights"), _part(tensors, "state"))
+    return Checkpoint(spec, facts["network"], part(tensors, "weights"), part(tensors, "state"))
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(f"{prefix}."): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")
-    }
+def flatten(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Groups of tensors as one mapping: {"a": {"b": tensor}} -> {"a.b": tensor}."""
+    return {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
+
+
+def part(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+    """One of the groups that `flatten` joined."""
+    prefix = f"{group}."
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""What a training run is made of."""
+"""The settings of a training run."""
 
 import math
 from dataclasses import dataclass
@@ -12,27 +12,25 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @dataclass(frozen=True)
 class FitConfig:
-    """What a training run is made of. The same config and data give the same weights on the same machine.
+    """The settings of a training run. The same config and data give the same weights on the same machine.
 
     Attributes:
-        network: "conv", or "mlp", which is the classic example to the letter: Adam at a constant rate, nothing else.
-            `conv` adds a rate that warms up and falls along a cosine, a KL term that warms up (Sonderby et al.,
-            "Ladder Variational Autoencoders", 2016), clipped gradients, averaged weights, and bfloat16 arithmetic
-            where the machine has matrix units for it.
+        network: "mlp", trained like the classic example by Adam at a constant rate; or "conv", which adds warm-up and
+            cosine decay of the learning rate, warm-up of the KL term (Sonderby et al., "Ladder Variational
+            Autoencoders", 2016), gradient clipping and averaged weights.
         width: of `conv`: "small", "base" or "large".
         latent_dim: size of the latent.
-        conditional: give the labels to encoder and decoder. Some are dropped, so that the model also works without.
-        label_dropout: the share of labels that is dropped in training, 0 to 1.
-        epochs, batch_size, learning_rate: as usual; the rate is Adam's, its peak for `conv`.
-        beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are sharper and the
-            posterior is narrower, which small or grey images need to keep their labels; the loss that is reported
-            stays that of beta 1.
-        denoise: standard deviation, in [0, 1] pixel units, of the noise added to the input and not to the target
-            (Im et al., "Denoising criterion for variational auto-encoding framework", 2017); 0 = none.
-        held_out: share of the images that is kept out of training to measure it, 0 to below 1. With it the weights of
+        conditional: give the labels to encoder and decoder.
+        label_dropout: share of labels hidden in training, 0 to 1, so that a conditional model works without them too.
+        learning_rate: of Adam; for `conv` its peak.
+        beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are sharper and
+            perturbed images keep their class more often. The reported loss is always that of beta 1.
+        denoise: standard deviation, in [0, 1] pixel units, of noise added to the input but not to the target (Im et
+            al., "Denoising criterion for variational auto-encoding framework", 2017); 0 = none.
+        held_out: share of the images kept out of training to measure the model, 0 to below 1. Above 0, the weights of
             the best epoch are kept, and training stops after `patience` epochs without a better one.
-        precision: "auto" (bfloat16 where the machine has matrix units for it, for `mlp` in matrix products alone),
-            "float32" or "bfloat16".
+        precision: "float32", "bfloat16", or "auto": bfloat16 where matrix units make it faster (for `mlp` only in
+            matrix products), else float32.
         seed: of weights, order, noise and dropped labels.
         device: "cpu" or "cuda".
     """
@@ -57,20 +55,14 @@ class FitConfig:
         for name in ("latent_dim", "epochs", "batch_size", "learning_rate", "patience"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be greater than 0.")
+        for name in ("beta", "denoise"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be finite and at least 0.")
         if not 0 <= self.label_dropout <= 1:
             raise InputError(f"label_dropout is {self.label_dropout}; it must lie in [0, 1].")
         if not 0 <= self.held_out < 1:
             raise InputError(f"held_out is {self.held_out}; it must lie in [0, 1).")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
-        if not 0 <= self.beta < math.inf:
-            raise InputError(f"beta is {self.beta}; it must be a finite weight of at least 0.")
-        if not 0 <= self.denoise < math.inf:
-            raise InputError(f"denoise is {self.denoise}; it must be a standard deviation of at least 0.")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("device is 'cuda', but torch finds no CUDA device here. Use device='cpu'.")
-
-    @property
-    def is_classic(self) -> bool:
-        """True for the network that is trained exactly as the classic example."""
-        return self.network == "mlp"

@@ -2,27 +2,22 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError, NotFoundError
 
 EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
-NAMED = (
-    "digits",
-    "mnist",
-    "fashion-mnist",
-    "kmnist",
-    "qmnist",
-    "usps",
-    *(f"emnist-{split}" for split in EMNIST_SPLITS),
-)
+DATASETS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "qmnist": "QMNIST", "usps": "USPS"}
+DATASETS |= {f"emnist-{split}": "EMNIST" for split in EMNIST_SPLITS}  # our names -> the classes of torchvision
+NAMED = ("digits", *DATASETS)
+StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -64,20 +59,14 @@ def to_float(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(255)
 
 
-def load_data(
-    source: str | os.PathLike[str],
-    root: str | os.PathLike[str] | None = None,
-    *,
-    train: bool = True,
-    download: bool = False,
-) -> ImageData:
+def load_data(source: StrPath, root: StrPath | None = None, *, train: bool = True, download: bool = False) -> ImageData:
     """Read a named data set, an .npz file or a folder of images.
 
     Args:
         source: a name of `NAMED`; an .npz with `images` ([N,H,W], [N,C,H,W] or [N,H,W,C]; uint8, or float in [0, 1])
-            and perhaps `labels` and `classes`; a folder of class folders; or a folder of images without labels.
-        root: the folder that holds the named data sets of torchvision, as it lays them out.
-        train: the training part of a named data set, else its test part.
+            and perhaps `labels` and `classes`; or a folder of class folders, of images without labels, or of both.
+        root: the folder in which torchvision keeps its data sets.
+        train: True for the training part of a named data set, False for its test part.
         download: let torchvision download what `root` lacks.
 
     Raises:
@@ -102,62 +91,53 @@ def _digits(train: bool) -> ImageData:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    # 0..16 in the file; the last 500 images are the test part, as scikit-learn's own examples split by order
-    images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))[:, None]
+    images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))[:, None]  # 0..16 in the file
     labels = torch.from_numpy(digits.target.astype(np.int64))
+    # The last 500 images are the test part, as the examples of scikit-learn split by order.
     part = slice(0, -500) if train else slice(-500, None)
     return ImageData("digits", images[part], labels[part], tuple("0123456789"))
 
 
-def _torchvision(name: str, root: str | os.PathLike[str] | None, train: bool, download: bool) -> ImageData:
+def _torchvision(name: str, root: StrPath | None, train: bool, download: bool) -> ImageData:
     from torchvision import datasets
 
     if root is None:
         raise InputError(f"Reading {name} needs the folder that holds it: pass --root DIR (root=DIR).")
-    split = name.removeprefix("emnist-")
-    makers: dict[str, Callable[..., datasets.VisionDataset]] = {
-        "mnist": datasets.MNIST,
-        "fashion-mnist": datasets.FashionMNIST,
-        "kmnist": datasets.KMNIST,
-        "qmnist": datasets.QMNIST,
-        "usps": datasets.USPS,
-    }
+    family, _, split = name.partition("-")
+    options = {"split": split} if family == "emnist" else {}
     try:
-        if name.startswith("emnist-"):
-            data = datasets.EMNIST(root, split=split, train=train, download=download)
-        else:
-            data = makers[name](root, train=train, download=download)
-    except RuntimeError as error:
+        data = getattr(datasets, DATASETS[name])(root, train=train, download=download, **options)
+    except (RuntimeError, OSError) as error:
         raise NotFoundError(f"{name} is not in {root} ({error}). Pass --download to fetch it there.") from None
-    images, targets = torch.as_tensor(data.data), torch.as_tensor(data.targets)
-    if name.startswith("emnist-"):
+    images, labels = torch.as_tensor(data.data), torch.as_tensor(data.targets)
+    if family == "emnist":
         images = images.transpose(1, 2)  # the files hold the images transposed
-    labels = targets[:, 0] if targets.ndim > 1 else targets
-    classes = getattr(data, "classes", None) or [str(digit) for digit in range(10)]
-    return ImageData(name, images[:, None].contiguous(), labels.to(torch.int64), tuple(classes))
+    if name == "qmnist":
+        labels = labels[:, 0]  # the other columns say who wrote the digit
+    classes = getattr(data, "classes", None) or range(10)
+    return ImageData(name, images[:, None].contiguous(), labels.to(torch.int64), tuple(str(label) for label in classes))
 
 
 def _npz(path: Path) -> ImageData:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            content = dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as .npz: {error}.") from None
     if "images" not in content:
         raise InputError(f"{path} has the arrays {sorted(content)}; one named 'images' is needed.")
     images = torch.from_numpy(_as_uint8(_channels_first(content["images"], path), path))
-    if "labels" not in content:
-        return ImageData(path.name, images, torch.full((len(images),), -1))
-    labels = torch.from_numpy(content["labels"].astype(np.int64))
-    if labels.shape != (len(images),) or (len(labels) and labels.min() < -1):
+    labels = content.get("labels", np.full(len(images), -1)).astype(np.int64)
+    if labels.shape != (len(images),) or labels.min(initial=-1) < -1:
         raise InputError(
-            f"{path}: labels of shape {tuple(labels.shape)} do not go with {len(images)} images; "
-            "give one integer each, from -1 (unknown) up."
+            f"{path}: labels of shape {labels.shape} do not go with {len(images)} images; "
+            "give one integer per image, from -1 (unknown) up."
         )
-    names = content.get("classes", np.arange(int(labels.max()) + 1 if len(labels) else 0))
-    if len(labels) and labels.max() >= len(names):
-        raise InputError(f"{path}: label {int(labels.max())} has no name among the {len(names)} classes.")
-    return ImageData(path.name, images, labels, tuple(str(name) for name in names))
+    highest = int(labels.max(initial=-1))
+    classes = content.get("classes", np.arange(highest + 1))
+    if highest >= len(classes):
+        raise InputError(f"{path}: label {highest} has no name among the {len(classes)} classes.")
+    return ImageData(path.name, images, torch.from_numpy(labels), tuple(str(name) for name in classes))
 
 
 def _channels_first(images: np.ndarray, path: Path) -> np.ndarray:
@@ -185,11 +165,10 @@ def _folder(path: Path) -> ImageData:
     extensions = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in extensions and file.is_file())
     if not files:
-        raise InputError(
-            f"{path} holds no images. Expected PATH/class/image.png, or images without labels in PATH itself."
-        )
-    classes = sorted({file.relative_to(path).parts[0] for file in files if file.parent != path})
-    labels = [classes.index(file.relative_to(path).parts[0]) if file.parent != path else -1 for file in files]
+        raise InputError(f"{path} holds no images. Give PATH/class/image.png, or images without labels in PATH itself.")
+    folders = [file.relative_to(path).parts[0] if file.parent != path else None for file in files]
+    classes = sorted({folder for folder in folders if folder is not None})
+    labels = [-1 if folder is None else classes.index(folder) for folder in folders]
     arrays = [_read_image(file) for file in files]
     for file, array in zip(files, arrays, strict=True):
         if array.shape != arrays[0].shape:
@@ -204,8 +183,6 @@ def _read_image(file: Path) -> np.ndarray:
     try:
         with Image.open(file) as image:
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(
-            f"{file} cannot be read as an image: {error}. Remove it, or replace it by a good copy."
-        ) from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read as an image: {error}. Remove it or replace it.") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Data-parallel training under torchrun: who this process is, and what the ranks do together."""
+"""Data-parallel training under torchrun: which rank this process is, and what the ranks do together."""
 
 import contextlib
 import os
@@ -11,22 +11,18 @@ from torch import Tensor
 
 @contextlib.contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """Join the group that torchrun's environment describes (gloo on CPUs, NCCL on GPUs); alone, do nothing."""
+    """Join the process group that torchrun describes in the environment; outside torchrun, do nothing."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    # `agreed` reduces a tensor on the CPU, which NCCL cannot, so GPU training needs both.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
     try:
         yield
     finally:
         dist.destroy_process_group()
-
-
-def is_first() -> bool:
-    """True in the one process that reports, before or after the group is joined."""
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def world_size() -> int:
@@ -35,21 +31,17 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """The number of this one, from 0."""
+    """The number of this rank, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def agreed(signal: int | None) -> int | None:
-    """The signal that any rank has received, so that all stop at the same step and none waits for the others."""
-    if world_size() == 1:
-        return signal
-    found = torch.tensor(signal or 0)
-    dist.all_reduce(found, dist.ReduceOp.MAX)
-    return int(found) or None
+    """The signal that any rank has received, so that all ranks stop at the same step and none waits for the others."""
+    return int(total(torch.tensor(signal or 0), dist.ReduceOp.MAX)) or None
 
 
-def total(values: Tensor) -> Tensor:
-    """The sum of `values` over all ranks, on each of them."""
+def total(values: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
+    """`values` summed over all ranks (or reduced by another operation); every rank gets the result."""
     if world_size() > 1:
-        dist.all_reduce(values)
+        dist.all_reduce(values, operation)
     return values

@@ -4,9 +4,9 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -19,7 +19,7 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data import ImageData
 from .mixture import fit_latents
-from .objective import Terms
+from .networks import Terms
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -43,17 +43,15 @@ def fit(
     overwrite: bool = False,
     report: Callable[[Epoch], None] | None = None,
 ) -> Checkpoint:
-    """Train a VAE and write it to `output` (.safetensors), as one atomic file that is renewed while training goes on.
+    """Train a VAE and write it to `output` (.safetensors), a file that is replaced atomically while training goes on.
 
     The same call again resumes a run that was interrupted or killed. Under `torchrun` the ranks share each batch, and
     the first one writes.
 
     Args:
         data: the images, as `load_data` reads them; label -1 = unknown.
-        output: the checkpoint's path.
-        config: see `FitConfig`.
         overwrite: replace what is at `output`.
-        report: called after each epoch.
+        report: called after each epoch, in the first rank only.
 
     Returns:
         The finished checkpoint, with the distribution of the latents that generation draws from.
@@ -69,41 +67,50 @@ def fit(
         raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
     with distributed.process_group(config.device):
         trainer = Trainer(data, config)
-        facts = _facts(data, config)
-        _resume_if_possible(trainer, Path(output), facts, overwrite)
-        _train(trainer, Path(output), facts, report)
-        finished = replace(trainer.checkpoint(facts), state={})
+        if Path(output).exists() and not overwrite:
+            _resume(trainer, Path(output))
+        _train(trainer, output, report)
+        finished = replace(trainer.checkpoint(), state={})
         latents = fit_latents(finished.build().encode, data, config.seed)
         finished = replace(finished, spec=replace(finished.spec, latents=latents))
         _save(finished, output)
     return finished
 
 
-def _train(trainer: Trainer, output: Path, facts: dict[str, Any], report: Callable[[Epoch], None] | None) -> None:
-    saved = -math.inf  # so that a folder that cannot be written is found out at once, not after an hour
-    with Interruptible() as interrupt, _bar(trainer) as bar:
+def _resume(trainer: Trainer, output: Path) -> None:
+    checkpoint = load_checkpoint(output)
+    if checkpoint.is_finished:
+        refuse_existing(output, overwrite=False)
+    before, now = checkpoint.spec.training, trainer.facts
+    changed = [f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if now[key] != before.get(key)]
+    if changed:
+        raise InputError(
+            f"{output} holds an unfinished run with other settings: {', '.join(changed)}. "
+            "Give the same ones to resume it, or --overwrite (overwrite=True) to start anew."
+        )
+    trainer.resume(checkpoint)
+
+
+def _train(trainer: Trainer, output: str | os.PathLike[str], report: Callable[[Epoch], None] | None) -> None:
+    saved = -math.inf  # save after the first step, so that a folder that cannot be written is an error at once
+    is_hidden = None if distributed.rank() == 0 else True  # None hides the bar unless on a terminal
+    bar = tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=is_hidden)
+    with Interruptible() as interrupt, bar:
         seen: list[Terms] = []
         while not trainer.is_finished:
             seen.append(trainer.update())
             bar.update()
             if trainer.step % trainer.per_epoch == 0:
-                epoch = _end_epoch(trainer, seen, facts)
+                epoch = _end_epoch(trainer, seen)
                 bar.set_postfix_str(f"loss {epoch.loss:.2f} = {epoch.reconstruction:.2f} + KL {epoch.kl:.2f}")
                 seen = []
                 if report and distributed.rank() == 0:
                     report(epoch)
             interrupt.requested = distributed.agreed(interrupt.requested)
             if interrupt.requested or time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                _save(trainer.checkpoint(facts), output)
+                _save(trainer.checkpoint(), output)
                 saved = time.monotonic()
             interrupt.raise_if_requested()
-
-
-def _bar(trainer: Trainer) -> "tqdm[None]":
-    # disable=None is silent off a terminal; only the first rank has one
-    return tqdm(
-        total=trainer.total, initial=trainer.step, unit="step", disable=None if distributed.rank() == 0 else True
-    )
 
 
 def _save(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
@@ -111,33 +118,12 @@ def _save(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
         save_checkpoint(checkpoint, output)
 
 
-def _end_epoch(trainer: Trainer, seen: list[Terms], facts: dict[str, Any]) -> Epoch:
-    reconstruction = torch.stack([terms.reconstruction for terms in seen]).mean().item()
-    kl = torch.stack([terms.kl for terms in seen]).mean().item()
-    held_out = None if trainer.held_out is None else round(trainer.measure(), 3)
-    epoch = Epoch(trainer.epoch, round(reconstruction + kl, 3), round(reconstruction, 3), round(kl, 3), held_out)
-    facts |= {"loss": epoch.loss, "reconstruction": epoch.reconstruction, "kl": epoch.kl}
-    if held_out is not None:
-        facts |= {"held_out_loss": trainer.best.loss, "best_epoch": trainer.best.epoch}
-    return epoch
-
-
-def _resume_if_possible(trainer: Trainer, output: Path, facts: dict[str, Any], overwrite: bool) -> None:
-    if overwrite or not output.exists():
-        return
-    checkpoint = load_checkpoint(output)
-    if checkpoint.is_finished:
-        refuse_existing(output, overwrite)
-    there = checkpoint.spec.training
-    changed = [key for key in facts if facts[key] != there.get(key)]
-    if changed:
-        raise InputError(
-            f"{output} holds an unfinished run with other settings: "
-            + ", ".join(f"{key} {there.get(key)!r}, now {facts[key]!r}" for key in changed)
-            + ". Give the same ones to resume it, or --overwrite (overwrite=True) to start anew."
-        )
-    trainer.resume(checkpoint)
-
-
-def _facts(data: ImageData, config: FitConfig) -> dict[str, Any]:
-    return {"data": data.name, "images": len(data), "data_sha256": data.digest, **asdict(config)}
+def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
+    means = torch.stack([torch.stack(terms) for terms in seen]).mean(0).tolist()
+    loss, reconstruction, kl = (round(value, 3) for value in (sum(means), *means))
+    trainer.facts |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+    if trainer.held_out is None:
+        return Epoch(trainer.epoch, loss, reconstruction, kl)
+    held_out = round(trainer.measure(), 3)
+    trainer.facts |= {"held_out_loss": trainer.best.loss, "best_epoch": trainer.best.epoch}
+    return Epoch(trainer.epoch, loss, reconstruction, kl, held_out)

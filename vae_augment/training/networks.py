@@ -1,28 +1,39 @@
-"""The two networks: `mlp`, the classic tutorial's, and `conv`, a small convolutional one."""
+"""The two networks, `mlp` from the classic example and a small convolutional one, and their training objective."""
 
 import itertools
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import InputError
+from ..latent import kl_divergence, perturb
 
 NETWORKS = ("mlp", "conv")
 WIDTHS = {"small": 16, "base": 32, "large": 64}  # channels after the first strided convolution
 
 
+class Terms(NamedTuple):
+    """The terms of the negative evidence lower bound (ELBO), which is their sum, in nats per image: each [B]."""
+
+    reconstruction: Tensor  # cross-entropy, summed over pixels; grey levels count as probabilities
+    kl: Tensor
+
+
 class VAE(nn.Module):
     """A variational autoencoder (Kingma and Welling, "Auto-Encoding Variational Bayes", 2014).
 
-    Images are [B, C, H, W] in [0, 1], latents [B, D], labels [B] int64 with -1 = unknown (a zero vector inside).
+    Images are [B, C, H, W] in [0, 1], latents [B, D], labels [B] int64 with -1 = unknown (encoded as a zero vector).
+    A call gives the terms of the training objective.
 
     Args:
         network: "mlp" or "conv".
         image_shape: (C, H, W).
         latent_dim: D.
-        classes: how many classes condition the model; 0 for an unconditional one.
-        width: "small", "base" or "large"; `mlp` has one width.
+        classes: number of classes of a conditional model; 0 for an unconditional one.
+        width: "small", "base" or "large"; ignored by `mlp`.
     """
 
     def __init__(
@@ -32,14 +43,25 @@ class VAE(nn.Module):
         if network not in NETWORKS or width not in WIDTHS:
             raise InputError(f"No network {network!r} of width {width!r}: choose from {NETWORKS} and {tuple(WIDTHS)}.")
         self.image_shape, self.latent_dim, self.classes = image_shape, latent_dim, classes
-        body = MLPBody(image_shape) if network == "mlp" else ConvBody(image_shape, WIDTHS[width])
-        self.features, self.render = body.features, body.render
-        self.enter = nn.Linear(body.flat + classes, body.hidden)
-        self.mean = nn.Linear(body.hidden, latent_dim)
-        self.logvar = nn.Linear(body.hidden, latent_dim)
-        self.leave = nn.Linear(latent_dim + classes, body.hidden)
+        layers = mlp_layers(image_shape) if network == "mlp" else conv_layers(image_shape, WIDTHS[width])
+        self.features, self.render = layers
+        widest = self.render[0]
+        assert isinstance(widest, nn.Linear)
+        hidden, flat = widest.in_features, widest.out_features
+        self.enter = nn.Linear(flat + classes, hidden)
+        self.mean = nn.Linear(hidden, latent_dim)
+        self.logvar = nn.Linear(hidden, latent_dim)
+        self.leave = nn.Linear(latent_dim + classes, hidden)
         self.class_indices: Tensor
         self.register_buffer("class_indices", torch.arange(classes), persistent=False)
+
+    def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
+        """One-sample estimate: encode `image`, add standard-normal `noise` [B, D], decode, compare with `target`."""
+        # Under autocast the moments and logits are bfloat16; sums over dimensions and pixels need float32.
+        mean, logvar = (moment.float() for moment in self.encode(image, label))
+        logits = self.decode_logits(perturb(mean, logvar, noise, 1.0), label).float()
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        return Terms(cross_entropy.flatten(1).sum(1), kl_divergence(mean, logvar))
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images -> mean and log-variance of the posterior q(z|x), each [B, D]."""
@@ -49,7 +71,7 @@ class VAE(nn.Module):
     def decode_logits(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents -> logits of the pixels, [B, C, H, W]."""
         logits: Tensor = self.render(self.leave(self._with_label(latent, label)).relu())
-        return logits
+        return logits[..., : self.image_shape[1], : self.image_shape[2]]  # without the padding of `conv_layers`
 
     def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents -> images in [0, 1]."""
@@ -63,45 +85,27 @@ class VAE(nn.Module):
         return torch.cat([rows, (label[:, None] == self.class_indices).to(rows.dtype)], dim=1)
 
 
-class MLPBody:
-    """784-400 and 400-784 for an image of 28x28: the classic example's layers."""
-
-    def __init__(self, image_shape: tuple[int, int, int]) -> None:
-        self.flat, self.hidden = math.prod(image_shape), 400
-        self.features = nn.Flatten()
-        self.render = nn.Sequential(nn.Linear(self.hidden, self.flat), nn.Unflatten(1, image_shape))
+def mlp_layers(image_shape: tuple[int, int, int]) -> tuple[nn.Module, nn.Sequential]:
+    """The outer layers of the classic example: 784 and 400-784 for an image of 28x28."""
+    flat = math.prod(image_shape)
+    return nn.Flatten(), nn.Sequential(nn.Linear(400, flat), nn.Unflatten(1, image_shape))
 
 
-class ConvBody:
-    """Strided convolutions down to a side of 4 to 7, and back; one residual block before the way up."""
-
-    def __init__(self, image_shape: tuple[int, int, int], width: int) -> None:
-        channels, *sides = image_shape
-        halvings = max(1, math.ceil(math.log2(max(sides) / 7)))
-        low = [-(-side // 2**halvings) for side in sides]
-        bottom, right = (2**halvings * small - side for small, side in zip(low, sides, strict=True))
-        depths = [channels, width] + [2 * width] * (halvings - 1)
-        self.flat, self.hidden = depths[-1] * math.prod(low), 4 * width
-        pad = [nn.ZeroPad2d((0, right, 0, bottom))] if bottom or right else []
-        crop = [Crop(*sides)] if bottom or right else []
-        down = [
-            layer
-            for before, after in itertools.pairwise(depths)
-            for layer in (nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU())
-        ]
-        up = [
-            layer
-            for before, after in itertools.pairwise(reversed(depths))
-            for layer in (nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
-        ]
-        self.features = nn.Sequential(*pad, *down, nn.Flatten())
-        self.render = nn.Sequential(
-            nn.Linear(self.hidden, self.flat),
-            nn.Unflatten(1, (depths[-1], low[0], low[1])),
-            Residual(depths[-1]),
-            *up,
-            *crop,
-        )
+def conv_layers(image_shape: tuple[int, int, int], width: int) -> tuple[nn.Module, nn.Sequential]:
+    """Strided convolutions down to a side of 4 to 7, and back up; one residual block at the lowest resolution."""
+    channels, *sides = image_shape
+    halvings = max(1, math.ceil(math.log2(max(sides) / 7)))
+    low = [math.ceil(side / 2**halvings) for side in sides]
+    bottom, right = (2**halvings * small - side for small, side in zip(low, sides, strict=True))
+    depths = [channels, width] + [2 * width] * (halvings - 1)
+    down: list[nn.Module] = [nn.ZeroPad2d((0, right, 0, bottom))] if bottom or right else []
+    for before, after in itertools.pairwise(depths):
+        down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+    up: list[nn.Module] = []
+    for before, after in itertools.pairwise(reversed(depths)):
+        up += [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+    bottleneck = nn.Linear(4 * width, depths[-1] * math.prod(low)), nn.Unflatten(1, (depths[-1], *low))
+    return nn.Sequential(*down, nn.Flatten()), nn.Sequential(*bottleneck, Residual(depths[-1]), *up)
 
 
 class Residual(nn.Module):
@@ -115,15 +119,3 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape in and out."""
         return x + self.second(self.first(x.relu()).relu())
-
-
-class Crop(nn.Module):
-    """The top left `height` x `width` pixels."""
-
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__()
-        self.height, self.width = height, width
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, height, width]."""
-        return x[..., : self.height, : self.width]
