@@ -1,7 +1,9 @@
-"""What the runs of a comparison say: means, paired differences with intervals, a table, and a recommendation."""
+"""What the runs of a comparison show: means, paired differences with intervals, a table, and advice."""
 
 import math
 import statistics
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ USES = {
     ),
     "flip+shift+strong VAE": "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after mirroring and shifting",
 }
+
+Accuracies = Mapping[str, Mapping[int, float]]  # by method and draw
 
 
 class Estimate(NamedTuple):
@@ -40,60 +44,105 @@ class Estimate(NamedTuple):
         return f"{self.mean:+.2f}" + (f" ± {self.half_width:.2f}" if math.isfinite(self.half_width) else "")
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """The mean of `values` with its 95 % interval by Student's t, which a few draws need."""
-    count = len(values)
-    if count < 2:
-        return Estimate(statistics.fmean(values), math.inf, count)
-    from scipy.stats import t
+class Comparison(NamedTuple):
+    """The gain of one kind of method over another, and the method of each kind that was chosen in most draws."""
 
-    quantile = float(t.ppf((1 + CONFIDENCE) / 2, count - 1))
-    return Estimate(statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(count), count)
+    method: str
+    base: str
+    gain: Estimate
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """The mean of `values` with its 95 % interval by Student's t."""
+    mean, count = statistics.fmean(values), len(values)
+    if count < 2:
+        return Estimate(mean, math.inf, count)
+    from scipy.stats import ttest_1samp
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # about equal values, whose interval has no width
+        interval = ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
+    return Estimate(mean, float(interval.high - interval.low) / 2, count)
 
 
 def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate | None:
     """The difference of `values` from `base`, each by draw, over the draws that both have; None where they share none.
 
-    Draws differ far more from each other than two methods do on the same draw, so only the difference is telling.
+    Accuracies differ more between draws than between methods on one draw, so only paired differences are compared.
     """
     shared = values.keys() & base.keys()
     return estimate([values[draw] - base[draw] for draw in sorted(shared)]) if shared else None
 
 
-def advise(runs: Sequence[Run]) -> str:
-    """A recommendation from the runs of one regime and data set, which hold methods with and without a VAE.
+def compare_kinds(methods: Accuracies, bases: Accuracies) -> Comparison:
+    """Compare the best of `methods` with the best of `bases`, without favouring either by a choice in hindsight.
 
-    A gain or a loss is called so when its 95 % interval does not hold 0. The best method with a VAE is judged against
-    the best one without.
+    In each draw, the two that have the best mean over all *other* draws are compared. The differences of two draws
+    depend on choices that share the remaining draws, so they are correlated and the usual interval is too narrow; its
+    variance is corrected as by Nadeau and Bengio, "Inference for the generalization error" (2003), equation 9, for
+    one draw to judge on and all others to choose on.
+
+    Args:
+        methods, bases: at least one method each, with the same draws, at least two.
     """
-    base = best_classical(runs)
-    methods = by_method(run for run in runs if run.kind == WITH_VAE)
-    method = max(methods, key=lambda name: estimate([*methods[name].values()]).mean)
-    assert base is not None
-    found = gain(runs, method, base)
-    assert found is not None
-    return f"{_without(runs, base)}\n{_verdict(found, method, base)}"
+    draws = sorted(next(iter(bases.values())))
+    pairs = [(_best(methods, leave_out=draw), _best(bases, leave_out=draw)) for draw in draws]
+    gains = [methods[method][draw] - bases[base][draw] for draw, (method, base) in zip(draws, pairs, strict=True)]
+    gain, count = estimate(gains), len(draws)
+    widening = math.sqrt(1 + count / (count - 1))
+    chosen, bars = (Counter(names).most_common(1)[0][0] for names in zip(*pairs, strict=True))
+    return Comparison(chosen, bars, gain._replace(half_width=widening * gain.half_width))
 
 
-def _without(runs: Sequence[Run], base: str) -> str:
-    found = None if base == NO_AUGMENTATION else gain(runs, base, NO_AUGMENTATION)
-    if found is None:
-        return "Without a VAE, no augmentation did best."
-    return f"Without a VAE, {base} did best: {found} points over no augmentation."
+def _best(methods: Accuracies, leave_out: int | None = None) -> str:
+    """The method with the best mean over its draws, without the draw `leave_out`."""
+    means = {
+        name: statistics.fmean(value for draw, value in values.items() if draw != leave_out)
+        for name, values in methods.items()
+    }
+    return max(means, key=means.__getitem__)
 
 
-def _verdict(found: Estimate, method: str, base: str) -> str:
-    difference = f"{method}, {found} points against {'no augmentation' if base == NO_AUGMENTATION else base}"
-    if not math.isfinite(found.half_width):
+def advise(runs: Sequence[Run]) -> str:
+    """Advice from the runs of one regime and data set, in which every method has the same draws.
+
+    A gain or a loss is called one when its 95 % interval (`compare_kinds`) does not contain 0.
+    """
+    classical, with_vae = (by_method(run for run in runs if run.kind == kind) for kind in (CLASSICAL, WITH_VAE))
+    draws = len(next(iter(classical.values())))
+    if draws < 2:
+        method, base = _best(with_vae), _best(classical)
+        difference = f"{method}, {gain(runs, method, base)} points against {_spoken(base)}"
         return f"One draw cannot tell a gain from luck: {difference}. Give more draws."
-    if found.low > 0:
-        return f"VAE augmentation helps on your data: {difference}. Use {USES.get(method, method)}."
-    if found.high < 0:
+    without = compare_kinds(classical, {NO_AUGMENTATION: classical[NO_AUGMENTATION]})
+    return "\n".join([_without(without), _verdict(compare_kinds(with_vae, classical)), CHOSEN])
+
+
+CHOSEN = (
+    "In each draw, the methods compared are those that did best in the other draws; named are those chosen most often."
+)
+
+
+def _without(found: Comparison) -> str:
+    if found.method == NO_AUGMENTATION:
+        return "Without a VAE, no augmentation did best."
+    return f"Without a VAE, {found.method} did best: {found.gain} points over no augmentation."
+
+
+def _verdict(found: Comparison) -> str:
+    difference = f"{found.method}, {found.gain} points against {_spoken(found.base)}"
+    if found.gain.low > 0:
+        return f"VAE augmentation helps on your data: {difference}. Use {USES.get(found.method, found.method)}."
+    if found.gain.high < 0:
         return f"VAE augmentation is harmful on your data: {difference}. Leave it out."
     return (
-        f"No measurable difference: {difference}, in {found.draws} draws. Leave the VAE out; more draws would narrow "
-        "the interval."
+        f"No measurable difference: {difference}, in {found.gain.draws} draws. Leave the VAE out; more draws would "
+        "narrow the interval."
     )
+
+
+def _spoken(base: str) -> str:
+    return "no augmentation" if base == NO_AUGMENTATION else base
 
 
 def by_method(runs: Iterable[Run]) -> dict[str, dict[int, float]]:
@@ -105,32 +154,39 @@ def by_method(runs: Iterable[Run]) -> dict[str, dict[int, float]]:
 
 
 def best_classical(runs: Sequence[Run]) -> str | None:
-    """The method without a VAE that did best on the test images: the hardest bar, chosen with hindsight."""
+    """The method without a VAE with the best mean accuracy on the test images, if there is one: chosen in hindsight."""
     methods = by_method(run for run in runs if run.kind == CLASSICAL)
-    return max(methods, key=lambda method: estimate([*methods[method].values()]).mean, default=None)
+    return _best(methods) if methods else None
 
 
 def gain(runs: Sequence[Run], method: str, base: str) -> Estimate | None:
     """The paired difference between two methods of one regime and data set; None where no draw has both."""
     methods = by_method(runs)
-    return paired(methods[method], methods[base]) if {method, base} <= methods.keys() else None
+    return paired(methods.get(method, {}), methods.get(base, {}))
 
 
 def detail_table(runs: Sequence[Run]) -> str:
-    """One regime and data set, one row per method: mean, spread, and the paired difference from the best
+    """One regime and data set, one row per method: mean, standard deviation, and the paired difference from the best
     classical one."""
     best, rows = best_classical(runs), []
     facts = {run.method: run for run in runs}
     for method, values in by_method(runs).items():
-        found = None if best is None or method == best else gain(runs, method, best)
-        row = [_row_name(method, facts[method].trained_on), f"{facts[method].updates:,}"]
-        row += [f"{estimate([*values.values()]).mean:.2f}", _spread([*values.values()])]
-        rows.append([*row, NO_FIGURE if found is None else str(found), str(len(values))])
+        difference = None if best is None or method == best else gain(runs, method, best)
+        rows.append(
+            [
+                method if facts[method].trained_on == NOTHING else f"{method} (VAE: {facts[method].trained_on})",
+                f"{facts[method].updates:,}",
+                f"{statistics.fmean(values.values()):.2f}",
+                f"{statistics.stdev(values.values()):.2f}" if len(values) > 1 else NO_FIGURE,
+                NO_FIGURE if difference is None else str(difference),
+                str(len(values)),
+            ]
+        )
     return markdown(["accuracy, %", "updates", "mean", "sd", f"minus {best}, 95 %", "draws"], rows)
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is set to the left and the others to the right."""
+    """A table whose first column is aligned left and the others right."""
     widths = [max(2, *(len(row[column]) for row in (header, *rows))) for column in range(len(header))]
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join(_line(row, widths) for row in (header, rule, *rows))
@@ -139,11 +195,3 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
     return f"| {' | '.join(cells)} |"
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.stdev(values):.2f}" if len(values) > 1 else NO_FIGURE
-
-
-def _row_name(method: str, trained_on: str) -> str:
-    return method if trained_on == NOTHING else f"{method} (VAE: {trained_on})"
