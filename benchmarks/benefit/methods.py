@@ -8,17 +8,15 @@ from functools import partial
 import torch
 
 from vae_augment import VAEModel
-from vae_augment.evaluation.classifier import Batch
+from vae_augment.evaluation.classifier import Batch, Distort, same
 from vae_augment.evaluation.distortions import affine, affine_elastic, flip_shift
-from vae_augment.evaluation.experiment import WITH_VAE, Method, TrainingSet, join
+from vae_augment.evaluation.experiment import WITH_VAE, Method, TrainingSet
 from vae_augment.evaluation.methods import (
     FEW_BETA,
-    Distort,
     MakeVAE,
     distorted,
     perturbed,
     plain,
-    same,
     vae_config,
 )
 from vae_augment.training import FitConfig, ImageData
@@ -60,7 +58,10 @@ def oversampled(draw: StudyDraw) -> Batch:
 
 def with_extra(draw: StudyDraw) -> Batch:
     """The labelled images and the extra ones."""
-    return draw.real if draw.extra is None else draw.on_device(join(draw.labelled, draw.extra))
+    if draw.extra is None:
+        return draw.real
+    images, labels = draw.on_device(draw.extra)
+    return torch.cat([draw.real[0], images]), torch.cat([draw.real[1], labels])
 
 
 def labelled_vae(draw: StudyDraw) -> VAEModel:
@@ -94,7 +95,7 @@ def samples_only(draw: StudyDraw, vae: MakeVAE, distort: Distort = same) -> Trai
     """60,000 generated images of balanced classes, and no real ones."""
     length = max(len(draw.labelled.classes), round(SAMPLES * min(1.0, draw.effort)))
     images, labels = generated(draw, vae, length)
-    return TrainingSet(images, labels, view=lambda batch, target: (distort(batch), target))
+    return TrainingSet(images, labels, distort)
 
 
 def generated(draw: StudyDraw, vae: MakeVAE, length: int) -> Batch:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from vae_augment import VAEModel
+from vae_augment.evaluation.classifier import Distort, same
 from vae_augment.evaluation.distortions import affine_elastic
 from vae_augment.evaluation.experiment import POOL, WITH_VAE, Method
-from vae_augment.evaluation.methods import Distort, MakeVAE, same
+from vae_augment.evaluation.methods import MakeVAE
 from vae_augment.evaluation.neighbours import contrastive_features, spread_labels
 from vae_augment.evaluation.pseudo_labels import UPDATES, smoothed_answers, surest, train_teacher
 from vae_augment.training import ImageData
@@ -83,7 +84,7 @@ def pseudo_labelled(draw: StudyDraw, guess: Guess, distort: Distort = same) -> S
     """The surest images."""
     images, labels = draw.on_device(surest_images(draw, guess))
     earlier = draw.once(guess).updates
-    return StudySet(images, labels, view=lambda batch, target: (distort(batch), target), earlier_updates=earlier)
+    return StudySet(images, labels, distort, earlier_updates=earlier)
 
 
 def with_generated(draw: StudyDraw, guess: Guess, vae: MakeVAE, distort: Distort = same) -> StudySet:

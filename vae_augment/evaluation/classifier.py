@@ -12,13 +12,13 @@ from ..training.half_precision import half_precision
 
 BATCH = 50
 Batch = tuple[Tensor, Tensor]
-View = Callable[[Tensor, Tensor], Batch]  # images [B, C, H, W] in [0, 1] and labels [B] -> the batch to train on
+Distort = Callable[[Tensor], Tensor]  # images [B, C, H, W] in [0, 1] -> the same, distorted
 Metric = Callable[[nn.Module, Tensor, Tensor], float]  # a classifier, images and labels -> percent
 
 
-def unchanged(images: Tensor, labels: Tensor) -> Batch:
-    """The view that changes nothing."""
-    return images, labels
+def same(images: Tensor) -> Tensor:
+    """The distortion that changes nothing."""
+    return images
 
 
 def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
@@ -45,7 +45,7 @@ def train_classifier(
     labels: Tensor,
     classes: int,
     *,
-    view: View = unchanged,
+    distort: Distort = same,
     updates: int = 1500,
     seed: int = 0,
 ) -> nn.Module:
@@ -55,8 +55,8 @@ def train_classifier(
 
     Args:
         images, labels: [N, C, H, W] float in [0, 1] and [N].
-        view: what is done to each batch, such as augmentation.
-        seed: of the weights, the batches and torch's global generator, which the view draws from.
+        distort: the augmentation of each batch of images.
+        seed: of the weights, the batches and torch's global generator, which `distort` draws from.
     """
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
@@ -66,8 +66,7 @@ def train_classifier(
     passes = math.ceil(updates * BATCH / len(images))
     order = torch.cat([torch.randperm(len(images)) for _ in range(passes)])
     for rows in order[: updates * BATCH].split(BATCH):
-        batch, target = view(images[rows], labels[rows])
-        loss = F.cross_entropy(logits(model, batch), target)
+        loss = F.cross_entropy(logits(model, distort(images[rows])), labels[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -85,14 +85,13 @@ def compare(
     numbers = range(seed, seed + draws)
     groups = [Group(name, source, number, split, _methods(pool), updates, device) for number in numbers]
     say(_work(groups, pool))
-    with tqdm(total=sum(len(group.methods) for group in groups), unit="run", disable=None) as bar:
-        runs = []
-        for run in run_groups(groups, min(draws, default_workers()) if workers is None else workers):
-            runs.append(run)
-            bar.update()
-    runs.sort(key=lambda run: run.draw)
+    found = run_groups(groups, min(draws, default_workers()) if workers is None else workers)
+    bar = tqdm(found, total=sum(len(group.methods) for group in groups), unit="run", disable=None)
+    runs = sorted(bar, key=lambda run: run.draw)
     if output is not None:
-        _write(runs, Path(output))
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(output) as temporary:
+            temporary.write_text(json.dumps({"runs": [asdict(run) for run in runs]}, indent=1) + "\n")
     return Verdict(runs, detail_table(runs), advise(runs))
 
 
@@ -124,9 +123,3 @@ def _work(groups: Sequence[Group], pool: bool) -> str:
         f"{len(draw.labelled)} labelled images and {len(draw.test)} to test on; "
         f"{len(groups) * len(groups[0].methods)} classifiers of {draw.updates:,} updates and {len(groups)} VAEs"
     )
-
-
-def _write(runs: list[Run], output: Path) -> None:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output) as temporary:
-        temporary.write_text(json.dumps({"runs": [asdict(run) for run in runs]}, indent=1) + "\n")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from ..errors import InputError, VAEAugmentError
 from ..interrupt import follow_parent
 from ..training import ImageData
 from ..training.data import to_float
-from .classifier import Batch, Metric, View, accuracy, train_classifier, unchanged
+from .classifier import Batch, Distort, Metric, accuracy, same, train_classifier
 from .splits import Source, Split
 
 CLASSICAL, WITH_VAE = "classical", "VAE"  # kinds of methods
@@ -30,22 +30,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Draw:
-    """One random choice of labelled images, the same for all methods, so that their accuracies can be paired.
+    """One random choice of labelled images, the same for all methods, so that their accuracies can be paired."""
 
-    Attributes:
-        labelled: the images that methods may train on.
-        test: the images that are scored, which no method may look at.
-        seed: of everything random.
-        pool: more images, all with the label -1; None where there are none.
-        updates: of the classifier, of 50 images each.
-        device: "cpu" or "cuda".
-    """
-
-    labelled: ImageData
-    test: ImageData
-    seed: int
-    pool: ImageData | None = None
-    updates: int = UPDATES
+    labelled: ImageData  # for training
+    test: ImageData  # for scoring only
+    seed: int  # of everything random
+    pool: ImageData | None = None  # more images for training, all with the label -1
+    updates: int = UPDATES  # of the classifier, of 50 images each
     device: str = "cpu"
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -57,7 +48,10 @@ class Draw:
     @cached_property
     def with_pool(self) -> ImageData:
         """The labelled images, followed by the pool."""
-        return self.labelled if self.pool is None else join(self.labelled, self.pool)
+        if self.pool is None:
+            return self.labelled
+        images = torch.cat([self.labelled.images, self.pool.images])
+        return replace(self.labelled, images=images, labels=torch.cat([self.labelled.labels, self.pool.labels]))
 
     def on_device(self, data: ImageData) -> Batch:
         """Images as float in [0, 1] and labels, on the device."""
@@ -72,22 +66,17 @@ class Draw:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What the small classifier is trained on.
+    """What the small classifier is trained on."""
 
-    Attributes:
-        images, labels: [N, C, H, W] float in [0, 1] and [N].
-        view: what is done to each batch, such as augmentation.
-    """
-
-    images: Tensor
-    labels: Tensor
-    view: View = unchanged
+    images: Tensor  # [N, C, H, W] float in [0, 1]
+    labels: Tensor  # [N]
+    distort: Distort = same  # the augmentation of each batch of images
 
     def train(self, draw: Draw) -> tuple[nn.Module, int]:
-        """The trained classifier, in evaluation mode on the device, and the number of updates that it took."""
+        """The trained classifier, in evaluation mode, and the number of updates that it took."""
         classes = len(draw.labelled.classes)
         model = train_classifier(
-            self.images, self.labels, classes, view=self.view, updates=draw.updates, seed=draw.seed
+            self.images, self.labels, classes, distort=self.distort, updates=draw.updates, seed=draw.seed
         )
         return model, draw.updates
 
@@ -96,55 +85,33 @@ class TrainingSet:
 class Method:
     """One row of a table: a way to train the small classifier on a draw.
 
-    Attributes:
-        name: of the row.
-        prepare: makes the training set of a draw. A function of a module, or a `partial` of one, so that it can be sent
-            to another process.
-        kind: "classical" (no VAE) or "VAE".
-        trained_on: the images that its VAE was trained on: "none" (no VAE), "labelled only" or "pool".
+    `prepare` is a function of a module, or a `partial` of one, so that it can be sent to another process.
     """
 
     name: str
-    prepare: Callable[[Any], TrainingSet]
+    prepare: Callable[[Draw], TrainingSet]
     kind: str = CLASSICAL
     trained_on: str = NOTHING
 
 
 @dataclass(frozen=True)
 class Run:
-    """One classifier that was trained and scored.
+    """One classifier that was trained and scored."""
 
-    Attributes:
-        regime: the name of the situation, such as "10 labels".
-        data: the name of the data set.
-        method, kind, trained_on: as in `Method`.
-        draw: the number of the draw of labels, which is the seed.
-        updates: of classifiers, in all.
-        accuracy: in percent.
-        seconds: spent on it; a VAE that several methods share is counted in the first of them.
-    """
-
-    regime: str
+    regime: str  # the name of the situation, such as "10 labels"
     data: str
     method: str
     kind: str
     trained_on: str
-    draw: int
-    updates: int
-    accuracy: float
-    seconds: float
+    draw: int  # its seed
+    updates: int  # of all classifiers that the method trained
+    accuracy: float  # in percent
+    seconds: float  # the time of a VAE that several methods share is part of the first one's
 
 
 @dataclass(frozen=True)
 class Group:
-    """The methods that are run on one draw, in one process, because they share its VAE.
-
-    Attributes:
-        regime: the name of the situation, for `Run`.
-        source, seed, split: what the draw is made from.
-        updates, device: as in `Draw`.
-        metric: what is measured on the test images.
-    """
+    """The methods that are run on one draw, in one process, because they share its VAE."""
 
     regime: str
     source: Source
@@ -181,12 +148,10 @@ def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metri
 def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
     """Run all methods of all groups, and yield each run as soon as it is done.
 
-    Args:
-        groups: one is run by one process.
-        workers: processes at once, of one thread each; 1 runs everything in this process, with all threads.
+    `workers` processes run one group each, with one thread; a single worker is this process, with all its threads.
 
     Raises:
-        InputError: fewer than one worker, or what a method or a group's data raise.
+        InputError: fewer than one worker, or data that cannot be split.
         VAEAugmentError: a worker died.
     """
     if workers < 1:
@@ -196,12 +161,6 @@ def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
             yield from group.runs()
     else:
         yield from _in_processes(groups, workers)
-
-
-def join(first: ImageData, second: ImageData) -> ImageData:
-    """The images of both, under the name and classes of the first."""
-    images, labels = torch.cat([first.images, second.images]), torch.cat([first.labels, second.labels])
-    return ImageData(first.name, images, labels, first.classes)
 
 
 def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:

@@ -5,7 +5,7 @@ none, and labels summed out with equal weights. It is never p(x|y).
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,21 +24,15 @@ _SCREENING_SAMPLES = 20
 _NEGLIGIBLE = 10.0  # nats below the best label: such a label adds less than 0.0001
 
 
-@dataclass(frozen=True)
-class Likelihood:
+class Likelihood(NamedTuple):
     """Estimates in nats per image; lower is better.
 
-    Attributes:
-        negative_elbo: minus the evidence lower bound.
-        negative_bound: minus the importance-weighted bound with `samples` samples (Burda et al., "Importance weighted
-            autoencoders", 2016, equation 8).
-        standard_error: of `negative_bound`, over the images.
-        images, samples: how many of each.
+    The importance-weighted bound is that of Burda et al., "Importance weighted autoencoders" (2016), equation 8.
     """
 
-    negative_elbo: float
-    negative_bound: float
-    standard_error: float
+    negative_elbo: float  # minus the evidence lower bound
+    negative_bound: float  # minus the importance-weighted bound
+    standard_error: float  # of negative_bound, over the images
     images: int
     samples: int
 

@@ -5,25 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from torch import Tensor
-
 from ..exporters import ParityReport, export
 from ..runtime import VAEModel, load
 from ..training import FitConfig, ImageData, fit
 from ..transform import VAEAugment
+from .classifier import Distort, same
 from .experiment import Draw, TrainingSet
 
 BATCH = 128  # images per update of a VAE
 FEW_BETA = 0.2  # the weight of the KL term for few images, as in the demo
 PASSES, FEWEST, MOST = 20, 400, 4700  # passes of a VAE over its images, and the limits of its number of updates
 
-Distort = Callable[[Tensor], Tensor]
 MakeVAE = Callable[[Draw], VAEModel]
-
-
-def same(images: Tensor) -> Tensor:
-    """The distortion that changes nothing."""
-    return images
 
 
 def plain(draw: Draw) -> TrainingSet:
@@ -33,7 +26,7 @@ def plain(draw: Draw) -> TrainingSet:
 
 def distorted(draw: Draw, distort: Distort) -> TrainingSet:
     """The labelled images, distorted anew each time they are seen."""
-    return TrainingSet(*draw.real, view=lambda images, labels: (distort(images), labels))
+    return TrainingSet(*draw.real, distort)
 
 
 def perturbed(
@@ -41,7 +34,7 @@ def perturbed(
 ) -> TrainingSet:
     """The labelled images, distorted and then perturbed by `VAEAugment`."""
     augment = VAEAugment(draw.once(vae), p=p, strength=strength, residual=residual)
-    return TrainingSet(*draw.real, view=lambda images, labels: (augment(distort(images)), labels))
+    return TrainingSet(*draw.real, lambda images: augment(distort(images)))
 
 
 def labelled_vae(draw: Draw) -> VAEModel:

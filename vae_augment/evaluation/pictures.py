@@ -31,18 +31,23 @@ class Row(NamedTuple):
 def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -> list[Row]:
     """Originals, reconstructions, perturbations with and without `residual`, and samples by class.
 
-    Args:
-        images: [N, C, H, W], of which some are shown; None = the model's own samples.
+    The originals are some of `images` [N, C, H, W], or samples of the model if there are none.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        originals = model.sample(COLUMNS, seed=seed + 1)[0] if images is None else _some(images)
+        if images is None:
+            originals = model.sample(COLUMNS, seed=seed + 1)[0]
+        else:
+            originals = images[torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()]
         rows = [
             Row("originals" if images is not None else "its own samples", originals),
             Row("reconstructions", model.reconstruct(originals)),
-            *(Row(f"strength {s:g}", _perturbed(model, originals, s, residual=False)) for s in STRENGTHS),
-            *(Row(f"residual, strength {s:g}", _perturbed(model, originals, s, residual=True)) for s in STRENGTHS),
         ]
+        for residual, prefix in ((False, ""), (True, "residual, ")):
+            for strength in STRENGTHS:
+                augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
+                perturbed = augment(to_batch(originals, model.spec.image_shape))
+                rows.append(Row(f"{prefix}strength {strength:g}", perturbed))
     return [*rows, Row("samples"), *_sample_rows(model, seed)]
 
 
@@ -53,7 +58,8 @@ def save_rows(rows: list[Row], path: str | os.PathLike[str]) -> None:
 
 
 def draw_rows(rows: list[Row]) -> Image.Image:
-    """The rows below each other, captions on the left."""
+    """The rows below each other, captions on the left, at most 12 images per row."""
+    rows = [row if row.images is None else row._replace(images=row.images[:COLUMNS]) for row in rows]
     columns = max((len(row.images) for row in rows if row.images is not None), default=0)
     step = _TILE + _GAP
     canvas = Image.new("RGB", (_CAPTION + columns * step + _GAP, len(rows) * step + _GAP), _PAPER)
@@ -83,9 +89,10 @@ def save_scatter(
 
     figure = Figure(figsize=(9, 7), layout="constrained")
     axes = figure.add_subplot()
-    axes.scatter(*points[labels < 0].T, s=8, color="black")
+    axes.scatter(points[labels < 0, 0], points[labels < 0, 1], s=8, color="black")
     for label, name in enumerate(classes):
-        axes.scatter(*points[labels == label].T, s=8, color=colormaps["turbo"](label / len(classes)), label=name)
+        x, y = points[labels == label].T
+        axes.scatter(x, y, s=8, color=colormaps["turbo"](label / len(classes)), label=name)
     figure.legend(loc="outside right upper")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
@@ -103,12 +110,3 @@ def _sample_rows(model: VAEModel, seed: int) -> list[Row]:
 def _tile(image: Tensor) -> Image.Image:
     pixels = image if image.dtype is torch.uint8 else from_batch(image, torch.uint8)
     return to_pil(pixels.cpu()).resize((_TILE, _TILE), Image.Resampling.NEAREST)
-
-
-def _some(images: Tensor) -> Tensor:
-    return images[torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()]
-
-
-def _perturbed(model: VAEModel, images: Tensor, strength: float, *, residual: bool) -> Tensor:
-    augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
-    return augment(to_batch(images, model.spec.image_shape))

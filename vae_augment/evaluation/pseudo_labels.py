@@ -1,8 +1,4 @@
-"""Labels for unlabelled images, guessed from a few labelled ones, so that a pool can train a conditional VAE.
-
-Kingma et al., "Semi-supervised learning with deep generative models" (2014), let the VAE guess the labels itself; a
-classifier that is trained for it guesses better, and leaving out the doubtful images helps the generator.
-"""
+"""Labels for unlabelled images, guessed from a few labelled ones, so that a pool can train a conditional VAE."""
 
 import copy
 
@@ -97,11 +93,8 @@ def train_teacher(images: Tensor, labels: Tensor, classes: int, updates: int, se
     images (`affine_elastic`).
 
     Args:
-        images: [N, C, H, W] float in [0, 1].
-        labels: of the first images.
-        classes: how many there are.
+        images, labels: [N, C, H, W] float in [0, 1], and the labels of the first of them.
         updates: of 50 labelled images and 150 of all images each.
-        seed: of everything random.
 
     Returns:
         The averaged network, in evaluation mode.

@@ -3,24 +3,24 @@
 import math
 import statistics
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from .experiment import CLASSICAL, NOTHING, WITH_VAE, Run
 
 CONFIDENCE = 0.95
 NO_FIGURE = "-"
 NO_AUGMENTATION = "none"
+_STRONG = "VAEAugment(MODEL, p=0.5, strength=3, residual=True)"
 USES = {
-    "strong VAE": "VAEAugment(MODEL, p=0.5, strength=3, residual=True) and no other augmentation",
-    "thickness+affine+elastic+strong VAE": (
-        "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after thickness, affine and elastic distortion"
-    ),
-    "flip+shift+strong VAE": "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after mirroring and shifting",
+    "strong VAE": f"{_STRONG} and no other augmentation",
+    "thickness+affine+elastic+strong VAE": f"{_STRONG} after thickness, affine and elastic distortion",
+    "flip+shift+strong VAE": f"{_STRONG} after mirroring and shifting",
 }
 
-Accuracies = Mapping[str, Mapping[int, float]]  # by method and draw
+Accuracies = Mapping[int, float]  # by draw
 
 
 class Estimate(NamedTuple):
@@ -30,22 +30,12 @@ class Estimate(NamedTuple):
     half_width: float
     draws: int
 
-    @property
-    def low(self) -> float:
-        """The lower end of the interval."""
-        return self.mean - self.half_width
-
-    @property
-    def high(self) -> float:
-        """The upper end of the interval."""
-        return self.mean + self.half_width
-
     def __str__(self) -> str:
         return f"{self.mean:+.2f}" + (f" ± {self.half_width:.2f}" if math.isfinite(self.half_width) else "")
 
 
 class Comparison(NamedTuple):
-    """The gain of one kind of method over another, and the method of each kind that was chosen in most draws."""
+    """The gain of the best of some methods over the best of others, and which of each were chosen most often."""
 
     method: str
     base: str
@@ -65,8 +55,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, float(interval.high - interval.low) / 2, count)
 
 
-def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate | None:
-    """The difference of `values` from `base`, each by draw, over the draws that both have; None where they share none.
+def paired(values: Accuracies, base: Accuracies) -> Estimate | None:
+    """The difference of `values` from `base` on the draws that both have; None where they share none.
 
     Accuracies differ more between draws than between methods on one draw, so only paired differences are compared.
     """
@@ -74,75 +64,62 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate |
     return estimate([values[draw] - base[draw] for draw in sorted(shared)]) if shared else None
 
 
-def compare_kinds(methods: Accuracies, bases: Accuracies) -> Comparison:
-    """Compare the best of `methods` with the best of `bases`, without favouring either by a choice in hindsight.
+def compare_best(methods: Mapping[str, Accuracies], bases: Mapping[str, Accuracies]) -> Comparison:
+    """The difference between the best of `methods` and the best of `bases`, neither of them chosen in hindsight.
 
-    In each draw, the two that have the best mean over all *other* draws are compared. The differences of two draws
-    depend on choices that share the remaining draws, so they are correlated and the usual interval is too narrow; its
-    variance is corrected as by Nadeau and Bengio, "Inference for the generalization error" (2003), equation 9, for
-    one draw to judge on and all others to choose on.
+    On each draw, the two with the best mean over all *other* draws are compared. Two such choices share most of their
+    draws, which correlates the differences and makes the usual interval too narrow. Its variance is therefore corrected
+    as in the corrected resampled t-test (Nadeau and Bengio, "Inference for the generalization error", 2003).
 
     Args:
-        methods, bases: at least one method each, with the same draws, at least two.
+        methods, bases: one or more each, all with the same draws, of which there are at least two.
     """
-    draws = sorted(next(iter(bases.values())))
-    pairs = [(_best(methods, leave_out=draw), _best(bases, leave_out=draw)) for draw in draws]
-    gains = [methods[method][draw] - bases[base][draw] for draw, (method, base) in zip(draws, pairs, strict=True)]
-    gain, count = estimate(gains), len(draws)
+    chosen, accuracies = _best_on_other_draws(methods)
+    chosen_bases, base_accuracies = _best_on_other_draws(bases)
+    gain, count = estimate((accuracies - base_accuracies).tolist()), len(chosen)
     widening = math.sqrt(1 + count / (count - 1))
-    chosen, bars = (Counter(names).most_common(1)[0][0] for names in zip(*pairs, strict=True))
-    return Comparison(chosen, bars, gain._replace(half_width=widening * gain.half_width))
+    gain = gain._replace(half_width=widening * gain.half_width)
+    return Comparison(statistics.mode(chosen), statistics.mode(chosen_bases), gain)
 
 
-def _best(methods: Accuracies, leave_out: int | None = None) -> str:
-    """The method with the best mean over its draws, without the draw `leave_out`."""
-    means = {
-        name: statistics.fmean(value for draw, value in values.items() if draw != leave_out)
-        for name, values in methods.items()
-    }
-    return max(means, key=means.__getitem__)
+def _best_on_other_draws(methods: Mapping[str, Accuracies]) -> tuple[list[str], np.ndarray]:
+    """For each draw, the method with the best mean over the other draws, and its accuracy on this draw."""
+    names = list(methods)
+    values = np.array([[row[draw] for draw in sorted(row)] for row in methods.values()])
+    best = (values.sum(1, keepdims=True) - values).argmax(0)
+    return [names[index] for index in best], values[best, np.arange(len(best))]
 
 
 def advise(runs: Sequence[Run]) -> str:
-    """Advice from the runs of one regime and data set, in which every method has the same draws.
+    """Advice from the runs of one regime and data set, in which all methods have the same draws.
 
-    A gain or a loss is called one when its 95 % interval (`compare_kinds`) does not contain 0.
+    A difference is called a gain or a loss when its 95 % interval (`compare_best`) does not contain 0.
     """
     classical, with_vae = (by_method(run for run in runs if run.kind == kind) for kind in (CLASSICAL, WITH_VAE))
-    draws = len(next(iter(classical.values())))
-    if draws < 2:
-        method, base = _best(with_vae), _best(classical)
-        difference = f"{method}, {gain(runs, method, base)} points against {_spoken(base)}"
-        return f"One draw cannot tell a gain from luck: {difference}. Give more draws."
-    without = compare_kinds(classical, {NO_AUGMENTATION: classical[NO_AUGMENTATION]})
-    return "\n".join([_without(without), _verdict(compare_kinds(with_vae, classical)), CHOSEN])
-
-
-CHOSEN = (
-    "In each draw, the methods compared are those that did best in the other draws; named are those chosen most often."
-)
-
-
-def _without(found: Comparison) -> str:
-    if found.method == NO_AUGMENTATION:
-        return "Without a VAE, no augmentation did best."
-    return f"Without a VAE, {found.method} did best: {found.gain} points over no augmentation."
-
-
-def _verdict(found: Comparison) -> str:
-    difference = f"{found.method}, {found.gain} points against {_spoken(found.base)}"
-    if found.gain.low > 0:
-        return f"VAE augmentation helps on your data: {difference}. Use {USES.get(found.method, found.method)}."
-    if found.gain.high < 0:
-        return f"VAE augmentation is harmful on your data: {difference}. Leave it out."
+    if len({run.draw for run in runs}) < 2:
+        return "One draw cannot tell a gain from luck. Repeat the comparison with more draws."
+    without = compare_best(classical, {NO_AUGMENTATION: classical[NO_AUGMENTATION]})
+    first = "Without a VAE, no augmentation did best."
+    if without.method != NO_AUGMENTATION:
+        first = f"Without a VAE, {without.method} did best: {without.gain} points over no augmentation."
     return (
-        f"No measurable difference: {difference}, in {found.gain.draws} draws. Leave the VAE out; more draws would "
-        "narrow the interval."
+        f"{first}\n{_verdict(compare_best(with_vae, classical))}\n"
+        "On each draw, the methods compared are those that did best on the other draws; those named were chosen most "
+        "often."
     )
 
 
-def _spoken(base: str) -> str:
-    return "no augmentation" if base == NO_AUGMENTATION else base
+def _verdict(found: Comparison) -> str:
+    base = "no augmentation" if found.base == NO_AUGMENTATION else found.base
+    difference, gain = f"{found.method}, {found.gain} points against {base}", found.gain
+    if gain.mean > gain.half_width:
+        return f"VAE augmentation helps on your data: {difference}. Use {USES.get(found.method, found.method)}."
+    if gain.mean < -gain.half_width:
+        return f"VAE augmentation is harmful on your data: {difference}. Leave it out."
+    return (
+        f"No measurable difference: {difference}, in {gain.draws} draws. Leave the VAE out; more draws would narrow "
+        "the interval."
+    )
 
 
 def by_method(runs: Iterable[Run]) -> dict[str, dict[int, float]]:
@@ -154,27 +131,22 @@ def by_method(runs: Iterable[Run]) -> dict[str, dict[int, float]]:
 
 
 def best_classical(runs: Sequence[Run]) -> str | None:
-    """The method without a VAE with the best mean accuracy on the test images, if there is one: chosen in hindsight."""
+    """The method without a VAE that has the best mean on the test images, chosen in hindsight; None without any."""
     methods = by_method(run for run in runs if run.kind == CLASSICAL)
-    return _best(methods) if methods else None
-
-
-def gain(runs: Sequence[Run], method: str, base: str) -> Estimate | None:
-    """The paired difference between two methods of one regime and data set; None where no draw has both."""
-    methods = by_method(runs)
-    return paired(methods.get(method, {}), methods.get(base, {}))
+    return max(methods, key=lambda name: statistics.fmean(methods[name].values()), default=None)
 
 
 def detail_table(runs: Sequence[Run]) -> str:
-    """One regime and data set, one row per method: mean, standard deviation, and the paired difference from the best
-    classical one."""
-    best, rows = best_classical(runs), []
+    """One regime and data set, one row per method: mean, standard deviation, paired difference from the best classical
+    method."""
+    best, methods, rows = best_classical(runs), by_method(runs), []
     facts = {run.method: run for run in runs}
-    for method, values in by_method(runs).items():
-        difference = None if best is None or method == best else gain(runs, method, best)
+    for method, values in methods.items():
+        trained_on = facts[method].trained_on
+        difference = None if best is None or method == best else paired(values, methods[best])
         rows.append(
             [
-                method if facts[method].trained_on == NOTHING else f"{method} (VAE: {facts[method].trained_on})",
+                method if trained_on == NOTHING else f"{method} (VAE: {trained_on})",
                 f"{facts[method].updates:,}",
                 f"{statistics.fmean(values.values()):.2f}",
                 f"{statistics.stdev(values.values()):.2f}" if len(values) > 1 else NO_FIGURE,
@@ -189,9 +161,8 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose first column is aligned left and the others right."""
     widths = [max(2, *(len(row[column]) for row in (header, *rows))) for column in range(len(header))]
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(_line(row, widths) for row in (header, rule, *rows))
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-    return f"| {' | '.join(cells)} |"
+    lines = []
+    for first, *others in (header, rule, *rows):
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

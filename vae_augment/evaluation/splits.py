@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ HELD_OUT = 0.2  # of each class, where the data have no test part
 
 
 class Split(NamedTuple):
-    """The parts of a training set, as in `Draw`."""
+    """The labelled images of a training set that a draw uses, and its pool."""
 
     labelled: ImageData
     pool: ImageData | None = None
@@ -23,20 +24,18 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from.
-
-    Attributes:
-        data, root: as for `load_data`.
-        test: paths of the test images; when empty, the test part of a named data set, or else a fifth of each class,
-            chosen anew in each draw.
-    """
+    """Where images come from: `data` and `root` as for `load_data`, and perhaps paths of test images."""
 
     data: str
     root: str | None = None
     test: tuple[str, ...] = ()
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
-        """Training and test images of a draw; `InputError` where there are fewer than two classes."""
+        """Training and test images; `InputError` where there are fewer than two classes.
+
+        Without paths of test images, they are the test part of a named data set, or else a fifth of each class, which
+        depends on the seed.
+        """
         train = _load(self.data, self.root, True)
         if len(train.classes) < 2:
             raise InputError(
@@ -58,11 +57,7 @@ def shuffled_classes(data: ImageData, seed: int) -> list[Tensor]:
 
 
 def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -> Split:
-    """`per_class` random images of each class; the pool, if asked for, is every other image without its label.
-
-    Raises:
-        InputError: a class has fewer images.
-    """
+    """`per_class` random images of each class; the pool, if asked for, is every other image without its label."""
     classes = shuffled_classes(data, seed)
     for name, rows in zip(data.classes, classes, strict=True):
         if len(rows) < per_class:
@@ -79,13 +74,7 @@ def everything(data: ImageData, seed: int, pool: bool = False) -> Split:
 
 
 def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageData, ImageData]:
-    """Training and test images; `share` of each class, and at least one image of it, is for the test.
-
-    Unlabelled images are for training.
-
-    Raises:
-        InputError: a class has fewer than two images.
-    """
+    """Training and test images: `share` of each class, at least one image, is for testing, and no unlabelled image."""
     classes = shuffled_classes(data, seed)
     for name, rows in zip(data.classes, classes, strict=True):
         if len(rows) < 2:
@@ -106,9 +95,7 @@ def _split(data: ImageData, rows: Tensor, pool: bool) -> Split:
 
 
 def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
-    is_other = torch.ones(len(data), dtype=torch.bool)
-    is_other[rows] = False
-    return is_other.nonzero()[:, 0]
+    return torch.from_numpy(np.setdiff1d(np.arange(len(data)), rows.numpy()))
 
 
 @functools.lru_cache(maxsize=4)
@@ -124,5 +111,4 @@ def _test_images(parts: list[ImageData], like: ImageData) -> ImageData:
                 f"on are {like.image_shape} of {like.classes}. They must agree."
             )
     images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
-    is_labelled = labels >= 0
-    return ImageData("test", images[is_labelled], labels[is_labelled], like.classes)
+    return everything(ImageData("test", images, labels, like.classes), 0).labelled
