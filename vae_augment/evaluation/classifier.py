@@ -41,13 +41,7 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 
 
 def train_classifier(
-    images: Tensor,
-    labels: Tensor,
-    classes: int,
-    *,
-    distort: Distort = same,
-    updates: int = 1500,
-    seed: int = 0,
+    images: Tensor, labels: Tensor, classes: int, *, distort: Distort = same, updates: int = 1500, seed: int = 0
 ) -> nn.Module:
     """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last weights.
 

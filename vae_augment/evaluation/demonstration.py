@@ -43,7 +43,11 @@ def run_demo(data: str, root: str | os.PathLike[str] | None, folder: Path, say: 
     pairs = [(method, draw) for draw in draws for method in _methods(model)]
     bar = tqdm(pairs, "training classifiers", unit="run", disable=None)
     runs = [run_method(method, draw, "demo", train.name) for method, draw in bar]
-    save_rows(_picture(model, test), folder / "demo.png")
+    rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
+    for name in BUNDLED:
+        bundled = load(name, provider="cpu")
+        rows += [Row(name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
+    save_rows(rows, folder / "demo.png")
     say(f"wrote {folder / 'demo.png'}")
     say(f"\n{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of {BATCH} images per classifier")
     say(detail_table(runs))
@@ -71,11 +75,3 @@ def half_synthetic(draw: Draw) -> TrainingSet:
     rows = torch.arange(len(draw.labelled)).repeat(math.ceil(SAMPLES / len(draw.labelled)))[:SAMPLES]
     images, labels = draw.real
     return TrainingSet(torch.cat([images[rows], made]), torch.cat([labels[rows], classes]))
-
-
-def _picture(model: VAEModel, test: ImageData) -> list[Row]:
-    rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
-    for name in BUNDLED:
-        bundled = load(name, provider="cpu")
-        rows += [Row(name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
-    return rows

@@ -69,7 +69,9 @@ def draw_rows(rows: list[Row]) -> Image.Image:
         font = ImageFont.load_default(_FONT_SIZE if row.images is not None else _FONT_SIZE + 3)
         pen.text((_GAP * 2, top + _TILE // 2), row.caption, fill=_INK, font=font, anchor="lm")
         for column, tile in enumerate([] if row.images is None else row.images):
-            canvas.paste(_tile(tile), (_CAPTION + column * step, top))
+            pixels = tile if tile.dtype is torch.uint8 else from_batch(tile, torch.uint8)
+            picture = to_pil(pixels.cpu()).resize((_TILE, _TILE), Image.Resampling.NEAREST)
+            canvas.paste(picture, (_CAPTION + column * step, top))
     return canvas
 
 
@@ -105,8 +107,3 @@ def _sample_rows(model: VAEModel, seed: int) -> list[Row]:
         return [Row("drawn at random", images) for images in model.sample(2 * COLUMNS, seed=seed)[0].split(COLUMNS)]
     names = enumerate(spec.classes[:10])
     return [Row(name, model.sample(COLUMNS, labels=index, seed=seed)[0]) for index, name in names]
-
-
-def _tile(image: Tensor) -> Image.Image:
-    pixels = image if image.dtype is torch.uint8 else from_batch(image, torch.uint8)
-    return to_pil(pixels.cpu()).resize((_TILE, _TILE), Image.Resampling.NEAREST)

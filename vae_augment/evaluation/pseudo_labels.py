@@ -105,11 +105,13 @@ def train_teacher(images: Tensor, labels: Tensor, classes: int, updates: int, se
     teacher = copy.deepcopy(model).eval()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-    usual = images.new_full((classes,), 1 / classes)
+    usual = images.new_full((classes,), 1 / classes)  # running mean of the answers
     for update in trange(updates, desc="teacher", leave=False, disable=None):
         rows = torch.randint(len(labels), (BATCH,))
         unlabelled = images[torch.randint(len(images), (UNLABELLED,))]
-        target = _target(probabilities(teacher, affine(unlabelled)), usual)
+        guesses = probabilities(teacher, affine(unlabelled))
+        usual.lerp_(guesses.mean(0), 1 - MEMORY)
+        target = F.normalize(F.normalize(guesses / usual, p=1, dim=1) ** SHARPEN, p=1, dim=1)
         answers = logits(model, torch.cat([affine_elastic(images[rows]), affine_elastic(unlabelled)]))
         agreement = F.cross_entropy(answers[BATCH:], target)
         loss = F.cross_entropy(answers[:BATCH], labels[rows]) + WEIGHT * min(1.0, update / RAMP) * agreement
@@ -117,7 +119,10 @@ def train_teacher(images: Tensor, labels: Tensor, classes: int, updates: int, se
         loss.backward()
         optimizer.step()
         schedule.step()
-        _follow(teacher, model, min(AVERAGE, (1 + update) / (10 + update)))
+        with torch.no_grad():
+            decay = min(AVERAGE, (1 + update) / (10 + update))
+            for average, parameter in zip(teacher.parameters(), model.parameters(), strict=True):
+                average.lerp_(parameter, 1 - decay)
     return teacher
 
 
@@ -133,18 +138,6 @@ def smoothed_answers(teacher: nn.Module, images: Tensor) -> Tensor:
     body = nn.Sequential(*[*teacher.children()][:-1])
     hidden = torch.cat([F.normalize(logits(body, part), dim=1) for part in images.split(1000)])
     return smoothed(hidden, probabilities(teacher, images))
-
-
-def _target(answers: Tensor, usual: Tensor) -> Tensor:
-    usual.lerp_(answers.mean(0), 1 - MEMORY)
-    aligned = F.normalize(answers / usual, p=1, dim=1)
-    return F.normalize(aligned**SHARPEN, p=1, dim=1)
-
-
-@torch.no_grad()
-def _follow(teacher: nn.Module, model: nn.Module, decay: float) -> None:
-    for average, parameter in zip(teacher.parameters(), model.parameters(), strict=True):
-        average.lerp_(parameter, 1 - decay)
 
 
 def _check(data: ImageData, by: str, share: float, updates: int) -> None:
