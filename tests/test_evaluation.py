@@ -6,12 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_augment import VAEModel, VAESyntheticDataset
+from vae_augment import VAEModel
+from vae_augment.evaluation import demonstration
 from vae_augment.evaluation.classifier import accuracy, train_classifier
-from vae_augment.evaluation.demonstration import half_synthetic
 from vae_augment.evaluation.distortions import _elastic_field, affine, affine_elastic, thickness
+from vae_augment.evaluation.experiment import Draw
 from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
-from vae_augment.evaluation.splits import draw_labelled
+from vae_augment.evaluation.splits import few_labels
 from vae_augment.training import ImageData
 from vae_augment.training.data import to_float
 
@@ -69,19 +70,25 @@ def test_classifier_learns_and_repeats(digits: ImageData) -> None:
 
 
 def test_labelled_draws_are_balanced_and_differ(digits: ImageData) -> None:
-    one, same, other = (draw_labelled(digits, 3, seed) for seed in (0, 0, 1))
+    one, same, other = (few_labels(digits, seed, 3).labelled for seed in (0, 0, 1))
     assert one.labels.bincount().tolist() == [3] * 10
     assert torch.equal(one.images, same.images)
     assert not torch.equal(one.images, other.images)
 
 
-def test_half_of_each_batch_is_synthetic(tiny_model: VAEModel, digits: ImageData) -> None:
-    view = half_synthetic(VAESyntheticDataset(tiny_model, 7))
-    images, labels = to_float(digits.images[:9]), digits.labels[:9]
-    mixed, targets = view(images, labels)
-    assert torch.equal(mixed[:5], images[:5])
-    assert targets[5:].tolist() == [0, 1, 2, 3]
-    assert view(images, labels)[1][5:].tolist() == [4, 5, 6, 0]
+def test_half_of_the_training_images_are_synthetic(
+    tiny_model: VAEModel, digits: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demonstration, "fit_model", lambda data, config: tiny_model)
+    draw = Draw(digits.subset(torch.arange(15)), digits, seed=3)
+    found = demonstration.half_synthetic(draw)
+    real, made = found.images.split(demonstration.SAMPLES)
+    real_labels, made_labels = found.labels.split(demonstration.SAMPLES)
+    assert torch.equal(real[15:30], draw.real[0])
+    assert torch.equal(real_labels[15:30], draw.real[1])
+    images, labels = tiny_model.sample(demonstration.SAMPLES, seed=3)
+    assert torch.equal(made, images)
+    assert torch.equal(made_labels, labels)
 
 
 def test_preview_shows_what_it_says(tiny_model: VAEModel, digits: ImageData, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The tutorial's other promises: embedding, compression, denoising, scoring."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from test_cli import run
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError, ModelFormatError
 from vae_augment.evaluation.codes import compress, decompress, load_compressed, project
+from vae_augment.evaluation.pictures import save_scatter
 from vae_augment.pixels import psnr
 from vae_augment.training import ImageData, load_data
 from vae_augment.training.data import to_float
@@ -31,6 +33,26 @@ def test_embed_writes_latents_and_a_map(tiny_model_path: Path, tmp_path: Path) -
         assert len(picture.getcolors(1 << 20) or []) >= 11  # ten classes and the paper
 
 
+def test_a_plot_without_matplotlib_says_how_to_install_it(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    output = tmp_path / "e.npz"
+    code, text = run("embed", tiny_model_path, "digits", "-o", output, "--plot", tmp_path / "e.png")
+    assert (code, text) == (
+        1,
+        "error: --plot of embed needs matplotlib. Install it: pip install 'vae-augment[plots]'.\n",
+    )
+    assert not output.exists()
+
+
+def test_points_without_a_label_are_drawn_too(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    save_scatter(points, np.arange(60) % 3 - 1, ("a", "b"), tmp_path / "s.png")
+    with Image.open(tmp_path / "s.png") as picture:
+        assert (0, 0, 0) in {colour[:3] for _, colour in picture.getcolors(1 << 20) or []}
+
+
 def test_projections() -> None:
     points = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
     assert project(points).shape == project(points, "tsne").shape == (60, 2)
@@ -45,12 +67,12 @@ def test_compress_and_decompress(tiny_model_path: Path, tmp_path: Path) -> None:
     assert code == 0, text
     with Image.open(picture) as image:
         assert image.size[1] > 100
-    assert "bytes an image (PNG" in text
+    assert "bytes per image (PNG" in text
     assert run("decompress", tiny_model_path, packed, "-o", unpacked)[0] == 0
     model, images = load(tiny_model_path), load_data("digits").images
     with np.load(unpacked) as arrays:
         restored = torch.from_numpy(arrays["images"])
-    # 8 bits a dimension lose next to nothing of what the model itself keeps.
+    # 8 bits per dimension lose next to nothing of what the model itself keeps.
     assert psnr(to_float(restored), model.reconstruct(images)) > 40
 
 

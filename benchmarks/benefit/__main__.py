@@ -19,12 +19,14 @@ from tqdm import tqdm
 
 from benchmarks.common import RESULTS
 from vae_augment.errors import VAEAugmentError
-from vae_augment.evaluation.experiment import Budget, Method, Run, check_device
+from vae_augment.evaluation.classifier import check_device
+from vae_augment.evaluation.experiment import Method, Run
 from vae_augment.evaluation.splits import Source
 
+from .draws import Budget
 from .regimes import REGIMES, Methods, Regime
 from .results import Results, read_results, runs_of
-from .runs import facts, plan, run_groups, settings
+from .runs import facts, measure, plan, settings
 from .targets import tables
 
 OUTPUT = RESULTS / "benefit.json"
@@ -58,7 +60,7 @@ def measured(options: argparse.Namespace) -> list[Run]:
     total = sum(len(group.methods) for group in groups)
     print(f"{total} runs to do, {len(results.runs)} done before; {budget.updates} updates each", flush=True)
     count = iter(range(1, total + 1))
-    run_groups(groups, results, workers=options.workers, report=lambda run: say(run, next(count), total))
+    measure(groups, results, workers=options.workers, report=lambda run: say(run, next(count), total))
     if options.quick:
         print("A quick run shows that everything works. Its figures mean nothing.")
     return results.runs

@@ -9,19 +9,15 @@ import torch
 from torch import Tensor
 
 from vae_augment import VAEModel
+from vae_augment.evaluation.classifier import Distort, same
 from vae_augment.evaluation.distortions import affine_elastic
-from vae_augment.evaluation.experiment import OTHER, POOL, WITH_VAE, Draw, Method, Trained, TrainingSet
-from vae_augment.evaluation.methods import Distort, MakeVAE, fit_model, same
-from vae_augment.evaluation.neighbours import contrastive_features
-from vae_augment.evaluation.pseudo_labels import (
-    UPDATES,
-    agreeing_teacher,
-    neighbours_answers,
-    smoothed_answers,
-    surest,
-)
+from vae_augment.evaluation.experiment import POOL, WITH_VAE, Method
+from vae_augment.evaluation.methods import MakeVAE
+from vae_augment.evaluation.neighbours import contrastive_features, spread_labels
+from vae_augment.evaluation.pseudo_labels import UPDATES, smoothed_answers, surest, train_teacher
 from vae_augment.training import ImageData
 
+from .draws import OTHER, StudyDraw, StudySet, Trained
 from .methods import GARMENTS, generated, sampling_config
 
 _FEATURES: dict[tuple[str, int, int], Tensor] = {}
@@ -35,35 +31,34 @@ class Answers:
     updates: int
 
 
-Guess = Callable[[Draw], Answers]
+Guess = Callable[[StudyDraw], Answers]
 
 
-def teacher(draw: Draw) -> Trained:
+def teacher(draw: StudyDraw) -> Trained:
     """A classifier trained to answer the same for distorted images of the pool."""
     images, _ = draw.on_device(draw.with_pool)
-    updates, classes = draw.vae_updates(UPDATES), len(draw.labelled.classes)
-    return Trained(agreeing_teacher(images, draw.real[1], classes, updates, draw.seed), updates)
+    updates, classes = draw.shortened(UPDATES), len(draw.labelled.classes)
+    return Trained(train_teacher(images, draw.real[1], classes, updates, draw.seed), updates)
 
 
-def by_agreement(draw: Draw) -> Answers:
-    """What the teacher and the neighbours in its features answer: for digits."""
+def by_agreement(draw: StudyDraw) -> Answers:
+    """The teacher's answers, averaged over neighbours in its features: for digits."""
     images, _ = draw.on_device(draw.with_pool)
     trained = draw.once(teacher)
     return Answers(smoothed_answers(trained.model, images), trained.updates)
 
 
-def by_neighbours(draw: Draw) -> Answers:
-    """What the neighbours say among features learned without labels: for garments, which no distortion leaves alone."""
-    updates = draw.vae_updates(UPDATES)
+def by_neighbours(draw: StudyDraw) -> Answers:
+    """Labels spread over neighbours in features learned without labels: for garments, which distortions harm."""
+    updates = draw.shortened(UPDATES)
     features = shared_features(draw, updates)
-    return Answers(neighbours_answers(features, draw.labelled.labels, len(draw.labelled.classes)), updates)
+    return Answers(spread_labels(features, draw.labelled.labels, len(draw.labelled.classes)), updates)
 
 
-def shared_features(draw: Draw, updates: int) -> Tensor:
+def shared_features(draw: StudyDraw, updates: int) -> Tensor:
     """Features [N, 128] of the images of `draw.with_pool`.
 
-    Draws differ in the labels and not in the images, so that they share one training, of seed 0, on the images in an
-    order of their own.
+    All draws have the same images, with other labels, so they share one training, of seed 0, on sorted images.
     """
     images, _ = draw.on_device(draw.with_pool)
     order = torch.from_numpy(np.lexsort(draw.with_pool.images.flatten(1).numpy().T))
@@ -73,33 +68,33 @@ def shared_features(draw: Draw, updates: int) -> Tensor:
     return _FEATURES[key][order.argsort()]
 
 
-def surest_images(draw: Draw, guess: Guess) -> ImageData:
+def surest_images(draw: StudyDraw, guess: Guess) -> ImageData:
     """The labelled images and those of the pool that are the surest of their class, under the classes guessed."""
     rows, labels = surest(draw.once(guess).probabilities, draw.labelled.labels)
     return ImageData(draw.labelled.name, draw.with_pool.images[rows], labels, draw.labelled.classes)
 
 
-def surest_vae(draw: Draw, guess: Guess) -> VAEModel:
+def surest_vae(draw: StudyDraw, guess: Guess) -> VAEModel:
     """A class-conditional VAE of the surest images."""
     data = surest_images(draw, guess)
-    return fit_model(data, sampling_config(draw, data))
+    return draw.fit(data, sampling_config(draw, data))
 
 
-def pseudo_labelled(draw: Draw, guess: Guess, distort: Distort = same) -> TrainingSet:
+def pseudo_labelled(draw: StudyDraw, guess: Guess, distort: Distort = same) -> StudySet:
     """The surest images."""
     images, labels = draw.on_device(surest_images(draw, guess))
     earlier = draw.once(guess).updates
-    return TrainingSet(images, labels, view=lambda batch, target: (distort(batch), target), earlier_updates=earlier)
+    return StudySet(images, labels, distort, earlier_updates=earlier)
 
 
-def with_generated(draw: Draw, guess: Guess, vae: MakeVAE, distort: Distort = same) -> TrainingSet:
+def with_generated(draw: StudyDraw, guess: Guess, vae: MakeVAE, distort: Distort = same) -> StudySet:
     """The surest images, and as many generated ones."""
     real = pseudo_labelled(draw, guess, distort)
     images, labels = generated(draw, vae, len(real.images))
     return replace(real, images=torch.cat([real.images, images]), labels=torch.cat([real.labels, labels]))
 
 
-def _shared_teacher(draw: Draw) -> Trained:
+def _shared_teacher(draw: StudyDraw) -> Trained:
     return draw.once(teacher)
 
 

@@ -6,14 +6,17 @@ from functools import partial
 
 import torch
 
-from vae_augment.evaluation.classifier import Metric, accuracy, balanced_accuracy
+from vae_augment.evaluation import splits
+from vae_augment.evaluation.classifier import Metric, accuracy
 from vae_augment.evaluation.experiment import LABELLED, NOTHING, Method, Run
-from vae_augment.evaluation.splits import Split, everything, few_labels, shuffled_classes
+from vae_augment.evaluation.splits import shuffled_classes
 from vae_augment.training import ImageData
 
 from . import methods, pool_methods
+from .draws import Parts, Split, balanced_accuracy
 
 HEAD, TAIL = 1000, 10  # images of the largest and of the smallest class of the long tail
+EXTRA = 10  # extra images, as a multiple of the labelled ones
 Methods = Callable[[str], tuple[Method, ...]]  # from the name of a data set
 
 
@@ -23,22 +26,38 @@ class Regime:
 
     Attributes:
         name, title: short and long.
-        split: from a training set and a seed to what the methods get.
+        split: makes of a training set and a seed what the methods get.
         methods: for a data set, in the order of the table.
         metric: what is measured on the test images, in percent.
-        like: the regime whose draws have the same labelled images, and whose methods without a VAE stand in this one's
-            table too.
+        like: the regime whose draws have the same labelled images, and whose methods without a VAE are shown in this
+            one's table too.
     """
 
     name: str
     title: str
-    split: Callable[[ImageData, int], Split]
+    split: Split
     methods: Methods
     metric: Metric = accuracy
     like: str = ""
 
 
-def long_tail(data: ImageData, seed: int) -> Split:
+def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -> Parts:
+    """`splits.few_labels`, and ten times as many extra images of each class."""
+    extra = torch.cat([rows[per_class : (1 + EXTRA) * per_class] for rows in shuffled_classes(data, seed)])
+    return Parts(*splits.few_labels(data, seed, per_class, pool), subset(data, extra))
+
+
+def everything(data: ImageData, seed: int) -> Parts:
+    """All labelled images, and no extra ones."""
+    return Parts(*splits.everything(data, seed))
+
+
+def subset(data: ImageData, rows: torch.Tensor) -> ImageData | None:
+    """The images at `rows`; None where there are none."""
+    return data.subset(rows) if len(rows) else None
+
+
+def long_tail(data: ImageData, seed: int) -> Parts:
     """Class sizes that fall geometrically from 1,000 to 10, over the classes in an order that the seed decides.
 
     The extra images fill every class up to 1,000.
@@ -48,7 +67,7 @@ def long_tail(data: ImageData, seed: int) -> Split:
     sizes = [round(HEAD * (TAIL / HEAD) ** (rank / (len(classes) - 1))) for rank in ranks]
     labelled = torch.cat([rows[:size] for rows, size in zip(classes, sizes, strict=True)])
     extra = torch.cat([rows[size:HEAD] for rows, size in zip(classes, sizes, strict=True)])
-    return Split(data.subset(labelled), None, data.subset(extra))
+    return Parts(data.subset(labelled), None, subset(data, extra))
 
 
 def _labelled_only(data: str) -> tuple[Method, ...]:
@@ -93,7 +112,7 @@ REGIMES = (
 
 
 def with_shared(runs: Iterable[Run]) -> list[Run]:
-    """The runs, and in each regime that is `like` another one that one's methods without a VAE."""
+    """The runs, with those of the methods without a VAE copied to each regime that is `like` theirs."""
     runs = list(runs)
     found = {run.regime for run in runs}
     shared = [

@@ -1,4 +1,4 @@
-"""The JSON file of a comparison: one record a trained classifier, saved after each, and resumed from."""
+"""The JSON file of the study: one record per trained classifier, saved after each, from which a study is resumed."""
 
 import json
 import os
@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from vae_augment.errors import InputError
-from vae_augment.evaluation.experiment import KINDS, TRAINED_ON, Run
+from vae_augment.evaluation.experiment import Run
 from vae_augment.files import atomic_path
+
+from .draws import KINDS, TRAINED_ON
 
 HEAD = ("command", "cpu", "cores", "threads", "python", "versions", "settings")
 Key = tuple[str, str, str, int]
+
+
+def key_of(run: Run) -> Key:
+    """What two runs of the same thing have in common: regime, data, method and draw."""
+    return run.regime, run.data, run.method, run.draw
 
 
 class Results:
     """The runs so far, and the file they are kept in.
 
     Args:
-        path: of the file, which is taken up where it exists; None keeps nothing.
+        path: of the file, which is continued if it exists; None keeps nothing.
         facts: the command and the machine, as JSON-ready values.
         settings: what all runs of a file must share.
 
@@ -39,10 +46,10 @@ class Results:
             self.runs = runs_of(there)
 
     def __contains__(self, key: Key) -> bool:
-        return any(run.key == key for run in self.runs)
+        return any(key_of(run) == key for run in self.runs)
 
     def add(self, run: Run) -> None:
-        """Note one run, and save the file: a reader sees it with or without the run, never a half."""
+        """Add one run and save the file, atomically."""
         self.runs.append(run)
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +70,7 @@ def as_json(content: Mapping[str, Any]) -> str:
 
 
 def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The checked content of a file; `InputError` when it is not one."""
+    """The checked content of a file; `InputError` when it is not a result file."""
     try:
         content = json.loads(Path(path).read_text())
         check_results(content)
@@ -80,7 +87,7 @@ def runs_of(content: Mapping[str, Any]) -> list[Run]:
 
 
 def check_results(content: Any) -> None:
-    """Raise `ValueError` unless `content` says what was measured, on what, and every run is whole and there once."""
+    """Raise `ValueError` unless `content` says what was measured and on what, and every run is complete and unique."""
     if not isinstance(content, dict):
         raise ValueError("It is not a JSON object.")
     missing = [name for name in (*HEAD, "runs") if name not in content]
@@ -89,9 +96,9 @@ def check_results(content: Any) -> None:
     seen: set[Key] = set()
     for entry in content["runs"]:
         run = _checked_run(entry)
-        if run.key in seen:
-            raise ValueError(f"There are two runs of {run.key}.")
-        seen.add(run.key)
+        if key_of(run) in seen:
+            raise ValueError(f"There are two runs of {key_of(run)}.")
+        seen.add(key_of(run))
 
 
 def _checked_run(entry: Any) -> Run:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from vae_augment.evaluation.experiment import Run
-from vae_augment.evaluation.report import Estimate, best_classical, by_method, detail_table, estimate, gain, markdown
+from vae_augment.evaluation.report import Estimate, best_classical, by_method, detail_table, estimate, markdown, paired
 
 from .regimes import REGIMES, with_shared
 
@@ -71,16 +71,17 @@ def target_table(runs: Sequence[Run]) -> str:
 
 def reached(target: Target, runs: Sequence[Run]) -> Estimate | None:
     """The figure that the target is about; None where it has not been measured."""
+    methods = by_method(runs)
+    values = methods.get(target.method, {})
     if target.base is None:
-        values = by_method(runs).get(target.method)
         return estimate([*values.values()]) if values else None
     base = best_classical(runs) if target.base == BEST else target.base
-    return gain(runs, target.method, base) if base else None
+    return paired(values, methods.get(base, {}))
 
 
 def verdict(target: Target, found: Estimate) -> str:
     for name, least, above in zip(("aim", "must"), (target.aim, target.must), reversed(target.above_zero), strict=True):
-        if found.mean >= least and (found.low > 0 or not above):
+        if found.mean >= least and (found.mean > found.half_width or not above):
             return f"{name} met"
     return "NOT MET"
 

@@ -5,33 +5,41 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InputError
 from . import options
+
+_LABELS = "How many labels per class are used, or all."
+_POOL = "Train the VAE also on the images whose labels are not used."
+_TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
+_WORKERS = "Processes at once; if not given, one per draw, at most one per core."
 
 
 def compare(
     data: options.Data,
     root: options.Root = None,
-    labels_per_class: Annotated[str, typer.Option(help="How many labels per class are used, or all.")] = "all",
-    pool: Annotated[bool, typer.Option(help="Train the VAE on the images whose labels are not used too.")] = False,
-    test: Annotated[
-        list[str] | None, typer.Option(help="Images to test on, as DATA; else its test part, or a fifth of each class.")
-    ] = None,
+    labels_per_class: Annotated[str, typer.Option(help=_LABELS)] = "all",
+    pool: Annotated[bool, typer.Option(help=_POOL)] = False,
+    test: Annotated[list[str] | None, typer.Option(help=_TEST)] = None,
     draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
-    updates: Annotated[int, typer.Option(min=1, help="Of each classifier, of 50 images.")] = 1500,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where every run is written (.json).")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes at once; else one per draw or core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Number of the first repetition.")] = 0,
+    updates: Annotated[int, typer.Option(min=1, help="Updates of each classifier, of 50 images.")] = 1500,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File for all results (.json).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Train a small classifier on DATA with and without a VAE, and say whether it helps."""
-    from ..evaluation.comparison import compare as run
+    """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
+    from ..evaluation import comparison
 
-    verdict = run(
+    if labels_per_class != "all" and not labels_per_class.isdecimal():
+        raise InputError(f"--labels-per-class is {labels_per_class!r}; give a number of at least 1, or all.")
+    verdict = comparison.compare(
         data,
         root,
-        labels_per_class=_number(labels_per_class),
+        labels_per_class=None if labels_per_class == "all" else int(labels_per_class),
         pool=pool,
         test=test or (),
         draws=draws,
+        seed=seed,
         updates=updates,
         output=output,
         workers=workers,
@@ -39,13 +47,3 @@ def compare(
         say=typer.echo,
     )
     typer.echo(f"\n{verdict.table}\n\n{verdict.advice}")
-
-
-def _number(labels: str) -> int | None:
-    from ..errors import InputError
-
-    if labels == "all":
-        return None
-    if not labels.isdecimal():
-        raise InputError(f"--labels-per-class is {labels!r}; give a number of at least 1, or all.")
-    return int(labels)

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from ..files import refuse_existing, save_arrays
 from . import options
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write (.npz).")]
+_PNG_IMAGES = 200  # whose size as PNG is measured
 
 
 def compress(
@@ -20,28 +22,28 @@ def compress(
     test: options.Test = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Write the images' latents in 8 bits a dimension; says bytes an image against PNG, and PSNR."""
+    """Write the images' latents in 8 bits per dimension, and compare bytes per image with PNG."""
     from .. import load
     from ..evaluation import codes
-    from ..evaluation.pictures import COLUMNS, Row, save_rows
-    from ..files import refuse_existing
-    from ..pixels import psnr
+    from ..evaluation.pictures import Row, save_rows
+    from ..pixels import psnr, to_pil
     from ..training.data import load_data, to_float
 
     for path in filter(None, (output, plot)):
         refuse_existing(path, overwrite)
-    loaded = load(model)
-    images = load_data(data, root, train=not test).images
+    loaded, images = load(model), load_data(data, root, train=not test).images
     compressed = codes.compress(loaded, images)
     codes.save_compressed(compressed, output)
-    restored = codes.decompress(loaded, compressed)
-    size, png = output.stat().st_size / len(images), _png_bytes(images[:200])
+    restored, png = codes.decompress(loaded, compressed), io.BytesIO()
+    for image in images[:_PNG_IMAGES]:
+        to_pil(image).save(png, format="PNG", optimize=True)
     typer.echo(
-        f"wrote {output}: {size:.1f} bytes an image (PNG {png:.0f}, raw {images[0].numel()}), "
+        f"wrote {output}: {output.stat().st_size / len(images):.1f} bytes per image "
+        f"(PNG {png.tell() / min(_PNG_IMAGES, len(images)):.0f}, raw {images[0].numel()}), "
         f"PSNR {psnr(restored, to_float(images)):.1f} dB"
     )
     if plot:
-        save_rows([Row("originals", images[:COLUMNS]), Row("compressed", restored[:COLUMNS])], plot)
+        save_rows([Row("originals", images), Row("compressed", restored)], plot)
         typer.echo(f"wrote {plot}")
 
 
@@ -51,26 +53,14 @@ def decompress(
     output: Output,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Write the images that a compressed file stands for, as `images` (uint8) of an .npz."""
+    """Decode a compressed file, and write the images as `images` (uint8) of an .npz."""
     import torch
 
     from .. import load
     from ..evaluation import codes
-    from ..files import refuse_existing, save_arrays
     from ..pixels import from_batch
 
     refuse_existing(output, overwrite)
     images = codes.decompress(load(model), codes.load_compressed(source))
     save_arrays(output, {"images": from_batch(images, torch.uint8).numpy()})
     typer.echo(f"wrote {output}: {len(images)} images {tuple(images.shape[1:])}")
-
-
-def _png_bytes(images: "torch.Tensor") -> float:  # type: ignore[name-defined]  # noqa: F821
-    from ..pixels import to_pil
-
-    total = 0
-    for image in images:
-        buffer = io.BytesIO()
-        to_pil(image).save(buffer, format="PNG", optimize=True)
-        total += buffer.tell()
-    return total / len(images)

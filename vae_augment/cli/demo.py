@@ -11,9 +11,9 @@ from . import options
 def demo(
     data: Annotated[str, typer.Option(help="digits (needs no files), or another data set as for fit.")] = "digits",
     root: options.Root = None,
-    folder: Annotated[Path, typer.Option(help="Where demo.onnx and demo.png go; they are replaced.")] = Path(),
+    folder: Annotated[Path, typer.Option(help="Folder for demo.onnx and demo.png, which are replaced.")] = Path(),
 ) -> None:
-    """Train a VAE, export it, and compare a classifier's accuracy with and without it, from 10 labels a class."""
+    """Train a VAE, export it, and compare a classifier with and without it, from 10 labels per class."""
     from ..evaluation.demonstration import run_demo
 
     run_demo(data, root, folder, typer.echo)

@@ -1,10 +1,11 @@
-"""`vae-augment denoise`: what a model makes of noisy images."""
+"""`vae-augment denoise`: how a model reconstructs noisy images."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..files import refuse_existing, save_arrays
 from . import options
 
 
@@ -18,12 +19,11 @@ def denoise(
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Add noise to images, reconstruct them, draw both; says the PSNR before and after."""
+    """Add noise to images, reconstruct them, draw both, and give the PSNR before and after."""
     import torch
 
     from .. import load
-    from ..evaluation.pictures import COLUMNS, Row, save_rows
-    from ..files import refuse_existing, save_arrays
+    from ..evaluation.pictures import Row, save_rows
     from ..pixels import from_batch, psnr
     from ..training.data import load_data, to_float
 
@@ -32,10 +32,8 @@ def denoise(
     clean = to_float(load_data(data, root, train=False).images)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     noisy = (clean + sigma * noise).clamp_(0, 1)
-    loaded = load(model)
-    cleaned = loaded.reconstruct(noisy)
-    rows = [Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", cleaned)]
-    save_rows([Row(row.caption, row.images[:COLUMNS]) for row in rows if row.images is not None], output)
+    cleaned = load(model).reconstruct(noisy)
+    save_rows([Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", cleaned)], output)
     typer.echo(f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(cleaned, clean):.1f} dB after")
     if images:
         save_arrays(images, {"images": from_batch(cleaned, torch.uint8).numpy()})

@@ -4,31 +4,29 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InputError
 from . import options
 
-PROTOCOL = "iwae-mnist"
+_PROTOCOL = "iwae-mnist: the first 1,000 test images, dynamic binarisation, K = 5000."
 
 
 def evaluate(
     model: options.Model,
-    data: Annotated[str, typer.Option(help="Images to measure it on, as for fit; the test part of a named set.")],
+    data: Annotated[str, typer.Option(help="Images to measure it on, as for fit; of a named data set, its test part.")],
     root: options.Root = None,
-    images: Annotated[int, typer.Option(min=1, help="How many of the first images.")] = 200,
+    images: Annotated[int, typer.Option(min=1, help="How many images, from the first.")] = 200,
     samples: Annotated[int, typer.Option(min=1, help="K of the importance-weighted bound.")] = 100,
     binarisation: Annotated[str, typer.Option(help="dynamic, threshold or none (grey levels).")] = "dynamic",
-    protocol: Annotated[
-        str | None, typer.Option(help="iwae-mnist: the first 1,000 test images, dynamic binarisation, K = 5000.")
-    ] = None,
+    protocol: Annotated[str | None, typer.Option(help=_PROTOCOL)] = None,
     seed: options.Seed = 0,
 ) -> None:
     """Estimate minus log p(x), labels summed out, in nats per image (lower is better)."""
     from .. import load
-    from ..errors import InputError
     from ..evaluation.likelihood import likelihood
     from ..training.data import load_data, to_float
 
-    if protocol not in (None, PROTOCOL):
-        raise InputError(f"There is no protocol {protocol!r}; the one known is {PROTOCOL}.")
+    if protocol not in (None, "iwae-mnist"):
+        raise InputError(f"There is no protocol {protocol!r}; the one known is iwae-mnist.")
     if protocol:
         images, samples, binarisation = 1000, 5000, "dynamic"
     test = load_data(data, root, train=False).images[:images]

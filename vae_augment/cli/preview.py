@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..files import refuse_existing
 from . import options
 
 
@@ -12,23 +13,18 @@ def preview(
     model: options.Model,
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")] = Path("preview.png"),
     data: Annotated[
-        str | None, typer.Option(help="Images to perturb, as for fit; left out: the model's own samples.")
+        str | None, typer.Option(help="Images to perturb, as for fit; if not given, the model's own samples.")
     ] = None,
     root: options.Root = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Draw originals and reconstructions, perturbations of three strengths, and samples by class."""
+    """Draw originals, reconstructions, perturbations of three strengths, and samples by class."""
     from .. import load
     from ..evaluation.pictures import preview_rows, save_rows
-    from ..files import refuse_existing
+    from ..training.data import load_data
 
     refuse_existing(output, overwrite)
-    loaded = load(model)
-    images = None
-    if data is not None:
-        from ..training.data import load_data
-
-        images = load_data(data, root, train=False).images
-    save_rows(preview_rows(loaded, images, seed), output)
+    images = None if data is None else load_data(data, root, train=False).images
+    save_rows(preview_rows(load(model), images, seed), output)
     typer.echo(f"wrote {output}")

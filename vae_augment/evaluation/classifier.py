@@ -1,30 +1,32 @@
 """The small classifier that every comparison trains, always for the same number of updates."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import InputError
 from ..training.half_precision import half_precision
 
 BATCH = 50
 Batch = tuple[Tensor, Tensor]
-View = Callable[[Tensor, Tensor], Batch]  # images [B, C, H, W] in [0, 1] and labels [B] -> the batch to train on
+Distort = Callable[[Tensor], Tensor]  # images [B, C, H, W] in [0, 1] -> the same, distorted
 Metric = Callable[[nn.Module, Tensor, Tensor], float]  # a classifier, images and labels -> percent
 
 
-def unchanged(images: Tensor, labels: Tensor) -> Batch:
-    """The view that changes nothing."""
-    return images, labels
+def same(images: Tensor) -> Tensor:
+    """The distortion that changes nothing."""
+    return images
 
 
 def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """Two convolutions of 5x5 (32 and 64 channels) with pooling, a hidden layer of 128, dropout."""
+    """Two 5x5 convolutions (32 and 64 channels) with pooling, a hidden layer of 128 units, and dropout."""
     channels, height, width = image_shape
     return nn.Sequential(
         nn.Conv2d(channels, 32, 5, padding=2),
-        nn.MaxPool2d(2),  # before the ReLU, which changes nothing and costs a quarter
+        nn.MaxPool2d(2),  # before the ReLU: the same result for a quarter of the cost
         nn.ReLU(),
         nn.Conv2d(32, 64, 5, padding=2),
         nn.MaxPool2d(2),
@@ -39,32 +41,26 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 
 
 def train_classifier(
-    images: Tensor,
-    labels: Tensor,
-    classes: int,
-    *,
-    view: View = unchanged,
-    updates: int = 1500,
-    seed: int = 0,
+    images: Tensor, labels: Tensor, classes: int, *, distort: Distort = same, updates: int = 1500, seed: int = 0
 ) -> nn.Module:
-    """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last iterate.
+    """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last weights.
 
-    In bfloat16 where the machine has matrix units for it (twice as fast there), in float32 elsewhere.
+    The arithmetic is bfloat16 where the machine has matrix units for it, which is twice as fast, and float32 elsewhere.
 
     Args:
         images, labels: [N, C, H, W] float in [0, 1] and [N].
-        view: what is done to each batch, such as augmentation.
-        seed: of the weights, the batches and torch's global generator, which the view draws from.
+        distort: the augmentation of each batch of images.
+        seed: of the weights, the batches and torch's global generator, which `distort` draws from.
     """
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
     model.to(images.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-    order = _endless_order(len(images), updates)
-    for rows in order.split(BATCH):
-        batch, target = view(images[rows], labels[rows])
-        loss = F.cross_entropy(logits(model, batch), target)
+    passes = math.ceil(updates * BATCH / len(images))
+    order = torch.cat([torch.randperm(len(images)) for _ in range(passes)])
+    for rows in order[: updates * BATCH].split(BATCH):
+        loss = F.cross_entropy(logits(model, distort(images[rows])), labels[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -73,7 +69,7 @@ def train_classifier(
 
 
 def logits(model: nn.Module, images: Tensor) -> Tensor:
-    """The model's answers [B, classes] in float32, computed in half precision where that is faster."""
+    """The model's output in float32, computed in half precision where that is faster."""
     dtype = half_precision(images.device)
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         found: Tensor = model(images.contiguous(memory_format=torch.channels_last))
@@ -81,22 +77,19 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """The share of right answers, in percent."""
+    """The share of correct answers, in percent."""
     return 100 * float((answers(model, images) == labels).double().mean())
-
-
-def balanced_accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """The mean over the classes of the share of right answers, in percent: rare classes count as much as others."""
-    right = (answers(model, images) == labels).double()
-    return 100 * float(torch.stack([right[labels == label].mean() for label in labels.unique()]).mean())
 
 
 @torch.inference_mode()
 def answers(model: nn.Module, images: Tensor) -> Tensor:
-    """The class that the model gives each of the images, [N]."""
+    """The most probable class of each image, [N]."""
     return torch.cat([logits(model, batch).argmax(1) for batch in images.split(1000)])
 
 
-def _endless_order(count: int, updates: int) -> Tensor:
-    wanted = updates * BATCH
-    return torch.cat([torch.randperm(count) for _ in range(-(-wanted // count))])[:wanted]
+def check_device(device: str) -> None:
+    """Raise `InputError` for a device that is not here."""
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device is {device!r}; choose cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is 'cuda', but torch finds no CUDA device here. Use cpu.")

@@ -1,4 +1,4 @@
-"""Images as latents: their places on a plane, and codes of 8 bits per dimension, which are a lossy compression."""
+"""Latents of images in two dimensions, and as 8 bits per dimension, which is a lossy compression of the images."""
 
 import os
 from typing import NamedTuple
@@ -13,31 +13,12 @@ from ..files import save_arrays
 from ..runtime import VAEModel
 
 PROJECTIONS = ("pca", "tsne")
-_TSNE_IMAGES = 2_000  # t-SNE grows with the square of their number
+_TSNE_IMAGES = 2_000  # the time of t-SNE grows with the square of their number
 _LEVELS = 255
 
 
-class Embedding(NamedTuple):
-    """Means and log-variances [N, D] float32, and labels [N] int64."""
-
-    mean: NDArray[np.float32]
-    logvar: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-
-def embed_images(model: VAEModel, images: Tensor, labels: Tensor) -> Embedding:
-    """Encode images [N, C, H, W] without their labels, which only travel along."""
-    mean, logvar = model.encode(images)
-    return Embedding(mean.numpy(), logvar.numpy(), labels.numpy())
-
-
-def save_embedding(embedding: Embedding, path: str | os.PathLike[str]) -> None:
-    """Write the arrays as .npz, atomically."""
-    save_arrays(path, embedding._asdict())
-
-
 def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:
-    """Means [N, D] -> points [N', 2], by the first two principal components, or by t-SNE of the first 2,000."""
+    """Means [N, D] -> points [N, 2], by the first two principal components, or by t-SNE of at most the first 2,000."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -65,7 +46,7 @@ def compress(model: VAEModel, images: Tensor) -> Compressed:
 
 
 def decompress(model: VAEModel, compressed: Compressed) -> Tensor:
-    """The images [N, C, H, W] in [0, 1] that the codes stand for; `InputError` for another model than the coder's."""
+    """Decode to images [N, C, H, W] in [0, 1]; `InputError` for another model than the one that compressed."""
     if compressed.sha256 != model.sha256:
         raise InputError(
             f"The file was compressed with the model of sha256 {compressed.sha256[:16]}..., but {model.name!r} has "
@@ -77,12 +58,12 @@ def decompress(model: VAEModel, compressed: Compressed) -> Tensor:
 
 
 def save_compressed(compressed: Compressed, path: str | os.PathLike[str]) -> None:
-    """Write one .npz, atomically; zip's own compression takes what the quantisation leaves."""
+    """Write one .npz, atomically, with zip's own compression of the codes."""
     save_arrays(path, compressed._asdict(), compress=True)
 
 
 def load_compressed(path: str | os.PathLike[str]) -> Compressed:
-    """Read what `save_compressed` wrote; `ModelFormatError` for anything else."""
+    """Read a file of `save_compressed`; `ModelFormatError` for any other."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Compressed(arrays["codes"], arrays["span"], str(arrays["sha256"]))

@@ -1,6 +1,6 @@
-"""Distortions of batches, with parameters of its own for each image: the bar that a VAE must pass.
+"""Distortions of batches with random parameters for each image, which a VAE must do better than.
 
-torchvision's transforms draw one set of parameters a call, so a batch would need a loop over its images.
+torchvision's transforms draw one set of parameters per call, so a batch would need a loop over its images.
 """
 
 import math
@@ -12,13 +12,13 @@ from torch.nn import functional as F
 ROTATION, SHEAR = 15.0, 10.0  # degrees, to either side
 SCALE = (0.85, 1.15)
 SHIFT = 2 / 28  # of a side
-EROSION = 0.7  # the largest share of an eroded image: a whole erosion removes thin strokes
-CROP = 0.5  # the least share of the area
+EROSION = 0.7  # largest weight of the eroded image; 1 would remove thin strokes
+CROP = 0.5  # smallest share of the area
 SIGMA, ALPHA = 4 / 28, 34 / 28  # of a side; Simard et al., "Best practices for convolutional neural networks" (2003)
 
 
 def affine(images: Tensor) -> Tensor:
-    """Rotate, shear, scale and shift each of [B, C, H, W] by amounts of its own, from torch's global generator."""
+    """Rotate, shear, scale and shift each image of [B, C, H, W] at random, from torch's global generator."""
     return _sample(images, _affine_grid(images))
 
 
@@ -28,10 +28,10 @@ def affine_elastic(images: Tensor) -> Tensor:
 
 
 def thickness(images: Tensor) -> Tensor:
-    """Thicken or thin the strokes of each of [B, C, H, W], bright on dark, by up to about one pixel to each side.
+    """Thicken or thin the strokes of each image of [B, C, H, W], bright on dark, by up to one pixel on each side.
 
-    Half of the images are blended with their dilation over 3x3 pixels, the others with their erosion, each with a
-    random share.
+    Half of the images are blended with their dilation over 3x3 pixels, the others with their erosion, with random
+    weights.
     """
     count, device = len(images), images.device
     dilated, eroded = F.max_pool2d(images, 3, 1, 1), -F.max_pool2d(-images, 3, 1, 1)
@@ -45,19 +45,19 @@ def thickness_affine_elastic(images: Tensor) -> Tensor:
 
 
 def flip_shift(images: Tensor) -> Tensor:
-    """Mirror half of [B, C, H, W] left to right, and shift each by up to two of 28 pixels, whole pixels each way."""
+    """Mirror half of the images [B, C, H, W] and shift each by up to 2/28 of a side, in whole pixels."""
     count, _, height, width = images.shape
     moves = torch.eye(2, 3, device=images.device).repeat(count, 1, 1)
     moves[:, 0, 0] = 1 - 2 * torch.randint(2, (count,), device=images.device)
     for axis, side in enumerate((width, height)):
         most = round(SHIFT * side)
-        # A side is 2 long in the grid's coordinates.
+        # A side has length 2 in the grid's coordinates.
         moves[:, axis, 2] = 2 / side * torch.randint(-most, most + 1, (count,), device=images.device)
     return _sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
 
 
 def crop_flip_light(images: Tensor) -> Tensor:
-    """A part of each of [B, C, H, W], at least half of its area, at full size, mirrored or not, in another light."""
+    """Crop each image of [B, C, H, W] to at least half of its area, resize, mirror half of them, change brightness."""
     count, device = len(images), images.device
     area, stretch, x, y, coin, gamma, gain = torch.rand(7, count, device=device)
     side, stretch = (CROP + (1 - CROP) * area).sqrt(), torch.exp(0.25 * (stretch - 0.5))
@@ -88,13 +88,13 @@ def _elastic_field(images: Tensor) -> Tensor:
     count, _, height, width = images.shape
     noise = 2 * torch.rand(count, 2, height, width, device=images.device) - 1
     smooth = _blur(SIGMA * height, height, noise) @ noise @ _blur(SIGMA * width, width, noise)
-    # There is one value a pixel, so that the blur averages more away the more pixels there are; this keeps the
-    # displacement the share of a side that it is at 28x28. A side is 2 long in the grid's coordinates.
+    # The blur averages more values away where there are more pixels; the square root makes up for it, so that the
+    # displacement is the same share of a side as at 28x28. A side has length 2 in the grid's coordinates.
     return 2 * ALPHA * math.sqrt(height * width) / 28 * smooth.permute(0, 2, 3, 1)
 
 
 def _blur(sigma: float, side: int, like: Tensor) -> Tensor:
-    """A Gaussian blur along one side, zeros beyond its ends, as a symmetric matrix [side, side]."""
+    """A Gaussian blur along one side, with zeros beyond its ends, as a symmetric matrix [side, side]."""
     position = torch.arange(side, device=like.device)
     weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
     beyond = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, device=like.device)

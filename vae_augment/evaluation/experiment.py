@@ -1,63 +1,43 @@
-"""What a comparison is made of: a method trains the small classifier from one draw of labels, and that is one run."""
+"""The parts of a comparison: draws of labelled images, methods that train a classifier on a draw, and their runs."""
 
+import multiprocessing
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, VAEAugmentError
+from ..interrupt import follow_parent
 from ..training import ImageData
 from ..training.data import to_float
-from .classifier import Batch, Metric, View, accuracy, train_classifier, unchanged
+from .classifier import Batch, Distort, Metric, accuracy, same, train_classifier
+from .splits import Source, Split
 
-CLASSICAL, WITH_VAE, CEILING, OTHER = "classical", "VAE", "ceiling", "other"
-KINDS = (CLASSICAL, WITH_VAE, CEILING, OTHER)
-NOTHING, LABELLED, POOL, FULL = "none", "labelled only", "pool", "full"
-TRAINED_ON = (NOTHING, LABELLED, POOL, FULL)
+CLASSICAL, WITH_VAE = "classical", "VAE"  # kinds of methods
+NOTHING, LABELLED, POOL = "none", "labelled only", "pool"  # what the VAE of a method was trained on
+UPDATES = 1500
+POLL_SECONDS = 0.5
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What every method may spend.
-
-    Attributes:
-        updates: of the classifier, of 50 images each.
-        effort: share of the usual number of updates that a VAE is trained for; below 1 for trials.
-        most_images: how many training and test images are looked at, for trials; None = all.
-        device: "cpu" or "cuda".
-    """
-
-    updates: int = 5000
-    effort: float = 1.0
-    most_images: int | None = None
-    device: str = "cpu"
-
-
-@dataclass(frozen=True)
 class Draw:
-    """One random choice of labelled images, the same for all methods that are paired on it.
+    """One random choice of labelled images, the same for all methods, so that their accuracies can be paired."""
 
-    Attributes:
-        labelled: the images that methods may train on.
-        test: the images that are scored, which no method may look at.
-        seed: of everything random.
-        budget: see `Budget`.
-        pool: more images, all with the label -1; None where there are none.
-        extra: more labelled images, which only a ceiling may look at; None where there are none left.
-    """
-
-    labelled: ImageData
-    test: ImageData
-    seed: int
-    budget: Budget
-    pool: ImageData | None = None
-    extra: ImageData | None = None
+    labelled: ImageData  # for training
+    test: ImageData  # for scoring only
+    seed: int  # of everything random
+    pool: ImageData | None = None  # more images for training, all with the label -1
+    updates: int = UPDATES  # of the classifier, of 50 images each
+    device: str = "cpu"
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -67,19 +47,18 @@ class Draw:
 
     @cached_property
     def with_pool(self) -> ImageData:
-        """The labelled images and the pool, whose labels are -1."""
-        return self.labelled if self.pool is None else join(self.labelled, self.pool)
+        """The labelled images, followed by the pool."""
+        if self.pool is None:
+            return self.labelled
+        images = torch.cat([self.labelled.images, self.pool.images])
+        return replace(self.labelled, images=images, labels=torch.cat([self.labelled.labels, self.pool.labels]))
 
     def on_device(self, data: ImageData) -> Batch:
-        """Images as float in [0, 1] and labels, on the device of the budget."""
-        return to_float(data.images.to(self.budget.device)), data.labels.to(self.budget.device)
-
-    def vae_updates(self, usual: int) -> int:
-        """The number of updates that a VAE is trained for here, where it is usually trained for `usual`."""
-        return max(1, round(usual * self.budget.effort))
+        """Images as float in [0, 1] and labels, on the device."""
+        return to_float(data.images.to(self.device)), data.labels.to(self.device)
 
     def once(self, make: Callable[["Draw"], T]) -> T:
-        """What `make` gives for this draw, made once and shared by all methods that ask for it, such as a VAE."""
+        """The result of `make(self)`, such as a VAE, made at the first call and shared by all methods."""
         if make not in self._made:
             self._made[make] = make(self)
         return self._made[make]
@@ -87,127 +66,133 @@ class Draw:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What the small classifier is trained on.
+    """What the small classifier is trained on."""
 
-    Attributes:
-        images, labels: [N, C, H, W] float in [0, 1] and [N].
-        view: what is done to each batch, such as augmentation.
-        seed_offset: added to the draw's seed: other weights and another order.
-        earlier_updates: what the method spent before on classifiers of its own, such as a teacher.
-    """
+    images: Tensor  # [N, C, H, W] float in [0, 1]
+    labels: Tensor  # [N]
+    distort: Distort = same  # the augmentation of each batch of images
 
-    images: torch.Tensor
-    labels: torch.Tensor
-    view: View = unchanged
-    seed_offset: int = 0
-    earlier_updates: int = 0
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A classifier that a method trained by itself, in evaluation mode on the budget's device, and in how many updates.
-
-    It takes images [B, C, H, W] in [0, 1] and gives logits [B, classes].
-    """
-
-    model: nn.Module
-    updates: int
+    def train(self, draw: Draw) -> tuple[nn.Module, int]:
+        """The trained classifier, in evaluation mode, and the number of updates that it took."""
+        classes = len(draw.labelled.classes)
+        model = train_classifier(
+            self.images, self.labels, classes, distort=self.distort, updates=draw.updates, seed=draw.seed
+        )
+        return model, draw.updates
 
 
 @dataclass(frozen=True)
 class Method:
-    """One row of a table: a way to train the small classifier from a draw.
+    """One row of a table: a way to train the small classifier on a draw.
 
-    Attributes:
-        name: of the row.
-        prepare: from a draw to what is trained on. A function of a module, or a `partial` of one, so that it can
-            travel to another process.
-        kind: "classical" (no VAE), "VAE", "ceiling" (sees more labels) or "other".
-        trained_on: what its VAE has seen: "none", "labelled only", "pool" or "full".
+    `prepare` is a function of a module, or a `partial` of one, so that it can be sent to another process.
     """
 
     name: str
-    prepare: Callable[[Draw], TrainingSet | Trained]
+    prepare: Callable[[Draw], TrainingSet]
     kind: str = CLASSICAL
     trained_on: str = NOTHING
 
 
 @dataclass(frozen=True)
 class Run:
-    """One classifier that was trained and scored.
+    """One classifier that was trained and scored."""
 
-    Attributes:
-        regime: the name of the situation, such as "10 labels".
-        data: the name of the data set.
-        method, kind, trained_on: as in `Method`.
-        draw: the number of the draw of labels, which is the seed.
-        updates: of classifiers, in all.
-        accuracy: in percent.
-        seconds: spent on it; a VAE that several methods share is counted in the first of them.
-    """
-
-    regime: str
+    regime: str  # the name of the situation, such as "10 labels"
     data: str
     method: str
     kind: str
     trained_on: str
-    draw: int
-    updates: int
-    accuracy: float
-    seconds: float
+    draw: int  # its seed
+    updates: int  # of all classifiers that the method trained
+    accuracy: float  # in percent
+    seconds: float  # the time of a VAE that several methods share is part of the first one's
 
-    @property
-    def key(self) -> tuple[str, str, str, int]:
-        """What makes a run the same as another one."""
-        return self.regime, self.data, self.method, self.draw
+
+@dataclass(frozen=True)
+class Group:
+    """The methods that are run on one draw, in one process, because they share its VAE."""
+
+    regime: str
+    source: Source
+    seed: int
+    split: Callable[[ImageData, int], Split]
+    methods: tuple[Method, ...]
+    updates: int = UPDATES
+    device: str = "cpu"
+    metric: Metric = accuracy
+
+    def draw(self) -> Draw:
+        """The images that the methods get."""
+        train, test = self.source.load(self.seed)
+        labelled, pool = self.split(train, self.seed)
+        return Draw(labelled, test, self.seed, pool, self.updates, self.device)
+
+    def runs(self) -> Iterator[Run]:
+        """Train and score the methods, one after the other."""
+        draw = self.draw()
+        for method in self.methods:
+            yield run_method(method, draw, self.regime, self.source.data, self.metric)
 
 
 def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metric = accuracy) -> Run:
-    """Train and score one method on one draw; `regime` and `data` are the names under which it is noted."""
+    """Train and score one method on one draw; `regime` and `data` are the names that the run gets."""
     start = time.monotonic()
-    percent, updates = measure(method, draw, metric)
-    return Run(
-        regime=regime,
-        data=data,
-        method=method.name,
-        kind=method.kind,
-        trained_on=method.trained_on,
-        draw=draw.seed,
-        updates=updates,
-        accuracy=round(percent, 4),
-        seconds=round(time.monotonic() - start, 2),
-    )
-
-
-def measure(method: Method, draw: Draw, metric: Metric) -> tuple[float, int]:
-    """Train and score one method on one draw: percent by `metric` on the test images, and the updates that it took."""
     torch.manual_seed(draw.seed)
-    prepared = method.prepare(draw)
-    trained = prepared if isinstance(prepared, Trained) else _trained(prepared, draw)
-    return metric(trained.model, *draw.on_device(draw.test)), trained.updates
+    model, updates = method.prepare(draw).train(draw)
+    percent = round(metric(model, *draw.on_device(draw.test)), 4)
+    seconds = round(time.monotonic() - start, 2)
+    return Run(regime, data, method.name, method.kind, method.trained_on, draw.seed, updates, percent, seconds)
 
 
-def check_device(device: str) -> None:
-    """Raise `InputError` for a device that is not here."""
-    if device not in ("cpu", "cuda"):
-        raise InputError(f"device is {device!r}; choose cpu or cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is 'cuda', but torch finds no CUDA device here. Use cpu.")
+def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
+    """Run all methods of all groups, and yield each run as soon as it is done.
+
+    `workers` processes run one group each, with one thread; a single worker is this process, with all its threads.
+
+    Raises:
+        InputError: fewer than one worker, or data that cannot be split.
+        VAEAugmentError: a worker died.
+    """
+    if workers < 1:
+        raise InputError(f"workers is {workers}; it must be at least 1.")
+    if workers == 1:
+        for group in groups:
+            yield from group.runs()
+    else:
+        yield from _in_processes(groups, workers)
 
 
-def join(first: ImageData, second: ImageData) -> ImageData:
-    """Both one after the other, under the name and classes of the first."""
-    images, labels = torch.cat([first.images, second.images]), torch.cat([first.labels, second.labels])
-    return ImageData(first.name, images, labels, first.classes)
+def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
+    context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
+    finished: SimpleQueue[Run] = context.SimpleQueue()
+    with ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
+        running = {pool.submit(_run_group, group) for group in groups}
+        try:
+            while running:
+                done, running = wait(running, POLL_SECONDS)
+                while not finished.empty():
+                    yield finished.get()
+                for job in done:
+                    job.result()  # raises what was raised in the worker
+        except BrokenProcessPool:
+            raise VAEAugmentError(
+                "A worker died. The system kills workers when memory runs out: use fewer (--workers)."
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _trained(made: TrainingSet, draw: Draw) -> Trained:
-    model = train_classifier(
-        made.images,
-        made.labels,
-        len(draw.labelled.classes),
-        view=made.view,
-        updates=draw.budget.updates,
-        seed=draw.seed + made.seed_offset,
-    )
-    return Trained(model, draw.budget.updates + made.earlier_updates)
+_finished: "SimpleQueue[Run]"  # of the runs that are done, in a worker
+
+
+def _start_worker(finished: "SimpleQueue[Run]") -> None:
+    global _finished
+    _finished = finished
+    follow_parent()
+    torch.set_num_threads(1)
+
+
+def _run_group(group: Group) -> None:
+    for run in group.runs():
+        _finished.put(run)

@@ -1,11 +1,11 @@
-"""Likelihood of a model: the ELBO, and the importance-weighted bound that comes closer to log p(x).
+"""Likelihood of a model: the ELBO, and the importance-weighted bound, which is closer to log p(x).
 
-The density is that of the generator as it is used: latents from the file's mixture (from N(0, I) when it carries none)
-and, for a model with classes, labels summed out with equal weights. Never p(x|y).
+The density is that of the images that the model generates: latents from the file's mixture, or from N(0, I) if it has
+none, and labels summed out with equal weights. It is never p(x|y).
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,34 +21,32 @@ from ..spec import Latents
 
 BINARISATIONS = ("dynamic", "threshold", "none")
 _SCREENING_SAMPLES = 20
-_NEGLIGIBLE = 10.0  # nats: a label that much less likely than the best adds less than 0.0001
+_NEGLIGIBLE = 10.0  # nats below the best label: such a label adds less than 0.0001
 
 
-@dataclass(frozen=True)
-class Likelihood:
+class Likelihood(NamedTuple):
     """Estimates in nats per image; lower is better.
 
-    Attributes:
-        negative_elbo: minus the evidence lower bound.
-        negative_bound: minus the importance-weighted bound with `samples` samples (Burda et al., "Importance weighted
-            autoencoders", 2016, equation 8).
-        standard_error: of `negative_bound`, over the images.
-        binarisation: "dynamic" (each pixel a coin with its grey level as probability, one fixed draw), "threshold" (at
-            one half) or "none" (grey levels as probabilities: a cross-entropy, not the likelihood of binary data).
+    The importance-weighted bound is that of Burda et al., "Importance weighted autoencoders" (2016), equation 8.
     """
 
-    negative_elbo: float
-    negative_bound: float
-    standard_error: float
+    negative_elbo: float  # minus the evidence lower bound
+    negative_bound: float  # minus the importance-weighted bound
+    standard_error: float  # of negative_bound, over the images
     images: int
     samples: int
-    binarisation: str
 
 
 def likelihood(
     model: VAEModel, images: Tensor, *, samples: int = 100, binarisation: str = "dynamic", seed: int = 0
 ) -> Likelihood:
     """Estimate the likelihood of images [N, C, H, W] in [0, 1] under `model`.
+
+    Args:
+        samples: K of the importance-weighted bound.
+        binarisation: "dynamic" (each pixel is 1 with its grey level as probability, drawn once), "threshold" (at one
+            half) or "none" (grey levels as targets: a cross-entropy, not the likelihood of binary data).
+        seed: of the binarisation and of the samples.
 
     Raises:
         InputError: an unknown binarisation, or fewer than one sample.
@@ -61,11 +59,11 @@ def likelihood(
     pairs = [_of_image(model, target[None], samples, generator) for target in bar]
     elbo, bound = torch.tensor(pairs, dtype=torch.float64).T
     error = bound.std().item() / math.sqrt(len(bound)) if len(bound) > 1 else math.nan
-    return Likelihood(-elbo.mean().item(), -bound.mean().item(), error, len(targets), samples, binarisation)
+    return Likelihood(-elbo.mean().item(), -bound.mean().item(), error, len(targets), samples)
 
 
 def binarise(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
-    """Images in [0, 1] -> images of zeros and ones, or the same for "none"."""
+    """Images in [0, 1] -> images of zeros and ones; unchanged for "none"."""
     if how not in BINARISATIONS:
         raise InputError(f"binarisation is {how!r}; choose one of {', '.join(BINARISATIONS)}.")
     if how == "none":
@@ -78,7 +76,7 @@ def _of_image(model: VAEModel, image: Tensor, samples: int, generator: torch.Gen
     labels = range(len(model.spec.classes)) if model.spec.conditional else [UNKNOWN]
     screened = {label: _log_weights(model, image, label, _SCREENING_SAMPLES, generator) for label in labels}
     best = max(_log_mean(weights) for weights in screened.values())
-    # Leaving a label out lowers the bound, so it stays a bound.
+    # Without the other labels the bound is lower, so it is still a bound.
     likely = [label for label, weights in screened.items() if _log_mean(weights) > best - _NEGLIGIBLE]
     weights = [_log_weights(model, image, label, samples, generator) for label in likely]
     elbos, bounds = torch.tensor([row.mean() for row in weights]), torch.tensor([_log_mean(row) for row in weights])
@@ -96,20 +94,16 @@ def _log_weights(model: VAEModel, image: Tensor, label: int, samples: int, gener
     noise = torch.randn(samples, mean.shape[1], generator=generator, dtype=torch.float64)
     latent = perturb(mean, logvar, noise, 1.0)
     posterior = _log_standard_normal(noise) - 0.5 * logvar.sum(1)
-    cross_entropy = _cross_entropy(model, latent.float(), label, image)
+    decoded = model.decode(latent.float(), [label] * samples)
+    costs = F.binary_cross_entropy(decoded, image.expand_as(decoded), reduction="none")
+    cross_entropy = costs.flatten(1).sum(1, dtype=torch.float64)
     return log_prior(model.spec.latents, label, latent) - posterior - cross_entropy
 
 
-def _cross_entropy(model: VAEModel, latent: Tensor, label: int, image: Tensor) -> Tensor:
-    decoded = model.decode(latent, [label] * len(latent))
-    costs = F.binary_cross_entropy(decoded, image.expand_as(decoded), reduction="none")
-    return costs.flatten(1).sum(1, dtype=torch.float64)
-
-
 def log_prior(latents: Latents | None, label: int, latent: Tensor) -> Tensor:
-    """log p(z) of float64 latents [B, D], [B]: under the label's mixture, for an unknown label under all of them alike.
+    """log p(z) [B] of float64 latents [B, D]: by the mixture of the label, or the mean of all for an unknown label.
 
-    Under N(0, I) where there is no mixture.
+    It is that of N(0, I) where there is no mixture.
     """
     if latents is None:
         return _log_standard_normal(latent)
@@ -124,7 +118,7 @@ def _log_mixture(latents: Latents, group: int, latent: Tensor) -> Tensor:
         torch.from_numpy(array[group][used].astype(np.float64))
         for array in (latents.weights, latents.means, latents.scales)
     )
-    # One product with the inverted factors is many times faster than solving for each latent and component.
+    # Inverting the factors once is many times faster than solving for each latent and component.
     whitened = torch.linalg.inv(scales) @ (latent.T - means[:, :, None])  # [K, D, B]
     volume = scales.diagonal(dim1=1, dim2=2).log().sum(1)
     density = _log_standard_normal(whitened) - volume[:, None]

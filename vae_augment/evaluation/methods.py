@@ -1,60 +1,40 @@
-"""The methods that a comparison tries: no augmentation, distortions, and a VAE of the draw's own images."""
+"""The methods that a comparison tries: no augmentation, distortions, and a VAE trained on the draw's own images."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from torch import Tensor
-
 from ..exporters import ParityReport, export
 from ..runtime import VAEModel, load
 from ..training import FitConfig, ImageData, fit
 from ..transform import VAEAugment
-from .classifier import Batch
+from .classifier import Distort, same
 from .experiment import Draw, TrainingSet
 
-BATCH = 128  # images in an update of a VAE
-FEW_BETA = 0.2  # for a VAE of few images, as in the demo
-PASSES, FEWEST, MOST = 20, 400, 4700  # over the images, in updates of the VAE; 4,700 are ten passes over 60,000 images
+BATCH = 128  # images per update of a VAE
+FEW_BETA = 0.2  # the weight of the KL term for few images, as in the demo
+PASSES, FEWEST, MOST = 20, 400, 4700  # passes of a VAE over its images, and the limits of its number of updates
 
-Images = Callable[[Draw], Batch]
-Distort = Callable[[Tensor], Tensor]
 MakeVAE = Callable[[Draw], VAEModel]
 
 
-def real(draw: Draw) -> Batch:
-    """The labelled images as they are."""
-    return draw.real
+def plain(draw: Draw) -> TrainingSet:
+    """The labelled images without augmentation."""
+    return TrainingSet(*draw.real)
 
 
-def same(images: Tensor) -> Tensor:
-    """The distortion that changes nothing."""
-    return images
-
-
-def plain(draw: Draw, images: Images = real, seed_offset: int = 0) -> TrainingSet:
-    """The images without augmentation."""
-    return TrainingSet(*images(draw), seed_offset=seed_offset)
-
-
-def distorted(draw: Draw, distort: Distort, images: Images = real) -> TrainingSet:
-    """The images, each distorted anew whenever it is seen."""
-    return TrainingSet(*images(draw), view=lambda batch, labels: (distort(batch), labels))
+def distorted(draw: Draw, distort: Distort) -> TrainingSet:
+    """The labelled images, distorted anew each time they are seen."""
+    return TrainingSet(*draw.real, distort)
 
 
 def perturbed(
-    draw: Draw,
-    vae: MakeVAE,
-    distort: Distort = same,
-    p: float = 0.5,
-    strength: float = 1.0,
-    residual: bool = False,
-    images: Images = real,
+    draw: Draw, vae: MakeVAE, distort: Distort = same, p: float = 0.5, strength: float = 1.0, residual: bool = False
 ) -> TrainingSet:
-    """The images, distorted and then perturbed by `VAEAugment`."""
+    """The labelled images, distorted and then perturbed by `VAEAugment`."""
     augment = VAEAugment(draw.once(vae), p=p, strength=strength, residual=residual)
-    return TrainingSet(*images(draw), view=lambda batch, labels: (augment(distort(batch)), labels))
+    return TrainingSet(*draw.real, lambda images: augment(distort(images)))
 
 
 def labelled_vae(draw: Draw) -> VAEModel:
@@ -63,14 +43,14 @@ def labelled_vae(draw: Draw) -> VAEModel:
 
 
 def pool_vae(draw: Draw) -> VAEModel:
-    """A class-conditional VAE of the labelled images and the pool, where there is one."""
+    """A class-conditional VAE of the labelled images and the pool."""
     return fit_model(draw.with_pool, vae_config(draw, draw.with_pool))
 
 
 def vae_config(draw: Draw, data: ImageData, beta: float = 1.0) -> FitConfig:
     """A small class-conditional VAE, with more updates for more images."""
-    updates = draw.vae_updates(min(MOST, max(FEWEST, PASSES * len(data) // BATCH)))
-    return replace(small_config(data, updates, beta=beta), seed=draw.seed, device=draw.budget.device)
+    updates = min(MOST, max(FEWEST, PASSES * len(data) // BATCH))
+    return replace(small_config(data, updates, beta=beta), seed=draw.seed, device=draw.device)
 
 
 def small_config(data: ImageData, updates: int, *, conditional: bool = True, beta: float = 1.0) -> FitConfig:
@@ -92,6 +72,6 @@ def fit_and_export(data: ImageData, path: Path, config: FitConfig) -> tuple[VAEM
 
 
 def fit_model(data: ImageData, config: FitConfig) -> VAEModel:
-    """Train a VAE and load it from a file that is gone afterwards: a model keeps the bytes it has read."""
+    """Train a VAE and load it. Its file is deleted; the model keeps the bytes that it has read."""
     with TemporaryDirectory() as folder:
         return fit_and_export(data, Path(folder, "model.onnx"), config)[0]

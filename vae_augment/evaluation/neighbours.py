@@ -1,4 +1,4 @@
-"""Labels for a pool from a few labelled images: features that are learned without labels, and their neighbourhoods."""
+"""Features that are learned without labels, and labels that spread over the nearest neighbours among features."""
 
 import numpy as np
 import scipy.sparse
@@ -17,7 +17,7 @@ NEIGHBOURS, SPREAD, ROUNDS = 10, 0.99, 60
 
 
 def contrastive_features(images: Tensor, updates: int, seed: int) -> Tensor:
-    """Features [N, 128] of length 1 for images [N, C, H, W], alike for views of one image, unlike for two images'.
+    """Features [N, 128] of length 1 for images [N, C, H, W]: similar for two views of an image, else different.
 
     Chen et al., "A simple framework for contrastive learning of visual representations" (2020), equation 1, in
     `updates` batches of 256 images.
@@ -34,36 +34,43 @@ def contrastive_features(images: Tensor, updates: int, seed: int) -> Tensor:
         loss.backward()
         optimizer.step()
         schedule.step()
-    return _features(encoder.eval(), images)
+    encoder.eval()
+    with torch.no_grad():
+        found = [logits(encoder, part) + logits(encoder, part.flip(3)) for part in images.split(1000)]
+    return F.normalize(torch.cat(found), dim=1)
 
 
 def contrastive_loss(answers: Tensor) -> Tensor:
-    """The cross-entropy of finding, for each of [2 B, D], the one B rows away among all others."""
+    """The cross-entropy of finding the partner of each of [2 B, D], which is the row B rows away, among all others."""
     directions = F.normalize(answers.float(), dim=1)
-    alike = directions @ directions.T / TEMPERATURE
-    alike.fill_diagonal_(-torch.inf)
-    return F.cross_entropy(alike, torch.arange(len(answers), device=answers.device).roll(len(answers) // 2))
+    similarity = directions @ directions.T / TEMPERATURE
+    similarity.fill_diagonal_(-torch.inf)
+    return F.cross_entropy(similarity, torch.arange(len(answers), device=answers.device).roll(len(answers) // 2))
 
 
-def spread_labels(features: Tensor, rows: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """The probabilities of the classes for each of N features [N, D], from `labels` of the rows `rows`: [N, classes].
+def spread_labels(features: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """Probabilities [N, classes] for images with features [N, D], from the `labels` of the first of them.
 
     Zhou et al., "Learning with local and global consistency" (2003), over the graph of the 10 nearest neighbours with
-    the local scaling of Zelnik-Manor and Perona (2004), then balanced, so that each class gets the same mass.
+    the local scaling of Zelnik-Manor and Perona (2004), then balanced, so that all classes get the same total.
     """
-    graph = _neighbour_graph(features.cpu().numpy())
+    graph = _neighbour_graph(features)
     start = np.zeros((len(features), classes))
-    start[rows.cpu().numpy(), labels.cpu().numpy()] = 1
+    start[np.arange(len(labels)), labels.cpu().numpy()] = 1
     start /= start.sum(0)
     found = start
     for _ in range(ROUNDS):
         found = SPREAD * (graph @ found) + (1 - SPREAD) * start
-    return torch.from_numpy(_balanced(found)).float().to(features.device)
+    found = found + 1e-12
+    for _ in range(30):
+        found = found / found.sum(0)
+        found = found / found.sum(1, keepdims=True)
+    return torch.from_numpy(found).float().to(features.device)
 
 
 def smoothed(features: Tensor, probabilities: Tensor) -> Tensor:
-    """Probabilities [N, classes] averaged again and again over the neighbours among the features [N, D]."""
-    graph = _neighbour_graph(features.cpu().numpy())
+    """Probabilities [N, classes] averaged ten times with those of the neighbours among the features [N, D]."""
+    graph = _neighbour_graph(features)
     start = probabilities.double().cpu().numpy()
     degree = np.asarray(graph.sum(1))
     found = start
@@ -72,35 +79,26 @@ def smoothed(features: Tensor, probabilities: Tensor) -> Tensor:
     return torch.from_numpy(found).float().to(features.device)
 
 
-def _neighbour_graph(features: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
-    distance, index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(features).kneighbors()
-    count, scale = len(features), distance[:, -1:]
+def _neighbour_graph(features: Tensor) -> scipy.sparse.csr_matrix:
+    points: NDArray[np.float32] = features.cpu().numpy()
+    distance, index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(points).kneighbors()
+    count, scale = len(points), distance[:, -1:]
     weight = np.exp(-(distance**2) / (scale * scale[index][:, :, 0] + 1e-9))
-    at = (np.repeat(np.arange(count), NEIGHBOURS), index.ravel())
-    graph = scipy.sparse.csr_matrix((weight.ravel(), at), (count, count))
+    places = (np.repeat(np.arange(count), NEIGHBOURS), index.ravel())
+    graph = scipy.sparse.csr_matrix((weight.ravel(), places), (count, count))
     graph = graph.maximum(graph.T)
     degree = scipy.sparse.diags(1 / np.sqrt(np.asarray(graph.sum(1)).ravel()))
     return (degree @ graph @ degree).tocsr()
 
 
-def _balanced(mass: NDArray[np.float64]) -> NDArray[np.float64]:
-    mass = mass + 1e-12
-    for _ in range(30):
-        mass = mass / mass.sum(0)
-        mass = mass / mass.sum(1, keepdims=True)
-    return mass
-
-
 def _encoder(channels: int) -> nn.Sequential:
+    blocks: list[nn.Module] = []
+    for inputs, outputs, kernel, after in (
+        (channels, 32, 5, nn.MaxPool2d(2)),
+        (32, 64, 5, nn.MaxPool2d(2)),
+        (64, 128, 3, nn.Identity()),
+    ):
+        blocks += [nn.Conv2d(inputs, outputs, kernel, padding="same"), after, nn.BatchNorm2d(outputs), nn.ReLU()]
     return nn.Sequential(
-        *(nn.Conv2d(channels, 32, 5, padding=2), nn.MaxPool2d(2), nn.BatchNorm2d(32), nn.ReLU()),
-        *(nn.Conv2d(32, 64, 5, padding=2), nn.MaxPool2d(2), nn.BatchNorm2d(64), nn.ReLU()),
-        *(nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()),
-        *(nn.Linear(512, WIDTH, bias=False), nn.BatchNorm1d(WIDTH)),
+        *blocks, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(512, WIDTH, bias=False), nn.BatchNorm1d(WIDTH)
     )
-
-
-@torch.no_grad()
-def _features(encoder: nn.Module, images: Tensor) -> Tensor:
-    both = (logits(encoder, part) + logits(encoder, part.flip(3)) for part in images.split(1000))
-    return F.normalize(torch.cat([*both]), dim=1)

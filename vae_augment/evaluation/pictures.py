@@ -1,6 +1,5 @@
-"""Pictures made of rows of images with a caption each."""
+"""Pictures of rows of images with captions, and scatter plots."""
 
-import colorsys
 import os
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..errors import InputError
 from ..files import atomic_path
 from ..pixels import from_batch, to_batch, to_pil
 from ..runtime import VAEModel
@@ -29,31 +29,26 @@ class Row(NamedTuple):
 
 
 def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -> list[Row]:
-    """Originals, reconstructions, perturbations in both forms, and samples by class.
+    """Originals, reconstructions, perturbations with and without `residual`, and samples by class.
 
-    Args:
-        images: [N, C, H, W], of which some are shown; None = the model's own samples.
+    The originals are some of `images` [N, C, H, W], or samples of the model if there are none.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        originals = model.sample(COLUMNS, seed=seed + 1)[0] if images is None else _some(images)
+        if images is None:
+            originals = model.sample(COLUMNS, seed=seed + 1)[0]
+        else:
+            originals = images[torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()]
         rows = [
             Row("originals" if images is not None else "its own samples", originals),
             Row("reconstructions", model.reconstruct(originals)),
-            *(Row(f"strength {s:g}", _perturbed(model, originals, s, residual=False)) for s in STRENGTHS),
-            *(Row(f"residual, strength {s:g}", _perturbed(model, originals, s, residual=True)) for s in STRENGTHS),
         ]
-    return [*rows, Row("samples"), *sample_rows(model, seed)]
-
-
-def sample_rows(model: VAEModel, seed: int = 0, most: int = 10) -> list[Row]:
-    """Generated images, a row for each of the first `most` classes; two rows for a model without classes."""
-    spec = model.spec
-    if not spec.generates_classes:
-        return [Row("drawn at random", images) for images in model.sample(2 * COLUMNS, seed=seed)[0].split(COLUMNS)]
-    return [
-        Row(name, model.sample(COLUMNS, labels=index, seed=seed)[0]) for index, name in enumerate(spec.classes[:most])
-    ]
+        for residual, prefix in ((False, ""), (True, "residual, ")):
+            for strength in STRENGTHS:
+                augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
+                perturbed = augment(to_batch(originals, model.spec.image_shape))
+                rows.append(Row(f"{prefix}strength {strength:g}", perturbed))
+    return [*rows, Row("samples"), *_sample_rows(model, seed)]
 
 
 def save_rows(rows: list[Row], path: str | os.PathLike[str]) -> None:
@@ -63,56 +58,52 @@ def save_rows(rows: list[Row], path: str | os.PathLike[str]) -> None:
 
 
 def draw_rows(rows: list[Row]) -> Image.Image:
-    """The rows below each other, captions on the left."""
+    """The rows below each other, captions on the left, at most 12 images per row."""
+    rows = [row if row.images is None else row._replace(images=row.images[:COLUMNS]) for row in rows]
     columns = max((len(row.images) for row in rows if row.images is not None), default=0)
     step = _TILE + _GAP
     canvas = Image.new("RGB", (_CAPTION + columns * step + _GAP, len(rows) * step + _GAP), _PAPER)
     pen = ImageDraw.Draw(canvas)
     for number, row in enumerate(rows):
         top = _GAP + number * step
-        is_heading = row.images is None
-        font = ImageFont.load_default(_FONT_SIZE + 3 * is_heading)
+        font = ImageFont.load_default(_FONT_SIZE if row.images is not None else _FONT_SIZE + 3)
         pen.text((_GAP * 2, top + _TILE // 2), row.caption, fill=_INK, font=font, anchor="lm")
         for column, tile in enumerate([] if row.images is None else row.images):
-            canvas.paste(_tile(tile), (_CAPTION + column * step, top))
+            pixels = tile if tile.dtype is torch.uint8 else from_batch(tile, torch.uint8)
+            picture = to_pil(pixels.cpu()).resize((_TILE, _TILE), Image.Resampling.NEAREST)
+            canvas.paste(picture, (_CAPTION + column * step, top))
     return canvas
-
-
-def _tile(image: Tensor) -> Image.Image:
-    pixels = image if image.dtype is torch.uint8 else from_batch(image, torch.uint8)
-    return to_pil(pixels.cpu()).resize((_TILE, _TILE), Image.Resampling.NEAREST)
-
-
-def _some(images: Tensor) -> Tensor:
-    return images[torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()]
-
-
-def _perturbed(model: VAEModel, images: Tensor, strength: float, *, residual: bool) -> Tensor:
-    augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
-    return augment(to_batch(images, model.spec.image_shape))
 
 
 def save_scatter(
     points: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...], path: str | os.PathLike[str]
 ) -> None:
-    """Draw points [N, 2] coloured by label, with a legend, as one PNG."""
-    side, margin, dot = 700, 20, 2
-    canvas = Image.new("RGB", (side + _CAPTION, side), _PAPER)
-    pen = ImageDraw.Draw(canvas)
-    low, high = points.min(0), points.max(0)
-    places = margin + (points - low) / np.maximum(high - low, 1e-9) * (side - 2 * margin)
-    for (x, y), label in zip(places, labels, strict=False):
-        pen.ellipse((x - dot, y - dot, x + dot, y + dot), fill=_colour(int(label), len(classes)))
-    for index, name in enumerate(classes):
-        top = margin + index * 24
-        pen.rectangle((side, top, side + 14, top + 14), fill=_colour(index, len(classes)))
-        pen.text((side + 22, top + 7), name, fill=_INK, font=ImageFont.load_default(_FONT_SIZE), anchor="lm")
+    """Draw points [N, 2], coloured by their labels (-1 = none), with a legend, as one PNG, atomically.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("--plot of embed needs matplotlib. Install it: pip install 'vae-augment[plots]'.") from None
+
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter(points[labels < 0, 0], points[labels < 0, 1], s=8, color="black")
+    for label, name in enumerate(classes):
+        x, y = points[labels == label].T
+        axes.scatter(x, y, s=8, color=colormaps["turbo"](label / len(classes)), label=name)
+    figure.legend(loc="outside right upper")
     with atomic_path(path) as temporary:
-        canvas.save(temporary, format="PNG", optimize=True)
+        figure.savefig(temporary, format="png")
 
 
-def _colour(label: int, classes: int) -> tuple[int, int, int]:
-    if label < 0:
-        return _INK
-    red, green, blue = colorsys.hsv_to_rgb(label / max(1, classes), 0.85, 0.6 + 0.3 * (label % 2))
-    return round(255 * red), round(255 * green), round(255 * blue)
+def _sample_rows(model: VAEModel, seed: int) -> list[Row]:
+    """A row for each of the first ten classes; two rows for a model without classes."""
+    spec = model.spec
+    if not spec.generates_classes:
+        return [Row("drawn at random", images) for images in model.sample(2 * COLUMNS, seed=seed)[0].split(COLUMNS)]
+    names = enumerate(spec.classes[:10])
+    return [Row(name, model.sample(COLUMNS, labels=index, seed=seed)[0]) for index, name in names]

@@ -1,24 +1,27 @@
-"""Labels for the unlabelled images of a set, from the few that have one, so that a pool can train a conditional VAE.
+"""Labels for unlabelled images, guessed from a few labelled ones, so that a pool can train a conditional VAE."""
 
-Kingma et al., "Semi-supervised learning with deep generative models" (2014), let the VAE guess the labels itself; a
-classifier that is trained for it guesses better, and leaving out the doubtful images helps the generator.
-"""
-
-from collections.abc import Callable
+import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import trange
 
 from ..errors import InputError
 from ..training import ImageData
 from ..training.data import to_float
+from .classifier import BATCH, check_device, logits, small_cnn
 from .distortions import affine, affine_elastic
 from .neighbours import NEIGHBOURS, contrastive_features, smoothed, spread_labels
-from .teacher import hidden, probabilities, train_teacher
 
-SURE = 0.95  # of the images that get a class, the share that is trained on
+SURE = 0.95  # share of the images of each guessed class that keeps its guess
 UPDATES = 6000
-Guess = Callable[[Tensor, Tensor, int, int, int], Tensor]
+WAYS = ("agreement", "neighbours")
+
+# Of the teacher.
+UNLABELLED = 150  # images of the pool in each update, besides 50 labelled ones
+WEIGHT, RAMP = 2.0, 300  # of the loss on the pool, and the updates until it is reached
+SHARPEN, MEMORY, AVERAGE = 2.0, 0.98, 0.998
 
 
 def label_pool(
@@ -30,19 +33,19 @@ def label_pool(
     seed: int = 0,
     device: str = "cpu",
 ) -> ImageData:
-    """Give unlabelled images the class that they most probably have, and leave the doubtful ones without.
+    """Give unlabelled images their most probable class, and leave the doubtful ones unlabelled.
 
-    Both ways take the classes to be about equally frequent. The labels that are there stay as they are.
+    Both ways assume that the classes are about equally frequent. Labels that are there stay as they are.
 
     >>> labelled = label_pool(load_data("folder"), by="agreement")  # folder/class/1.png, and folder/2.png without label
 
     Args:
         data: a few labelled images of every class, and many with the label -1.
-        by: "agreement", for what keeps its class when it is turned, moved and bent, such as digits and glyphs: a
-            classifier whose averaged answers must hold for distorted images too (`teacher.train_teacher`).
-            "neighbours", for what a distortion harms, such as garments: the labels spread over the nearest neighbours
-            among features learned without labels (`neighbours.spread_labels`).
-        share: of the images that get a class, the share that keeps it, in (0, 1]: of each class the surest.
+        by: "agreement", for images that keep their class when turned, moved and bent, such as digits and glyphs: a
+            classifier whose answers must also hold for distorted images (`train_teacher`).
+            "neighbours", for images that a distortion harms, such as garments: labels spread over the nearest
+            neighbours among features learned without labels (`neighbours.spread_labels`).
+        share: of the images of each guessed class, the share that keeps the guess, in (0, 1]: the surest ones.
         updates: of the classifier, or of the features; 6,000 take 7 or 20 minutes on one core.
         seed: of everything random.
         device: "cpu" or "cuda".
@@ -54,35 +57,24 @@ def label_pool(
         InputError: nothing to label, a class without a labelled image, too few images, or a value out of range.
     """
     _check(data, by, share, updates)
+    check_device(device)
     is_known = data.labels >= 0
     order = torch.cat([is_known.nonzero()[:, 0], (~is_known).nonzero()[:, 0]])
     images, known = to_float(data.images[order].to(device)), data.labels[is_known].to(device)
-    rows, labels = surest(METHODS[by](images, known, len(data.classes), updates, seed), known, share)
+    if by == "agreement":
+        answers = smoothed_answers(train_teacher(images, known, len(data.classes), updates, seed), images)
+    else:
+        answers = spread_labels(contrastive_features(images, updates, seed), known, len(data.classes))
+    rows, labels = surest(answers, known, share)
     found = torch.full_like(data.labels, -1)
     found[order[rows]] = labels
     return ImageData(data.name, data.images, torch.where(is_known, data.labels, found), data.classes)
 
 
-def agreeing_teacher(images: Tensor, labels: Tensor, classes: int, updates: int, seed: int) -> nn.Module:
-    """A classifier trained to answer the same for distorted images [N, C, H, W], whose first have `labels`."""
-    labelled = images[: len(labels)], labels
-    return train_teacher(labelled, images, classes, weak=affine, strong=affine_elastic, updates=updates, seed=seed)
-
-
-def smoothed_answers(teacher: nn.Module, images: Tensor) -> Tensor:
-    """What the teacher and the neighbours in its features answer, [N, classes]."""
-    return smoothed(hidden(teacher, images), probabilities(teacher, images))
-
-
-def neighbours_answers(features: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """What the neighbours among features [N, D], whose first have `labels`, answer: [N, classes]."""
-    return spread_labels(features, torch.arange(len(labels)), labels, classes)
-
-
 def surest(answers: Tensor, known: Tensor, share: float = SURE) -> tuple[Tensor, Tensor]:
-    """Of each class that the answers [N, classes] give, the surest images: their rows and labels, on the CPU.
+    """The surest images of each class by the answers [N, classes]: their row numbers and labels, on the CPU.
 
-    The first images are those of the labels `known`, and sure.
+    The first images have the labels `known`, which are certain.
     """
     labels, probability = answers.argmax(1).cpu(), answers.amax(1).cpu()
     labels[: len(known)], probability[: len(known)] = known.cpu(), 1.0
@@ -92,20 +84,65 @@ def surest(answers: Tensor, known: Tensor, share: float = SURE) -> tuple[Tensor,
     return rows, labels[rows]
 
 
-def _by_agreement(images: Tensor, labels: Tensor, classes: int, updates: int, seed: int) -> Tensor:
-    return smoothed_answers(agreeing_teacher(images, labels, classes, updates, seed), images)
+def train_teacher(images: Tensor, labels: Tensor, classes: int, updates: int, seed: int) -> nn.Module:
+    """`small_cnn` trained on labelled images and on its own answers to all images.
+
+    The weights averaged over the updates (Tarvainen and Valpola, "Mean teachers", 2017) answer weakly distorted images
+    (`affine`). These answers are corrected towards equal classes (Berthelot et al., "ReMixMatch", 2020) and sharpened
+    (Xie et al., "Unsupervised data augmentation", 2020), and the network has to give them for strongly distorted
+    images (`affine_elastic`).
+
+    Args:
+        images, labels: [N, C, H, W] float in [0, 1], and the labels of the first of them.
+        updates: of 50 labelled images and 150 of all images each.
+
+    Returns:
+        The averaged network, in evaluation mode.
+    """
+    torch.manual_seed(seed)
+    model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
+    model.to(images.device).to(memory_format=torch.channels_last)
+    teacher = copy.deepcopy(model).eval()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    usual = images.new_full((classes,), 1 / classes)  # running mean of the answers
+    for update in trange(updates, desc="teacher", leave=False, disable=None):
+        rows = torch.randint(len(labels), (BATCH,))
+        unlabelled = images[torch.randint(len(images), (UNLABELLED,))]
+        guesses = probabilities(teacher, affine(unlabelled))
+        usual.lerp_(guesses.mean(0), 1 - MEMORY)
+        target = F.normalize(F.normalize(guesses / usual, p=1, dim=1) ** SHARPEN, p=1, dim=1)
+        answers = logits(model, torch.cat([affine_elastic(images[rows]), affine_elastic(unlabelled)]))
+        agreement = F.cross_entropy(answers[BATCH:], target)
+        loss = F.cross_entropy(answers[:BATCH], labels[rows]) + WEIGHT * min(1.0, update / RAMP) * agreement
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        with torch.no_grad():
+            decay = min(AVERAGE, (1 + update) / (10 + update))
+            for average, parameter in zip(teacher.parameters(), model.parameters(), strict=True):
+                average.lerp_(parameter, 1 - decay)
+    return teacher
 
 
-def _by_neighbours(images: Tensor, labels: Tensor, classes: int, updates: int, seed: int) -> Tensor:
-    return neighbours_answers(contrastive_features(images, updates, seed), labels, classes)
+@torch.inference_mode()
+def probabilities(model: nn.Module, images: Tensor) -> Tensor:
+    """The model's answers as probabilities [N, classes]."""
+    return torch.cat([logits(model, part).softmax(1) for part in images.split(1000)])
 
 
-METHODS: dict[str, Guess] = {"agreement": _by_agreement, "neighbours": _by_neighbours}
+@torch.inference_mode()
+def smoothed_answers(teacher: nn.Module, images: Tensor) -> Tensor:
+    """The teacher's probabilities [N, classes], averaged over neighbours among its last hidden activations."""
+    body = nn.Sequential(*[*teacher.children()][:-1])
+    hidden = torch.cat([F.normalize(logits(body, part), dim=1) for part in images.split(1000)])
+    return smoothed(hidden, probabilities(teacher, images))
 
 
 def _check(data: ImageData, by: str, share: float, updates: int) -> None:
-    if by not in METHODS:
-        raise InputError(f"by is {by!r}; choose one of {', '.join(METHODS)}.")
+    if by not in WAYS:
+        raise InputError(f"by is {by!r}; choose one of {', '.join(WAYS)}.")
     if not 0 < share <= 1:
         raise InputError(f"share is {share}; it must be above 0 and at most 1.")
     if updates < 1:
@@ -122,6 +159,6 @@ def _check(data: ImageData, by: str, share: float, updates: int) -> None:
     if len(data.classes) < 2:
         raise InputError(f"{data.name} has {len(data.classes)} classes with labelled images; at least two are needed.")
     counts = data.labels[data.labels >= 0].bincount(minlength=len(data.classes))
-    missing = [name for name, count in zip(data.classes, counts.tolist(), strict=True) if not count]
-    if missing:
-        raise InputError(f"No image of {data.name} is labelled {missing[0]!r}. Label at least one image of each class.")
+    if not counts.all():
+        missing = data.classes[int(counts.argmin())]
+        raise InputError(f"No image of {data.name} is labelled {missing!r}. Label at least one image of each class.")

@@ -1,22 +1,26 @@
-"""What the runs of a comparison say: means, paired differences with intervals, a table, and a recommendation."""
+"""What the runs of a comparison show: means, paired differences with intervals, a table, and advice."""
 
 import math
 import statistics
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from .experiment import CLASSICAL, NOTHING, WITH_VAE, Run
 
 CONFIDENCE = 0.95
 NO_FIGURE = "-"
 NO_AUGMENTATION = "none"
+_STRONG = "VAEAugment(MODEL, p=0.5, strength=3, residual=True)"
 USES = {
-    "strong VAE": "VAEAugment(MODEL, p=0.5, strength=3, residual=True) and no other augmentation",
-    "thickness+affine+elastic+strong VAE": (
-        "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after thickness, affine and elastic distortion"
-    ),
-    "flip+shift+strong VAE": "VAEAugment(MODEL, p=0.5, strength=3, residual=True) after mirroring and shifting",
+    "strong VAE": f"{_STRONG} and no other augmentation",
+    "thickness+affine+elastic+strong VAE": f"{_STRONG} after thickness, affine and elastic distortion",
+    "flip+shift+strong VAE": f"{_STRONG} after mirroring and shifting",
 }
+
+Accuracies = Mapping[int, float]  # by draw
 
 
 class Estimate(NamedTuple):
@@ -26,72 +30,94 @@ class Estimate(NamedTuple):
     half_width: float
     draws: int
 
-    @property
-    def low(self) -> float:
-        """The lower end of the interval."""
-        return self.mean - self.half_width
-
-    @property
-    def high(self) -> float:
-        """The upper end of the interval."""
-        return self.mean + self.half_width
-
     def __str__(self) -> str:
         return f"{self.mean:+.2f}" + (f" ± {self.half_width:.2f}" if math.isfinite(self.half_width) else "")
 
 
+class Comparison(NamedTuple):
+    """The gain of the best of some methods over the best of others, and which of each were chosen most often."""
+
+    method: str
+    base: str
+    gain: Estimate
+
+
 def estimate(values: Sequence[float]) -> Estimate:
-    """The mean of `values` with its 95 % interval by Student's t, which a few draws need."""
-    count = len(values)
+    """The mean of `values` with its 95 % interval by Student's t."""
+    mean, count = statistics.fmean(values), len(values)
     if count < 2:
-        return Estimate(statistics.fmean(values), math.inf, count)
-    from scipy.stats import t
+        return Estimate(mean, math.inf, count)
+    from scipy.stats import ttest_1samp
 
-    quantile = float(t.ppf((1 + CONFIDENCE) / 2, count - 1))
-    return Estimate(statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(count), count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # about equal values, whose interval has no width
+        interval = ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
+    return Estimate(mean, float(interval.high - interval.low) / 2, count)
 
 
-def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Estimate | None:
-    """The difference of `values` from `base`, each by draw, over the draws that both have; None where they share none.
+def paired(values: Accuracies, base: Accuracies) -> Estimate | None:
+    """The difference of `values` from `base` on the draws that both have; None where they share none.
 
-    Draws differ far more from each other than two methods do on the same draw, so only the difference is telling.
+    Accuracies differ more between draws than between methods on one draw, so only paired differences are compared.
     """
     shared = values.keys() & base.keys()
     return estimate([values[draw] - base[draw] for draw in sorted(shared)]) if shared else None
 
 
-def advise(runs: Sequence[Run]) -> str:
-    """A recommendation from the runs of one regime and data set, which hold methods with and without a VAE.
+def compare_best(methods: Mapping[str, Accuracies], bases: Mapping[str, Accuracies]) -> Comparison:
+    """The difference between the best of `methods` and the best of `bases`, neither of them chosen in hindsight.
 
-    A gain or a loss is called so when its 95 % interval does not hold 0. The best method with a VAE is judged against
-    the best one without.
+    On each draw, the two with the best mean over all *other* draws are compared. Two such choices share most of their
+    draws, which correlates the differences and makes the usual interval too narrow. Its variance is therefore corrected
+    as in the corrected resampled t-test (Nadeau and Bengio, "Inference for the generalization error", 2003).
+
+    Args:
+        methods, bases: one or more each, all with the same draws, of which there are at least two.
     """
-    base = best_classical(runs)
-    methods = by_method(run for run in runs if run.kind == WITH_VAE)
-    method = max(methods, key=lambda name: estimate([*methods[name].values()]).mean)
-    assert base is not None
-    found = gain(runs, method, base)
-    assert found is not None
-    return f"{_without(runs, base)}\n{_verdict(found, method, base)}"
+    chosen, accuracies = _best_on_other_draws(methods)
+    chosen_bases, base_accuracies = _best_on_other_draws(bases)
+    gain, count = estimate((accuracies - base_accuracies).tolist()), len(chosen)
+    widening = math.sqrt(1 + count / (count - 1))
+    gain = gain._replace(half_width=widening * gain.half_width)
+    return Comparison(statistics.mode(chosen), statistics.mode(chosen_bases), gain)
 
 
-def _without(runs: Sequence[Run], base: str) -> str:
-    found = None if base == NO_AUGMENTATION else gain(runs, base, NO_AUGMENTATION)
-    if found is None:
-        return "Without a VAE, no augmentation did best."
-    return f"Without a VAE, {base} did best: {found} points over no augmentation."
+def _best_on_other_draws(methods: Mapping[str, Accuracies]) -> tuple[list[str], np.ndarray]:
+    """For each draw, the method with the best mean over the other draws, and its accuracy on this draw."""
+    names = list(methods)
+    values = np.array([[row[draw] for draw in sorted(row)] for row in methods.values()])
+    best = (values.sum(1, keepdims=True) - values).argmax(0)
+    return [names[index] for index in best], values[best, np.arange(len(best))]
 
 
-def _verdict(found: Estimate, method: str, base: str) -> str:
-    difference = f"{method}, {found} points against {'no augmentation' if base == NO_AUGMENTATION else base}"
-    if not math.isfinite(found.half_width):
-        return f"One draw cannot tell a gain from luck: {difference}. Give more draws."
-    if found.low > 0:
-        return f"VAE augmentation helps on your data: {difference}. Use {USES.get(method, method)}."
-    if found.high < 0:
+def advise(runs: Sequence[Run]) -> str:
+    """Advice from the runs of one regime and data set, in which all methods have the same draws.
+
+    A difference is called a gain or a loss when its 95 % interval (`compare_best`) does not contain 0.
+    """
+    classical, with_vae = (by_method(run for run in runs if run.kind == kind) for kind in (CLASSICAL, WITH_VAE))
+    if len({run.draw for run in runs}) < 2:
+        return "One draw cannot tell a gain from luck. Repeat the comparison with more draws."
+    without = compare_best(classical, {NO_AUGMENTATION: classical[NO_AUGMENTATION]})
+    first = "Without a VAE, no augmentation did best."
+    if without.method != NO_AUGMENTATION:
+        first = f"Without a VAE, {without.method} did best: {without.gain} points over no augmentation."
+    return (
+        f"{first}\n{_verdict(compare_best(with_vae, classical))}\n"
+        "On each draw, the methods compared are those that did best on the other draws; those named were chosen most "
+        "often."
+    )
+
+
+def _verdict(found: Comparison) -> str:
+    base = "no augmentation" if found.base == NO_AUGMENTATION else found.base
+    difference, gain = f"{found.method}, {found.gain} points against {base}", found.gain
+    if gain.mean > gain.half_width:
+        return f"VAE augmentation helps on your data: {difference}. Use {USES.get(found.method, found.method)}."
+    if gain.mean < -gain.half_width:
         return f"VAE augmentation is harmful on your data: {difference}. Leave it out."
     return (
-        f"No measurable difference: {difference}, in {found.draws} draws. Leave the VAE out; more draws would narrow "
+        f"No measurable difference: {difference}, in {gain.draws} draws. Leave the VAE out; more draws would narrow "
         "the interval."
     )
 
@@ -105,45 +131,38 @@ def by_method(runs: Iterable[Run]) -> dict[str, dict[int, float]]:
 
 
 def best_classical(runs: Sequence[Run]) -> str | None:
-    """The method without a VAE that did best on the test images: the hardest bar, chosen with hindsight."""
+    """The method without a VAE that has the best mean on the test images, chosen in hindsight; None without any."""
     methods = by_method(run for run in runs if run.kind == CLASSICAL)
-    return max(methods, key=lambda method: estimate([*methods[method].values()]).mean, default=None)
-
-
-def gain(runs: Sequence[Run], method: str, base: str) -> Estimate | None:
-    """The paired difference between two methods of one regime and data set; None where no draw has both."""
-    methods = by_method(runs)
-    return paired(methods[method], methods[base]) if {method, base} <= methods.keys() else None
+    return max(methods, key=lambda name: statistics.fmean(methods[name].values()), default=None)
 
 
 def detail_table(runs: Sequence[Run]) -> str:
-    """One regime and data set, one row per method: mean, spread, and the paired difference from the best
-    classical one."""
-    best, rows = best_classical(runs), []
+    """One regime and data set, one row per method: mean, standard deviation, paired difference from the best classical
+    method."""
+    best, methods, rows = best_classical(runs), by_method(runs), []
     facts = {run.method: run for run in runs}
-    for method, values in by_method(runs).items():
-        found = None if best is None or method == best else gain(runs, method, best)
-        row = [_row_name(method, facts[method].trained_on), f"{facts[method].updates:,}"]
-        row += [f"{estimate([*values.values()]).mean:.2f}", _spread([*values.values()])]
-        rows.append([*row, NO_FIGURE if found is None else str(found), str(len(values))])
+    for method, values in methods.items():
+        trained_on = facts[method].trained_on
+        difference = None if best is None or method == best else paired(values, methods[best])
+        rows.append(
+            [
+                method if trained_on == NOTHING else f"{method} (VAE: {trained_on})",
+                f"{facts[method].updates:,}",
+                f"{statistics.fmean(values.values()):.2f}",
+                f"{statistics.stdev(values.values()):.2f}" if len(values) > 1 else NO_FIGURE,
+                NO_FIGURE if difference is None else str(difference),
+                str(len(values)),
+            ]
+        )
     return markdown(["accuracy, %", "updates", "mean", "sd", f"minus {best}, 95 %", "draws"], rows)
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is set to the left and the others to the right."""
+    """A table whose first column is aligned left and the others right."""
     widths = [max(2, *(len(row[column]) for row in (header, *rows))) for column in range(len(header))]
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(_line(row, widths) for row in (header, rule, *rows))
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-    return f"| {' | '.join(cells)} |"
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.stdev(values):.2f}" if len(values) > 1 else NO_FIGURE
-
-
-def _row_name(method: str, trained_on: str) -> str:
-    return method if trained_on == NOTHING else f"{method} (VAE: {trained_on})"
+    lines = []
+    for first, *others in (header, rule, *rows):
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

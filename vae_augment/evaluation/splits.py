@@ -1,9 +1,10 @@
-"""Where a comparison's images come from, and which of them a draw gets labels for."""
+"""Where the images of a comparison come from, and which of them get labels in a draw."""
 
 import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,34 +12,30 @@ from ..errors import InputError
 from ..training import ImageData, load_data
 from ..training.data import NAMED
 
-EXTRA = 10  # times the labelled images: what a ceiling sees besides them
-HELD_OUT = 0.2  # of each class, where data come without a test part
+HELD_OUT = 0.2  # of each class, where the data have no test part
 
 
 class Split(NamedTuple):
-    """The parts of a training set: what `Draw` says of them."""
+    """The labelled images of a training set that a draw uses, and its pool."""
 
     labelled: ImageData
     pool: ImageData | None = None
-    extra: ImageData | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from.
-
-    Attributes:
-        data, root: as for `load_data`.
-        test: where the test images lie, when not in the named data set; with neither, a fifth of each class is
-            held out, another one in each draw.
-    """
+    """Where images come from: `data` and `root` as for `load_data`, and perhaps paths of test images."""
 
     data: str
     root: str | None = None
     test: tuple[str, ...] = ()
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
-        """Training and test images of a draw; `InputError` where they are not of two classes at least."""
+        """Training and test images; `InputError` where there are fewer than two classes.
+
+        Without paths of test images, they are the test part of a named data set, or else a fifth of each class, which
+        depends on the seed.
+        """
         train = _load(self.data, self.root, True)
         if len(train.classes) < 2:
             raise InputError(
@@ -53,30 +50,14 @@ class Source:
 
 
 def shuffled_classes(data: ImageData, seed: int) -> list[Tensor]:
-    """The rows of each class in an order that the seed decides; unlabelled images are in none."""
+    """The row numbers of each class, in an order that the seed decides; those of unlabelled images are left out."""
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     labels = data.labels[order]
     return [order[labels == label] for label in range(len(data.classes))]
 
 
-def some(data: ImageData, most: int | None) -> ImageData:
-    """At most `most` of the images, always the same ones; None = all."""
-    if most is None or len(data) <= most:
-        return data
-    return data.subset(torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:most])
-
-
-def draw_labelled(data: ImageData, per_class: int, seed: int) -> ImageData:
-    """`per_class` images of each class, drawn at random; the same ones for the same seed."""
-    return data.subset(torch.cat([rows[:per_class] for rows in shuffled_classes(data, seed)]))
-
-
 def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -> Split:
-    """`per_class` labels of each class; the pool, where asked for, is every other image, without its label.
-
-    Raises:
-        InputError: a class has fewer images.
-    """
+    """`per_class` random images of each class; the pool, if asked for, is every other image without its label."""
     classes = shuffled_classes(data, seed)
     for name, rows in zip(data.classes, classes, strict=True):
         if len(rows) < per_class:
@@ -84,25 +65,16 @@ def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -
                 f"The class {name!r} has {len(rows)} images to train on, fewer than {per_class} labels per class. "
                 "Ask for fewer labels per class, or give more images."
             )
-    labelled = torch.cat([rows[:per_class] for rows in classes])
-    extra = torch.cat([rows[per_class : (1 + EXTRA) * per_class] for rows in classes])
-    return Split(data.subset(labelled), _others(data, labelled) if pool else None, _subset(data, extra))
+    return _split(data, torch.cat([rows[:per_class] for rows in classes]), pool)
 
 
 def everything(data: ImageData, seed: int, pool: bool = False) -> Split:
-    """All labels, whatever the seed; the pool, where asked for, is the images that have none."""
-    rows = (data.labels >= 0).nonzero()[:, 0]
-    return Split(data.subset(rows), _others(data, rows) if pool else None)
+    """All labelled images, whatever the seed; the pool, if asked for, is the images without a label."""
+    return _split(data, (data.labels >= 0).nonzero()[:, 0], pool)
 
 
 def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageData, ImageData]:
-    """A part to train on and a part to test on, `share` of each class and at least one image of it.
-
-    Unlabelled images stay in the first part.
-
-    Raises:
-        InputError: a class has fewer than two images.
-    """
+    """Training and test images: `share` of each class, at least one image, is for testing, and no unlabelled image."""
     classes = shuffled_classes(data, seed)
     for name, rows in zip(data.classes, classes, strict=True):
         if len(rows) < 2:
@@ -111,16 +83,19 @@ def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageD
                 "test on are needed. Add images, or give test images of their own."
             )
     test = torch.cat([rows[: max(1, round(share * len(rows)))] for rows in classes])
-    is_kept = torch.ones(len(data), dtype=torch.bool)
-    is_kept[test] = False
-    return data.subset(is_kept.nonzero()[:, 0]), data.subset(test)
+    return data.subset(_other_rows(data, test)), data.subset(test)
 
 
-def _others(data: ImageData, rows: Tensor) -> ImageData | None:
-    is_other = torch.ones(len(data), dtype=torch.bool)
-    is_other[rows] = False
-    others = _subset(data, is_other.nonzero()[:, 0])
-    return others and ImageData(data.name, others.images, torch.full_like(others.labels, -1), data.classes)
+def _split(data: ImageData, rows: Tensor, pool: bool) -> Split:
+    labelled, others = data.subset(rows), _other_rows(data, rows)
+    if not pool or not len(others):
+        return Split(labelled)
+    unlabelled = torch.full_like(data.labels[others], -1)
+    return Split(labelled, ImageData(data.name, data.images[others], unlabelled, data.classes))
+
+
+def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
+    return torch.from_numpy(np.setdiff1d(np.arange(len(data)), rows.numpy()))
 
 
 @functools.lru_cache(maxsize=4)
@@ -136,9 +111,4 @@ def _test_images(parts: list[ImageData], like: ImageData) -> ImageData:
                 f"on are {like.image_shape} of {like.classes}. They must agree."
             )
     images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
-    is_labelled = labels >= 0
-    return ImageData("test", images[is_labelled], labels[is_labelled], like.classes)
-
-
-def _subset(data: ImageData, rows: Tensor) -> ImageData | None:
-    return data.subset(rows) if len(rows) else None
+    return everything(ImageData("test", images, labels, like.classes), 0).labelled
