@@ -22,7 +22,7 @@ from torchvision.transforms import v2
 
 from conftest import count_runs
 from vae_augment import VAEAugment, VAEAugmentError, load
-from vae_augment.sessions import reaches
+from vae_augment.sessions import _is_on_device, _run_bound
 
 SHAPE = (1, 8, 8)
 
@@ -483,7 +483,7 @@ def test_runs_on_the_tensors_own_memory_as_on_copies(tiny_model_path: Path, part
         "decoder": {"latent": torch.randn(6, spec.latent_dim)[::2]},
     }[part] | model.label_input(None, 3)
     copied = model.run(part, inputs)
-    bound = model._run_bound(model._sessions[part], part, inputs)
+    bound = _run_bound(model._sessions[part], inputs, model._output_shapes(part, 3))
     assert len(bound) == len(copied)
     assert all(map(torch.equal, bound, copied))
 
@@ -497,10 +497,10 @@ def test_only_a_session_on_the_same_cuda_device_is_bound() -> None:
             return self.options
 
     on_second = Session(CUDAExecutionProvider={"device_id": "1"}, CPUExecutionProvider={})
-    assert reaches(on_second, torch.device("cuda:1"))
-    assert not reaches(on_second, torch.device("cuda:0"))
-    assert not reaches(on_second, torch.device("cpu"))
-    assert not reaches(Session(CPUExecutionProvider={}), torch.device("cuda:0"))
+    assert _is_on_device(on_second, torch.device("cuda:1"))
+    assert not _is_on_device(on_second, torch.device("cuda:0"))
+    assert not _is_on_device(on_second, torch.device("cpu"))
+    assert not _is_on_device(Session(CPUExecutionProvider={}), torch.device("cuda:0"))
 
 
 @pytest.mark.gpu

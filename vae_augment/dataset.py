@@ -18,7 +18,7 @@ from .errors import InputError
 from .noise import Stream, check_epoch, check_seed, uniforms
 from .pixels import PIL_MODES, from_batch, to_pil
 from .runtime import VAEModel, as_model
-from .sampling import Labels, parse_labels
+from .sampling import Labels, draw, parse_labels
 from .sessions import Provider
 
 OUTPUTS = ("float", "uint8", "pil")
@@ -159,7 +159,8 @@ class VAESyntheticDataset(Dataset[Item]):
                 yield self._finish(self._decoded(latent, label), label)
 
     def _drawn(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        return self.model.draw(index, self._policy, self.seed, self._epoch.get())
+        latent, labels = draw(self.model.spec, self._policy, index, self.seed, self._epoch.get())
+        return torch.from_numpy(latent), torch.from_numpy(labels)
 
     def _decoded(self, latent: Tensor, labels: Tensor) -> Tensor:
         images = self.model.decode(latent, labels)

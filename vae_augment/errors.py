@@ -32,6 +32,10 @@ class ProviderError(VAEAugmentError, RuntimeError):
     """onnxruntime, or the execution provider that was asked for, is not available."""
 
 
+class OutOfMemoryError(VAEAugmentError, MemoryError):
+    """onnxruntime could not get the memory that a run needs."""
+
+
 class ExportError(VAEAugmentError, RuntimeError):
     """A model that could not be exported faithfully; nothing was written."""
 

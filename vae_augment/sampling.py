@@ -81,6 +81,14 @@ def _weighted(labels: Mapping[Class, float], spec: Spec) -> LabelPolicy:
     return LabelPolicy(tuple(class_index(item, spec) for item in labels), tuple((cumulative / cumulative[-1]).tolist()))
 
 
+def draw(
+    spec: Spec, policy: LabelPolicy, index: NDArray[np.int64], seed: int, epoch: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The latents [B, D] and labels [B] of the generated images at `index` [B], which a decoder makes images of."""
+    labels = policy.at(index, seed)
+    return draw_latents(spec.latents, spec.latent_dim, labels, index, seed, epoch), labels
+
+
 def draw_latents(
     latents: Latents | None, dim: int, labels: NDArray[np.int64], index: NDArray[np.int64], seed: int, epoch: int
 ) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from .errors import InputError
 from .perturbation import Perturbation
 from .pixels import from_batch, from_pil, put, to_batch, to_pil
-from .runtime import VAEModel, as_model, load
+from .runtime import VAEModel, as_model, checked_labels, load
 from .sessions import Provider
 
 LabelsGetter = Callable[[Any], Any]
@@ -115,7 +115,7 @@ class VAEAugment(v2.Transform):
         params = {"apply": torch.rand(count, device="cpu") < self.p} | self._perturb.draw(count)
         if self._labels is None:
             return params
-        labels = self.model.check_labels(self._labels, count)
+        labels = checked_labels(self._labels, count, self.model.spec)
         self._perturb.check_labels(labels)
         return params | {"labels": labels}
 
