@@ -23,6 +23,7 @@ from torchvision.transforms import v2
 from conftest import count_runs
 from vae_augment import VAEAugment, VAEAugmentError, load
 from vae_augment.sessions import _is_on_device, _run_bound
+from vae_augment.spec import part_interface
 
 SHAPE = (1, 8, 8)
 
@@ -483,7 +484,8 @@ def test_runs_on_the_tensors_own_memory_as_on_copies(tiny_model_path: Path, part
         "decoder": {"latent": torch.randn(6, spec.latent_dim)[::2]},
     }[part] | model.label_input(None, 3)
     copied = model.run(part, inputs)
-    bound = _run_bound(model._sessions[part], inputs, model._output_shapes(part, 3))
+    shapes = dict(zip(part_interface(part, spec.conditional)[1], (output.shape for output in copied), strict=True))
+    bound = _run_bound(model._sessions[part], inputs, shapes)
     assert len(bound) == len(copied)
     assert all(map(torch.equal, bound, copied))
 

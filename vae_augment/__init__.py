@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .augmented import AugmentedDataset
     from .dataset import MixedDataset, VAESyntheticDataset
     from .errors import VAEAugmentError
     from .runtime import VAEModel, load
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 else:
     # Imported on first use: torch alone is 400 MB and three seconds, which a generating process does without.
     _HOMES = {
+        "AugmentedDataset": "augmented",
         "MixedDataset": "dataset",
         "VAESyntheticDataset": "dataset",
         "VAEAugmentError": "errors",
@@ -30,4 +32,13 @@ else:
         return __all__
 
 
-__all__ = ["MixedDataset", "VAEAugment", "VAEAugmentError", "VAEModel", "VAESyntheticDataset", "__version__", "load"]
+__all__ = [
+    "AugmentedDataset",
+    "MixedDataset",
+    "VAEAugment",
+    "VAEAugmentError",
+    "VAEModel",
+    "VAESyntheticDataset",
+    "__version__",
+    "load",
+]

@@ -26,7 +26,7 @@ from .sessions import Provider, open_session, provider_name, resolve_providers, 
 from .spec import Spec, part_interface
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from onnxruntime import InferenceSession
 
 
 _CHUNK = 1024  # images per run: the tensors between a network's layers are far larger than the images
@@ -94,17 +94,12 @@ class VAEModel:
 
     Images are tensors [B, C, H, W], uint8 in 0..255 or floating in [0, 1]. Results are float32, on the device of the
     images or latents that were given. Labels are class indices, [B] integers, -1 = unknown; None = all unknown. Only a
-    conditional model uses them.
+    conditional model uses them. `spec` has the model's facts: image_shape (C, H, W), latent_dim D, classes, ...
 
-    Every method that runs the network raises `InputError` for a wrong shape, type, range or label, `ModelFormatError`
-    when the file does not compute what it declares, and `OutOfMemoryError`.
-
-    Attributes:
-        path: the absolute path of the file.
-        sha256: the file's digest, in hexadecimal.
-        spec: what the file says of the model: image_shape (C, H, W), latent_dim (D), classes, conditional, ...
-        providers: onnxruntime's provider list that `provider` stands for.
-        provider, threads, allow_ops: as given to `load`.
+    Raises, when the network runs:
+        InputError: a wrong shape, type, range or label.
+        ModelFormatError: the file does not compute what it declares.
+        OutOfMemoryError: onnxruntime could not get enough memory.
     """
 
     def __init__(
@@ -122,18 +117,13 @@ class VAEModel:
         self.provider, self.threads, self.allow_ops = provider, threads, tuple(allow_ops)
         self.providers = resolve_providers(provider)
         self._file = file
-        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._sessions: dict[str, InferenceSession] = {}
         _models.add(self)
 
     def arguments(self) -> dict[str, Any]:
         """The arguments with which `load` makes the same model again, as JSON-ready values."""
-        return {
-            "name": model_reference(self.path),
-            "provider": self.provider,
-            "threads": self.threads,
-            "sha256": self.sha256,
-            "allow_ops": list(self.allow_ops),
-        }
+        names = ("provider", "threads", "sha256", "allow_ops")
+        return {"name": model_reference(self.path)} | {name: getattr(self, name) for name in names}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(load, **self.arguments()), ()
@@ -152,13 +142,13 @@ class VAEModel:
         return provider_name(self.providers)
 
     def encode(self, images: Tensor, labels: object = None) -> tuple[Tensor, Tensor]:
-        """Images [B, C, H, W] -> mean and log-variance of their posteriors, each float32 [B, D]."""
+        """Images [B, C, H, W] -> means and log-variances of their posteriors, each [B, D]."""
         batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
         mean, logvar = self._run_in_chunks("encoder", {"image": batch, **self.label_input(labels, len(batch))})
         return mean, logvar
 
     def decode(self, latent: Tensor, labels: object = None) -> Tensor:
-        """Latents [B, D] -> images [B, C, H, W], float32 in [0, 1]."""
+        """Latents [B, D] -> images [B, C, H, W] in [0, 1]."""
         latent = torch.as_tensor(latent, dtype=torch.float32)
         if latent.ndim != 2 or latent.shape[1] != self.spec.latent_dim:
             raise InputError(
@@ -168,26 +158,20 @@ class VAEModel:
         return self._run_in_chunks("decoder", inputs)[0]
 
     def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
-        """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W], float32 in [0, 1]."""
+        """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W] in [0, 1]."""
         return self.decode(self.encode(images, labels)[0], labels)
 
     def sample(self, n: int, labels: Labels = "balanced", seed: int = 0) -> tuple[Tensor, Tensor | None]:
-        """Generate n images; image i is that of `VAESyntheticDataset` with the same labels and seed.
-
-        Args:
-            n: how many images, at least 1.
-            labels: as for `VAESyntheticDataset`.
-            seed: 0..2**64 - 1.
+        """Generate n images, at least 1: item i is that of `VAESyntheticDataset` with the same labels and seed.
 
         Returns:
-            images [n, C, H, W], float32 in [0, 1], and their labels [n], int64; None in their place when the model
-            knows no classes.
+            images [n, C, H, W] and their labels [n] int64, or None in their place when the model has no classes.
         """
         if n < 1:
             raise InputError(f"n is {n}; it must be at least 1.")
-        latent, classes = draw(self.spec, parse_labels(labels, self.spec), np.arange(n), seed)
-        drawn = torch.from_numpy(classes)
-        return self.decode(torch.from_numpy(latent), drawn), drawn if self.spec.generates_classes else None
+        latent, drawn = draw(self.spec, parse_labels(labels, self.spec), np.arange(n), seed)
+        images = self.decode(torch.from_numpy(latent), drawn)
+        return images, torch.from_numpy(drawn) if self.spec.generates_classes else None
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """How unlike the training data each of the images [B, C, H, W] is, in nats, [B]; larger = less like it.
@@ -212,13 +196,14 @@ class VAEModel:
         return {"label": unknown if labels is None else checked_labels(labels, count, self.spec)}
 
     def run(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Run one part of the graph, "whole", "encoder" or "decoder", once, and return its outputs.
+        """Run one part of the graph, "whole", "encoder" or "decoder", once, on inputs that nothing checks."""
+        return self._run(self._session(part), part, inputs)
 
-        `inputs` are tensors by name, contiguous, float32 (the label int64) and within their ranges: nothing is checked.
-        """
-        session = self._session(part)
+    def _run(self, session: "InferenceSession", part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        _, outputs = part_interface(part, self.spec.conditional)
+        count = len(next(iter(inputs.values())))
         with translated_errors(f"{self.path} fails when run"):
-            return run_session(session, inputs, self._output_shapes(part, len(next(iter(inputs.values())))))
+            return run_session(session, inputs, {name: self._shape(name, count) for name in outputs})
 
     def _run_in_chunks(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
         """`run` on at most `_CHUNK` rows at a time, so that memory does not grow with the batch."""
@@ -231,29 +216,22 @@ class VAEModel:
         for part in ("whole", "encoder", "decoder"):
             self._session(part)
 
-    def _session(self, part: str) -> "onnxruntime.InferenceSession":
+    def _session(self, part: str) -> "InferenceSession":
         if part not in self._sessions:
             session = open_session(self._file.part(part), self.providers, self.threads, strict=self.provider != "auto")
             self._probe(session, part)
             self._sessions[part] = session
         return self._sessions[part]
 
-    def _probe(self, session: "onnxruntime.InferenceSession", part: str) -> None:
-        inputs, _ = part_interface(part, self.spec.conditional)
+    def _probe(self, session: "InferenceSession", part: str) -> None:
+        inputs, outputs = part_interface(part, self.spec.conditional)
         zeros = {name: torch.zeros(self._shape(name, 2), device="cpu") for name in inputs if name != "label"}
-        shapes = self._output_shapes(part, 2)
-        with translated_errors(f"{self.path} fails when run"):
-            outputs = run_session(session, zeros | self.label_input(None, 2), shapes)
-        for (name, shape), output in zip(shapes.items(), outputs, strict=True):
-            found = tuple(output.shape)
+        for name, output in zip(outputs, self._run(session, part, zeros | self.label_input(None, 2)), strict=True):
+            found, shape = tuple(output.shape), self._shape(name, 2)
             if found != shape or not output.isfinite().all():
                 raise ModelFormatError(f"{self.path}: {name} came out as {found}, expected finite {shape}.")
             if name == "augmented" and not (output.min() >= -1e-3 and output.max() <= 1 + 1e-3):
                 raise ModelFormatError(f"{self.path}: its images have values outside [0, 1].")
-
-    def _output_shapes(self, part: str, count: int) -> dict[str, tuple[int, ...]]:
-        _, outputs = part_interface(part, self.spec.conditional)
-        return {name: self._shape(name, count) for name in outputs}
 
     def _shape(self, name: str, count: int) -> tuple[int, ...]:
         tails = {"image": self.spec.image_shape, "augmented": self.spec.image_shape, "strength": ()}

@@ -14,8 +14,11 @@ import numpy as np
 from .errors import InputError, ModelFormatError, OutOfMemoryError, ProviderError
 
 if TYPE_CHECKING:
-    import onnxruntime
     import torch
+    from onnxruntime import InferenceSession
+
+    Tensors = Mapping[str, torch.Tensor]
+    Shapes = Mapping[str, tuple[int, ...]]
 
 Provider = str | Sequence[str | tuple[str, dict[str, Any]]]
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -31,12 +34,7 @@ def provider_name(providers: list[Any]) -> str:
 
 
 def resolve_providers(provider: Provider) -> list[Any]:
-    """onnxruntime's provider list for what the user asked for.
-
-    Raises:
-        InputError: a word other than "auto", "cpu" and "cuda".
-        ProviderError: onnxruntime or the provider is not installed.
-    """
+    """onnxruntime's provider list for what the user asked for; `ProviderError` when it is not installed."""
     available = _import_onnxruntime().get_available_providers()
     if provider == "auto":
         return [_CUDA, _CPU] if _CUDA in available and _torch().cuda.is_available() else [_CPU]
@@ -55,21 +53,12 @@ def resolve_providers(provider: Provider) -> list[Any]:
     return [entry if isinstance(entry, str) else tuple(entry) for entry in provider]
 
 
-def open_session(
-    content: bytes, providers: list[Any], threads: int | None, *, strict: bool
-) -> "onnxruntime.InferenceSession":
-    """Open a session with settings that suit a DataLoader: in a worker it has one thread, whatever `threads` says.
+def open_session(content: bytes, providers: list[Any], threads: int | None, *, strict: bool) -> "InferenceSession":
+    """Open a session on the bytes of an .onnx file, with one thread in a DataLoader's worker.
 
     Args:
-        content: the bytes of an .onnx file.
-        providers: as `resolve_providers` returns them.
-        threads: None = as many as torch uses.
-        strict: raise where CUDA was asked for and cannot be used, rather than fall back to the CPU.
-
-    Raises:
-        ModelFormatError: onnxruntime cannot open the model.
-        OutOfMemoryError: there is not enough memory.
-        ProviderError: CUDA cannot be used, and `strict`.
+        threads: elsewhere than in a worker; None = as many as torch uses.
+        strict: where CUDA is among `providers` but cannot be used, raise `ProviderError` instead of using the CPU.
     """
     onnxruntime = _import_onnxruntime()
     wants_cuda = provider_name(providers) == "cuda"
@@ -127,33 +116,26 @@ def translated_errors(failure: str) -> Iterator[None]:
         raise ModelFormatError(f"{failure}: {error}") from None
 
 
-def run_session(
-    session: "onnxruntime.InferenceSession", inputs: "Mapping[str, torch.Tensor]", shapes: Mapping[str, tuple[int, ...]]
-) -> "list[torch.Tensor]":
-    """Run once; the outputs come back in the order of `shapes`, on the first input's device.
+def run_session(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes") -> "list[torch.Tensor]":
+    """Run once. `shapes` has the name and shape of each output; they come as float32 on the first input's device."""
+    import torch
 
-    Args:
-        session: on any device; tensors on its own CUDA device are not copied.
-        inputs: the graph's inputs by name.
-        shapes: the shape of each output, by name; all outputs are float32.
-    """
     first = next(iter(inputs.values()))
     if len(first) > 0 and _is_on_device(session, first.device):
         return _run_bound(session, inputs, shapes)
     outputs = session.run(list(shapes), {name: tensor.cpu().numpy() for name, tensor in inputs.items()})
-    return [_torch().from_numpy(output).to(first.device) for output in outputs]
+    return [torch.from_numpy(output).to(first.device) for output in outputs]
 
 
-def _is_on_device(session: "onnxruntime.InferenceSession", device: "torch.device") -> bool:
+def _is_on_device(session: "InferenceSession", device: "torch.device") -> bool:
     options = session.get_provider_options().get(_CUDA, {}) if device.type == "cuda" else {}
     return "device_id" in options and int(options["device_id"]) == device.index
 
 
-def _run_bound(
-    session: "onnxruntime.InferenceSession", inputs: "Mapping[str, torch.Tensor]", shapes: Mapping[str, tuple[int, ...]]
-) -> "list[torch.Tensor]":
+def _run_bound(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes") -> "list[torch.Tensor]":
     """Run on the tensors' own memory, without copies."""
-    torch = _torch()
+    import torch
+
     device = next(iter(inputs.values())).device
     there = {name: tensor.to(device).contiguous() for name, tensor in inputs.items()}
     outputs = {name: torch.empty(shape, device=device, dtype=torch.float32) for name, shape in shapes.items()}

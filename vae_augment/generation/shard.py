@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import ModelFormatError
 from ..files import publish
 from ..modelfile import read_model
-from ..sampling import draw_latents
+from ..sampling import draw
 from ..sessions import open_session, resolve_providers
 from .formats import FORMATS, Pixels
 from .plan import Plan
@@ -98,8 +98,7 @@ class Worker:
     def _block(self, start: int) -> Pixels:
         plan, (spec, session) = self.job.plan, self._decoder
         index = np.arange(start, start + plan.block)
-        labels = plan.labels.at(index, plan.seed)
-        latent = draw_latents(spec.latents, spec.latent_dim, labels, index, plan.seed, epoch=0)
+        latent, labels = draw(spec, plan.labels, index, plan.seed)
         (images,) = session.run(None, {"latent": latent, **({"label": labels} if spec.conditional else {})})
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
             raise ModelFormatError(f"{self.job.model} gave {images.shape}, or numbers that are not finite.")
