@@ -17,7 +17,7 @@ from .dataset import SeededDataset, checked_index, fetch
 from .errors import InputError
 from .perturbation import PARTNER_MODES
 from .pixels import PIL_MODES, to_pil
-from .transform import VAEAugment, default_labels, image_ndim, is_image
+from .transform import VAEAugment, default_labels, is_image
 
 
 class AugmentedDataset(SeededDataset):
@@ -105,7 +105,7 @@ class _Parts:
 
     def __init__(self, item: Any) -> None:
         self._leaves, self._structure = tree_flatten(item)
-        places = [place for place, leaf in enumerate(self._leaves) if is_image(leaf) and image_ndim(leaf) >= 3]
+        places = [place for place, leaf in enumerate(self._leaves) if is_image(leaf) and getattr(leaf, "ndim", 3) >= 3]
         if not places:
             kinds = ", ".join(sorted({type(leaf).__name__ for leaf in self._leaves})) or "nothing"
             raise InputError(f"AugmentedDataset found no image in an item, only {kinds}. Give PIL images or tensors.")

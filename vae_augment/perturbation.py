@@ -9,7 +9,7 @@ from torch import Tensor
 from .errors import InputError
 from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
 from .pixels import add_change, pick
-from .runtime import VAEModel
+from .runtime import VAEModel, checked_labels
 from .sampling import draw_latents
 
 PARTNER_MODES = ("interpolation", "extrapolation")
@@ -49,14 +49,16 @@ class Perturbation:
         latents = self.model.spec.latents
         return latents is not None and len(latents.bank) > 0
 
-    def check_labels(self, labels: Tensor) -> None:
-        """Raise `InputError` when the mode needs the label of every image and some are -1 (unknown)."""
+    def checked_labels(self, labels: Tensor, count: int) -> Tensor:
+        """Labels as int64 [count]; `InputError` when they do not fit, or when the mode needs them all and has -1."""
+        labels = checked_labels(labels, count, self.model.spec)
         unknown = int((labels < 0).sum())
         if self.mode == "prior" and unknown:
             raise InputError(
-                f"mode='prior' needs the class of every image, but {unknown} of {len(labels)} labels are -1 (unknown). "
+                f"mode='prior' needs the class of every image, but {unknown} of {count} labels are -1 (unknown). "
                 "Leave those images out, or use another mode."
             )
+        return labels
 
     def draw(self, count: int) -> dict[str, Tensor]:
         """The random numbers for `count` images, from torch's global generator."""
@@ -96,9 +98,8 @@ class Perturbation:
         if self.mode == "posterior":
             return perturb(mean, logvar, rows["noise"], self.strength)
         if self.mode == "prior":
-            fresh = draw_latents(
-                self.model.spec.latents, rows["labels"].numpy(), rows["choice"].numpy(), rows["noise"].numpy()
-            )
+            labels, choice, noise = (rows[name].numpy() for name in ("labels", "choice", "noise"))
+            fresh = draw_latents(self.model.spec.latents, labels, choice, noise)
             return torch.lerp(mean, torch.from_numpy(fresh), self.strength)
         move = interpolate if self.mode == "interpolation" else extrapolate
         return move(mean, logvar, self._partner(mean, rows), self.strength)

@@ -19,7 +19,7 @@ from .errors import InputError
 from .noise import Stream, normals, uniforms
 from .perturbation import Perturbation
 from .pixels import from_batch, from_pil, put, to_batch, to_pil
-from .runtime import VAEModel, as_model, checked_labels, load
+from .runtime import VAEModel, as_model, load
 from .sessions import Provider
 
 LabelsGetter = Callable[[Any], Any]
@@ -100,7 +100,7 @@ class VAEAugment(v2.Transform):
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Raise `InputError` when there is no image among the inputs; torchvision would return them unchanged."""
-        dims = [image_ndim(item) for item in flat_inputs if is_image(item)]
+        dims = [getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)]  # PIL images have no ndim
         is_array = any(isinstance(item, np.ndarray) for item in flat_inputs)
         # A tensor of less than two dimensions is a label: next to an array, the array must have been the image.
         if not dims or (is_array and max(dims) < 2):
@@ -117,9 +117,8 @@ class VAEAugment(v2.Transform):
         """
         count = max((_count(item) for item in flat_inputs if is_image(item)), default=0)
         # On the CPU whatever the default device is, so that the same seed gives the same images everywhere.
-        return (
-            {"apply": torch.rand(count, device="cpu") < self.p} | self._perturb.draw(count) | self._label_params(count)
-        )
+        apply = torch.rand(count, device="cpu") < self.p
+        return {"apply": apply} | self._perturb.draw(count) | self._label_params(count)
 
     def seeded_params(self, seed: int, epoch: int, index: NDArray[np.int64]) -> dict[str, Any]:
         """As `make_params`, but row r depends on (seed, epoch, index[r]) alone; see `AugmentedDataset`."""
@@ -129,11 +128,7 @@ class VAEAugment(v2.Transform):
         return {name: torch.from_numpy(rows) for name, rows in drawn.items()} | self._label_params(len(index))
 
     def _label_params(self, count: int) -> dict[str, Tensor]:
-        if self._labels is None:
-            return {}
-        labels = checked_labels(self._labels, count, self.model.spec)
-        self._perturb.check_labels(labels)
-        return {"labels": labels}
+        return {} if self._labels is None else {"labels": self._perturb.checked_labels(self._labels, count)}
 
     @torch.compiler.disable
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -210,11 +205,6 @@ def default_labels(inputs: Any) -> Any:
 def is_image(item: Any) -> bool:
     """Whether a transform changes this input: a PIL image or a tensor, but not a mask, boxes or keypoints."""
     return isinstance(item, PIL.Image.Image) or (isinstance(item, Tensor) and not isinstance(item, _UNTOUCHED))
-
-
-def image_ndim(image: Any) -> int:
-    """The number of dimensions: 3 for a PIL image."""
-    return 3 if isinstance(image, PIL.Image.Image) else image.ndim
 
 
 def _count(image: Any) -> int:
