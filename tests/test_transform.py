@@ -458,7 +458,7 @@ def test_a_provider_beside_a_loaded_model_is_refused(tiny_model_path: Path) -> N
     with pytest.raises(VAEAugmentError) as caught:
         VAEAugment(load(tiny_model_path), provider="cuda")
     assert str(caught.value) == (
-        "provider='cuda' is given beside a model that was loaded with provider='auto'. Give it to load instead."
+        "provider='cuda' is given together with a model that was loaded with provider='auto'. Give it to load instead."
     )
 
 

@@ -83,7 +83,7 @@ def as_model(model: "str | os.PathLike[str] | VAEModel", provider: Provider) -> 
         return load(model, provider=provider)
     if provider not in ("auto", model.provider):
         raise InputError(
-            f"provider={provider!r} is given beside a model that was loaded with provider={model.provider!r}. "
+            f"provider={provider!r} is given together with a model that was loaded with provider={model.provider!r}. "
             "Give it to load instead."
         )
     return model
