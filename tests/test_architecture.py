@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"runtime"},
     {"perturbation"},
     {"transform", "dataset"},
+    {"augmented"},
     {"__init__"},
     {"training", "generation"},
     {"exporters"},
@@ -115,6 +116,7 @@ def test_public_names() -> None:
     import vae_augment
 
     assert set(vae_augment.__all__) == {
+        "AugmentedDataset",
         "MixedDataset",
         "VAEAugment",
         "VAEAugmentError",

@@ -22,7 +22,8 @@ from torchvision.transforms import v2
 
 from conftest import count_runs
 from vae_augment import VAEAugment, VAEAugmentError, load
-from vae_augment.sessions import reaches
+from vae_augment.sessions import _is_on_device, _run_bound
+from vae_augment.spec import part_interface
 
 SHAPE = (1, 8, 8)
 
@@ -457,7 +458,7 @@ def test_a_provider_beside_a_loaded_model_is_refused(tiny_model_path: Path) -> N
     with pytest.raises(VAEAugmentError) as caught:
         VAEAugment(load(tiny_model_path), provider="cuda")
     assert str(caught.value) == (
-        "provider='cuda' is given beside a model that was loaded with provider='auto'. Give it to load instead."
+        "provider='cuda' is given together with a model that was loaded with provider='auto'. Give it to load instead."
     )
 
 
@@ -483,7 +484,8 @@ def test_runs_on_the_tensors_own_memory_as_on_copies(tiny_model_path: Path, part
         "decoder": {"latent": torch.randn(6, spec.latent_dim)[::2]},
     }[part] | model.label_input(None, 3)
     copied = model.run(part, inputs)
-    bound = model._run_bound(model._sessions[part], part, inputs)
+    shapes = dict(zip(part_interface(part, spec.conditional)[1], (output.shape for output in copied), strict=True))
+    bound = _run_bound(model._sessions[part], inputs, shapes)
     assert len(bound) == len(copied)
     assert all(map(torch.equal, bound, copied))
 
@@ -497,10 +499,10 @@ def test_only_a_session_on_the_same_cuda_device_is_bound() -> None:
             return self.options
 
     on_second = Session(CUDAExecutionProvider={"device_id": "1"}, CPUExecutionProvider={})
-    assert reaches(on_second, torch.device("cuda:1"))
-    assert not reaches(on_second, torch.device("cuda:0"))
-    assert not reaches(on_second, torch.device("cpu"))
-    assert not reaches(Session(CPUExecutionProvider={}), torch.device("cuda:0"))
+    assert _is_on_device(on_second, torch.device("cuda:1"))
+    assert not _is_on_device(on_second, torch.device("cuda:0"))
+    assert not _is_on_device(on_second, torch.device("cpu"))
+    assert not _is_on_device(Session(CPUExecutionProvider={}), torch.device("cuda:0"))
 
 
 @pytest.mark.gpu

@@ -7,6 +7,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import exporters as exporters
+    from .augmented import AugmentedDataset
     from .dataset import MixedDataset, VAESyntheticDataset
     from .errors import VAEAugmentError
     from .runtime import VAEModel, load
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 else:
     # Imported on first use: torch alone is 400 MB and three seconds, which a generating process does without.
     _HOMES = {
+        "AugmentedDataset": "augmented",
         "MixedDataset": "dataset",
         "VAESyntheticDataset": "dataset",
         "VAEAugmentError": "errors",
@@ -33,4 +35,13 @@ else:
         return __all__
 
 
-__all__ = ["MixedDataset", "VAEAugment", "VAEAugmentError", "VAEModel", "VAESyntheticDataset", "__version__", "load"]
+__all__ = [
+    "AugmentedDataset",
+    "MixedDataset",
+    "VAEAugment",
+    "VAEAugmentError",
+    "VAEModel",
+    "VAESyntheticDataset",
+    "__version__",
+    "load",
+]

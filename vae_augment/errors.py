@@ -5,7 +5,7 @@ Each child is also the built-in exception that a Python user would expect in its
 
 
 class VAEAugmentError(Exception):
-    """Base of all errors raised on purpose by vae-augment; itself raised for a training that diverged."""
+    """Base of all errors raised on purpose by vae-augment; itself raised where training diverges or memory runs out."""
 
 
 class InputError(VAEAugmentError, ValueError, TypeError):

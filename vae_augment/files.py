@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .errors import OutputExistsError
 
 SYNC_THREADS = 16
@@ -25,11 +27,7 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it is synced and renamed onto `path`, else removed.
-
-    Raises:
-        OSError: as the system does, for a full disk or a folder that cannot be written. `path` is then untouched.
-    """
+    """Yield a temporary path in the same folder; on success it is synced and renamed to `path`, else removed."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
@@ -40,23 +38,20 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compress: bool = False) -> None:
-    """Write arrays as one .npz, atomically and to `path` as it is, whatever its ending."""
-    import numpy as np
-
+    """Write arrays as one .npz file, atomically; the name is `path`, whatever its ending."""
     write = np.savez_compressed if compress else np.savez
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         write(file, **arrays)
 
 
 def publish(places: Mapping[Path, Path]) -> None:
-    """Sync the files and rename each from its temporary path onto its place, on the same file system."""
-    # A journalling file system takes the syncs of many threads together: thousands of small files in a fortieth of
-    # the time.
+    """Sync the files and rename each from its temporary path (the key) to its final one, on the same file system."""
+    # A journalling file system merges syncs of many threads: thousands of small files take a fortieth of the time.
     with ThreadPoolExecutor(min(SYNC_THREADS, len(places))) as threads:
         list(threads.map(_sync, places))
     for temporary, place in places.items():
         os.replace(temporary, place)
-    if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is durable by itself
+    if os.name == "posix":  # on Windows a folder cannot be opened, and the rename is durable by itself
         for folder in {place.parent for place in places.values()}:
             _sync(folder)
 

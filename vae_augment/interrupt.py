@@ -1,16 +1,16 @@
-"""Ctrl-C between two steps rather than in the middle of one."""
+"""Ctrl-C and SIGTERM take effect between two steps, not in the middle of one."""
 
 import multiprocessing
 import os
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 
 
 class Interruptible:
-    """While open, the first SIGINT or SIGTERM only sets `requested`; the second acts as it did before.
+    """A context in which the first SIGINT or SIGTERM only sets `requested`; the second acts as it did before.
 
-    Outside the main thread, where Python delivers no signals, it does nothing.
+    It does nothing outside the main thread, because Python runs signal handlers only there.
     """
 
     def __init__(self) -> None:
@@ -23,9 +23,7 @@ class Interruptible:
                 self._previous[number] = signal.signal(number, self._request)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._restore()
 
     def raise_if_requested(self) -> None:
@@ -46,13 +44,13 @@ class Interruptible:
 
 
 def follow_parent() -> None:
-    """Called in a child process: leave Ctrl-C to the parent, and end when the parent ends, however it does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent alone decides
+    """In a child process: ignore Ctrl-C, which the parent handles, and end when the parent ends for any reason."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to every process of the group
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
-    assert parent is not None  # this is a child
+    assert parent is not None
     parent.join()
-    os._exit(1)  # a worker does not notice by itself that its parent was killed
+    os._exit(1)  # nothing else would end a worker whose parent was killed

@@ -1,4 +1,4 @@
-"""Pure functions on latents: perturb, move towards a partner. `sampling` has those that make new ones."""
+"""Pure functions on latents: perturb them, move them towards or away from a partner."""
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ def interpolate(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) 
     """Move towards `partner` by `strength` posterior lengths, at most onto it. All [B, D].
 
     The direction is that of DeVries and Taylor, "Dataset augmentation in feature space" (2017), equation 3; the
-    length is measured in the model's own posterior spread, so that `strength` means what it means for `perturb`.
+    length is in units of the posterior's spread, so that `strength` means the same as for `perturb`.
     """
     return mean + (partner - mean) * _share(mean, logvar, partner, strength).clamp(max=1)
 
@@ -37,20 +37,20 @@ def extrapolate(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) 
 
 def _share(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Tensor:
     distance = (partner - mean).norm(dim=1, keepdim=True)
-    # An image that is its own partner has no direction to go; it stays.
+    # An image that is its own partner stays where it is.
     return torch.where(distance > 0, strength * posterior_length(logvar) / distance.clamp(min=1e-12), 0.0)
 
 
 def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
-    """For each image the index of another of its class, evenly chosen; its own where it is the only one.
+    """The index of another image of each image's class, chosen uniformly; its own where there is no other. [B] int64.
 
-    `labels` [B], -1 = unknown and so alone; `choice` [B] uniform in [0, 1).
+    `labels` [B], -1 = unknown: such an image has no other; `choice` [B] uniform in [0, 1).
     """
     _, group, counts = labels.unique(return_inverse=True, return_counts=True)
     start, count = (counts.cumsum(0) - counts)[group], counts[group]
-    order = labels.argsort(stable=True)  # the images class by class
+    order = labels.argsort(stable=True)  # the images sorted by class
     place = order.argsort() - start
-    step = 1 + (choice * (count - 1)).long()  # never a whole round, which would lead back to the image
+    step = 1 + (choice * (count - 1)).long()  # 1..count - 1, so never back to the image itself
     partner = order[start + (place + step) % count]
     return torch.where(labels >= 0, partner, torch.arange(len(labels), device=labels.device))
 
@@ -58,8 +58,7 @@ def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
 def nearest_partner(mean: Tensor, labels: Tensor | None, choice: Tensor, bank: Tensor, bank_labels: Tensor) -> Tensor:
     """One of the `NEIGHBOURS` nearest latents of the bank, of the image's class where that is known, [B, D].
 
-    Neighbours rather than any of the class, after DeVries and Taylor (2017), section 4; without labels they are what
-    makes the class probable.
+    From the nearest, as in DeVries and Taylor (2017), section 4; without labels, these are probably of its class.
     """
     distance = torch.cdist(mean, bank)
     if labels is not None:

@@ -1,9 +1,10 @@
 """Counter-based random numbers: row i depends on (seed, stream, epoch, i) alone.
 
-The generator is Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). No state
-travels, so batch size, worker count, order and rank cannot change a row.
+The generator is Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). It has no
+state, so batch size, worker count, order and rank cannot change a row.
 """
 
+import math
 from enum import IntEnum
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 
-Words = NDArray[np.uint64]  # each holds a 32-bit word; the upper half takes the products' carry
+Words = NDArray[np.uint64]  # 32-bit words in the lower halves; the upper halves take the carry of products
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
@@ -21,22 +22,24 @@ _ROUNDS = 10
 
 
 class Stream(IntEnum):
-    """What a number is for. Two streams never meet, whatever their indices."""
+    """What a number is for. Numbers of two streams are independent, whatever their indices."""
 
     LATENT = 0
     COMPONENT = 1
     LABEL = 2
     MIXING = 3
+    AUGMENT = 4
+    AUGMENT_NOISE = 5
 
 
 def check_seed(seed: int) -> None:
-    """Raise `InputError` for a seed that does not fit the generator's key."""
+    """Raise `InputError` for a seed that does not fit into the generator's key."""
     if not 0 <= seed < 2**64:
         raise InputError(f"seed is {seed}; it must lie in 0..2**64 - 1.")
 
 
 def check_epoch(epoch: int) -> None:
-    """Raise `InputError` for an epoch that does not fit beside the stream in the counter's last word."""
+    """Raise `InputError` for an epoch that does not fit into the counter's last word, next to the stream."""
     if not 0 <= epoch < 2**29:
         raise InputError(f"epoch is {epoch}; it must lie in 0..2**29 - 1.")
 
@@ -47,7 +50,7 @@ def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int])
     k0, k1 = key
     for _ in range(_ROUNDS):
         p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
-        # In place: in bulk the time goes into memory, and this halves it.
+        # In place, because memory is the limit: this halves the time.
         c0, c2 = p1 >> _HALF, p0 >> _HALF
         c0 ^= c1
         c0 ^= np.uint64(k0)
@@ -61,21 +64,17 @@ def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int])
 
 
 def uniforms(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int) -> NDArray[np.float64]:
-    """Uniform numbers in (0, 1), shape [len(index), width]; row r belongs to index[r] alone.
-
-    Raises:
-        InputError: a seed or an epoch that does not fit its place.
-    """
+    """Uniform numbers in (0, 1), float64 [len(index), width]; `InputError` for a seed or epoch out of range."""
     return np.ascontiguousarray(_uniform_columns(seed, stream, epoch, index, width).T)
 
 
 def normals(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int) -> NDArray[np.float64]:
-    """Standard normal numbers, shape [len(index), width], by Box and Muller (1958), in float64.
+    """Standard normal numbers, float64 [len(index), width], by Box and Muller (1958); errors as for `uniforms`.
 
-    Cast the result to float32 only at the end: NumPy's float32 logarithm differs between CPUs in its last bit, and
-    the float64 one differs too little to survive the cast.
+    Cast them to float32 only at the end: NumPy's float32 logarithm differs between CPUs in its last bit, whereas the
+    differences of the float64 one vanish in the cast.
     """
-    pairs = -(-width // 2)
+    pairs = math.ceil(width / 2)
     u = _uniform_columns(seed, stream, epoch, index, 2 * pairs)
     radius = np.sqrt(-2.0 * np.log(u[:pairs]))
     angle = 2.0 * np.pi * u[pairs:]
@@ -86,11 +85,11 @@ def normals(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], wid
 def _uniform_columns(
     seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int
 ) -> NDArray[np.float64]:
-    """`uniforms` transposed: with the long axis last, NumPy's loops are long too."""
+    """`uniforms` transposed: NumPy is faster when the long axis is the last."""
     check_seed(seed)
     check_epoch(epoch)
     rows = np.asarray(index).astype(np.uint64)[None, :]
-    blocks = np.arange(-(-width // 4), dtype=np.uint64)[:, None]
+    blocks = np.arange(math.ceil(width / 4), dtype=np.uint64)[:, None]
     purpose = np.uint64(epoch << 3 | int(stream))
     shape = np.broadcast_shapes(rows.shape, blocks.shape)
     counter = (blocks, rows & _MASK, rows >> _HALF, purpose)

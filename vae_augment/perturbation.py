@@ -1,4 +1,4 @@
-"""What `VAEAugment` does to a batch once torchvision's side is settled: draw the random part, move the latents."""
+"""What `VAEAugment` does to a batch of images: draw random numbers, move the latents, decode them."""
 
 import functools
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from torch import Tensor
 from .errors import InputError
 from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
 from .pixels import add_change, pick
-from .runtime import VAEModel
-from .sampling import draw_latents_with
+from .runtime import VAEModel, checked_labels
+from .sampling import draw_latents
 
 PARTNER_MODES = ("interpolation", "extrapolation")
 MODES = ("posterior", *PARTNER_MODES, "prior")
@@ -18,7 +18,7 @@ MODES = ("posterior", *PARTNER_MODES, "prior")
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One way of moving latents. Random numbers come in as rows, one an image, so that a call can be replayed."""
+    """One way of moving latents. Random numbers are arguments, one row per image, so that a call can be replayed."""
 
     model: VAEModel
     mode: str
@@ -26,7 +26,7 @@ class Perturbation:
     residual: bool
 
     def check(self, has_labels: bool) -> None:
-        """Raise `InputError` when the mode needs labels, classes or a bank that are not there."""
+        """Raise `InputError` when the mode needs labels, classes or a bank that are missing."""
         spec, name = self.model.spec, self.model.name
         if self.mode not in MODES:
             raise InputError(f"`mode` should be one of {', '.join(MODES)}, but got {self.mode!r}.")
@@ -49,17 +49,19 @@ class Perturbation:
         latents = self.model.spec.latents
         return latents is not None and len(latents.bank) > 0
 
-    def check_labels(self, labels: Tensor) -> None:
-        """Raise `InputError` when the mode needs the label of every image and some are -1 (unknown)."""
+    def checked_labels(self, labels: Tensor, count: int) -> Tensor:
+        """Labels as int64 [count]; `InputError` when they do not fit, or when the mode needs them all and has -1."""
+        labels = checked_labels(labels, count, self.model.spec)
         unknown = int((labels < 0).sum())
         if self.mode == "prior" and unknown:
             raise InputError(
-                f"mode='prior' needs the class of every image, but {unknown} of {len(labels)} labels are -1 (unknown). "
+                f"mode='prior' needs the class of every image, but {unknown} of {count} labels are -1 (unknown). "
                 "Leave those images out, or use another mode."
             )
+        return labels
 
     def draw(self, count: int) -> dict[str, Tensor]:
-        """The random rows for `count` images, from torch's global generator."""
+        """The random numbers for `count` images, from torch's global generator."""
         rows = {}
         if self.mode in ("posterior", "prior"):
             rows["noise"] = torch.randn(count, self.model.spec.latent_dim, device="cpu", dtype=torch.float32)
@@ -68,9 +70,11 @@ class Perturbation:
         return rows
 
     def __call__(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
-        """Perturb those of the float32 images [B, C, H, W] in [0, 1] that rows["apply"] [B] marks, and return them.
+        """Perturb the images where rows["apply"] [B] is true, and return those alone.
 
-        The other rows are those of `draw`; "labels" may be among them. Partners may be any images of the batch.
+        Args:
+            batch: float32 [B, C, H, W] in [0, 1]; all of them may be partners.
+            rows: "apply", the numbers of `draw` and, where known, "labels" [B] int64.
         """
         if not self._is_paired(rows):
             batch, rows = _marked(batch, rows)
@@ -94,9 +98,8 @@ class Perturbation:
         if self.mode == "posterior":
             return perturb(mean, logvar, rows["noise"], self.strength)
         if self.mode == "prior":
-            fresh = draw_latents_with(
-                self.model.spec.latents, rows["labels"].numpy(), rows["choice"].numpy(), rows["noise"].numpy()
-            )
+            labels, choice, noise = (rows[name].numpy() for name in ("labels", "choice", "noise"))
+            fresh = draw_latents(self.model.spec.latents, labels, choice, noise)
             return torch.lerp(mean, torch.from_numpy(fresh), self.strength)
         move = interpolate if self.mode == "interpolation" else extrapolate
         return move(mean, logvar, self._partner(mean, rows), self.strength)
@@ -113,7 +116,7 @@ class Perturbation:
             raise InputError(
                 f"A single image needs a partner from the model's bank, which {self.model.name!r} lacks. Give batches."
             )
-        # Encoded without a label and with it, a conditional model's latents lie in different places.
+        # A conditional model encodes an image elsewhere when it is given the label.
         bank = latents.bank if labels is None or (labels < 0).all() else latents.bank_given_label
         return nearest_partner(
             mean, labels, rows["choice"], torch.from_numpy(bank), torch.from_numpy(latents.bank_labels)

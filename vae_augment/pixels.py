@@ -1,9 +1,9 @@
-"""Pure functions between what users hold (PIL, uint8, float, any leading dimensions) and what a model takes.
+"""Pure functions between images of users (PIL, uint8, floating, any leading dimensions) and those of a model.
 
-Ranges follow torchvision: floating images in [0, 1], uint8 images in 0..255.
+Ranges are those of torchvision: floating images in [0, 1], uint8 images in 0..255.
 
-On the CPU the arithmetic is NumPy's. torch would share it among its threads, which then spin for a while and keep
-onnxruntime's own from running: with two threads a batch of 1024 took up to three times as long.
+On the CPU the arithmetic is NumPy's. torch's threads spin for a while after they have computed, which keeps
+onnxruntime's threads from running: with two threads a batch of 1024 images took up to three times as long.
 """
 
 import numpy as np
@@ -12,15 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from .errors import InputError
+from .spec import UINT8_SCALE
 
 PIL_MODES = {1: "L", 3: "RGB"}
 _WHITE = np.float32(255)
-_TOLERANCE = 1e-3  # what resizing and half precision may overshoot by
-_LARGEST_BITS = np.float32(1 + _TOLERANCE).view(np.uint32)
+_TOLERANCE = 1e-3  # resizing and half precision may exceed the range by this much
 
 
 def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
-    """[..., C, H, W] uint8 or floating -> contiguous float32 [N, C, H, W] in [0, 1], detached from autograd.
+    """[..., C, H, W], uint8 or floating in [0, 1] -> contiguous float32 [N, C, H, W] in [0, 1].
 
     Raises:
         InputError: wrong channels or size, integer types other than uint8, values outside [0, 1], requires_grad.
@@ -31,7 +31,7 @@ def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
             "The image requires grad, but gradients do not pass through onnxruntime. Call .detach() before VAEAugment."
         )
     if image.dtype is torch.uint8:
-        batch = _scaled(image)
+        batch = torch.from_numpy(image.numpy() / _WHITE) if image.device.type == "cpu" else image / 255
     elif image.is_floating_point():
         batch = image.to(torch.float32)
         _check_range(batch)
@@ -44,24 +44,24 @@ def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
 
 
 def from_batch(batch: Tensor, dtype: torch.dtype) -> Tensor:
-    """float32 in [0, 1] -> `dtype`, with the rounding of torchvision's `to_dtype(scale=True)`."""
+    """float32 in [0, 1] -> `dtype`, uint8 (0..255) or floating, rounded as by torchvision's `to_dtype(scale=True)`."""
     if dtype is not torch.uint8:
         return batch.to(dtype)
     if batch.device.type != "cpu":
-        return batch.mul(255.999).to(torch.uint8)
-    return torch.from_numpy((batch.numpy() * np.float32(255.999)).astype(np.uint8))
+        return batch.mul(UINT8_SCALE).to(torch.uint8)
+    return torch.from_numpy((batch.numpy() * np.float32(UINT8_SCALE)).astype(np.uint8))
 
 
 def pick(rows: Tensor, mask: Tensor) -> Tensor:
-    """rows[mask]; the mask [B] is on the CPU."""
+    """rows[mask], where the mask [B] is on the CPU."""
     if rows.device.type != "cpu":
         return rows[mask.to(rows.device)]
     return torch.from_numpy(rows.numpy()[mask.numpy()])
 
 
 def put(rows: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
-    """A contiguous copy of `rows` with rows[mask] = chosen; the mask [B] is on the CPU."""
-    if rows.device.type != "cpu" or rows.dtype is torch.bfloat16:  # which NumPy lacks
+    """A contiguous copy of `rows` with rows[mask] = chosen, where the mask [B] is on the CPU."""
+    if rows.device.type != "cpu" or rows.dtype is torch.bfloat16:  # NumPy has no bfloat16
         return rows.clone(memory_format=torch.contiguous_format).index_put_((mask.to(rows.device),), chosen)
     copy = rows.numpy().copy(order="C")
     copy[mask.numpy()] = chosen.numpy()
@@ -78,7 +78,7 @@ def add_change(batch: Tensor, after: Tensor, before: Tensor) -> Tensor:
 
 
 def from_pil(image: Image.Image, image_shape: tuple[int, int, int]) -> Tensor:
-    """A PIL image of mode L (one channel) or RGB (three) -> uint8 [C, H, W]."""
+    """A PIL image of mode L (one channel) or RGB (three) -> uint8 [C, H, W]; `InputError` for another mode."""
     mode = PIL_MODES.get(image_shape[0])
     if mode is None:
         raise InputError(f"The model has {image_shape[0]} channels, for which there is no PIL mode. Use tensors.")
@@ -109,32 +109,18 @@ def _check_shape(given: tuple[int, ...], expected: tuple[int, int, int]) -> None
         )
 
 
-def _scaled(image: Tensor) -> Tensor:
-    if image.device.type != "cpu":
-        return image.to(torch.float32) / 255
-    return torch.from_numpy(image.numpy() / _WHITE)
-
-
 def _check_range(batch: Tensor) -> None:
-    if not batch.numel() or _is_surely_in_range(batch):
+    if not batch.numel():
         return
-    low, high = (value.item() for value in batch.aminmax())
-    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # not the other way round: NaN fails every comparison
+    values = batch.numpy() if batch.device.type == "cpu" else batch
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # written so that NaN, which fails any comparison, raises
         raise InputError(
             f"The floating image has values from {low:.4g} to {high:.4g}; they must lie in [0, 1]. Place VAEAugment "
             "before v2.Normalize and after v2.ToDtype(torch.float32, scale=True)."
         )
 
 
-def _is_surely_in_range(batch: Tensor) -> bool:
-    """Whether one pass can tell already. A small negative value needs the two of `_check_range`.
-
-    Read as unsigned integers, the bits of floats from 0 on are ordered as the floats are; those of negative floats and
-    of NaN lie above them.
-    """
-    return batch.device.type == "cpu" and bool(batch.numpy().view(np.uint32).max() <= _LARGEST_BITS)
-
-
 def psnr(images: Tensor, others: Tensor) -> float:
-    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over all pixels."""
+    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all images."""
     return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()

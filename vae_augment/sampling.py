@@ -1,6 +1,6 @@
-"""Which class and which latent the i-th generated image has: functions of the seed and i, never a stored array.
+"""The class and the latent of the i-th generated image: functions of the seed and i.
 
-Without torch, which costs a generating process most of its memory and of its start.
+Without torch, which would take most of a generating process's memory and starting time.
 """
 
 import difflib
@@ -22,13 +22,13 @@ Labels = str | int | Sequence[Class] | Mapping[Class, float]
 
 @dataclass(frozen=True)
 class LabelPolicy:
-    """Classes to go through in turn or, with `cumulative` weights, to draw from."""
+    """Classes to go through in turn or, with `cumulative` weights (up to 1), to draw from."""
 
     choices: tuple[int, ...]
     cumulative: tuple[float, ...] | None = None
 
     def at(self, index: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-        """The labels of the images at `index`, int64."""
+        """The labels of the images at `index` [B], int64 [B]."""
         choices = np.asarray(self.choices, np.int64)
         if self.cumulative is None:
             return choices[np.asarray(index) % len(choices)]
@@ -37,15 +37,7 @@ class LabelPolicy:
 
 
 def parse_labels(labels: Labels | LabelPolicy, spec: Spec) -> LabelPolicy:
-    """Turn what a user may say into a policy.
-
-    Args:
-        labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go through in turn, or
-            a mapping from classes to weights. A policy stays what it is.
-
-    Raises:
-        InputError: a class that the model does not know, or weights that are not.
-    """
+    """The policy for the argument `labels` of `VAESyntheticDataset`; `InputError` for bad classes or weights."""
     if isinstance(labels, LabelPolicy):
         return labels
     if isinstance(labels, str) and labels == "balanced":
@@ -81,29 +73,31 @@ def _weighted(labels: Mapping[Class, float], spec: Spec) -> LabelPolicy:
     return LabelPolicy(tuple(class_index(item, spec) for item in labels), tuple((cumulative / cumulative[-1]).tolist()))
 
 
-def draw_latents(
-    latents: Latents | None, dim: int, labels: NDArray[np.int64], index: NDArray[np.int64], seed: int, epoch: int
-) -> NDArray[np.float32]:
-    """Latents for generation, [B, D]; row r is a function of (labels[r], index[r], seed, epoch) alone.
+def draw(
+    spec: Spec, policy: LabelPolicy, index: NDArray[np.int64], seed: int, epoch: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The latents [B, D] and labels [B] of the generated images at `index` [B].
 
-    They come from the mixture of the label's group, or from N(0, I) when the model carries none.
+    Row r is a function of (policy, index[r], seed, epoch) alone.
     """
-    noise = normals(seed, Stream.LATENT, epoch, index, dim)
-    if latents is None:
-        return noise.astype(np.float32)
+    labels = policy.at(index, seed)
+    noise = normals(seed, Stream.LATENT, epoch, index, spec.latent_dim)
     choice = uniforms(seed, Stream.COMPONENT, epoch, index, 1)[:, 0]
-    return draw_latents_with(latents, labels, choice, noise)
+    return draw_latents(spec.latents, labels, choice, noise), labels
 
 
-def draw_latents_with(
+def draw_latents(
     latents: Latents | None, labels: NDArray[np.int64], choice: NDArray[np.floating], noise: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """`draw_latents` with the random part given: `choice` [B] uniform in (0, 1), `noise` [B, D] standard normal."""
+    """Latents [B, D] from the mixture of each label's group, or from N(0, I) where `latents` is None.
+
+    The random numbers are `choice` [B], uniform in (0, 1), and `noise` [B, D], standard normal.
+    """
     if latents is None:
         return noise.astype(np.float32)
-    group = np.maximum(labels, 0)  # a model without classes has the one group 0
+    group = np.maximum(labels, 0)  # a model without classes has one group, number 0
     cumulative = latents.weights[group].cumsum(axis=1, dtype=np.float64)
     component = (choice[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
     means, scales = latents.means[group, component], latents.scales[group, component]
-    # Summed row by row, so that a row does not depend on how many others there are.
+    # Not by matmul, whose result for a row may depend on the number of rows.
     return (means + (scales * noise[:, None, :]).sum(axis=2)).astype(np.float32)

@@ -1,34 +1,30 @@
-"""onnxruntime's sessions and providers. The only user of onnxruntime; torch is imported only where it is asked."""
+"""onnxruntime's sessions, providers and errors. The only user of onnxruntime; torch is imported only where needed."""
 
+import contextlib
 import functools
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import InputError, ModelFormatError, ProviderError
+from .errors import InputError, ModelFormatError, ProviderError, VAEAugmentError
 
 if TYPE_CHECKING:
-    import onnxruntime
     import torch
+    from onnxruntime import InferenceSession
+
+    Tensors = Mapping[str, torch.Tensor]
+    Shapes = Mapping[str, tuple[int, ...]]
 
 Provider = str | Sequence[str | tuple[str, dict[str, Any]]]
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _CPU, _CUDA = _NAMES["cpu"], _NAMES["cuda"]
-_is_forked_child = False
-
-
-def _remember_fork() -> None:
-    global _is_forked_child
-    _is_forked_child = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_remember_fork)
+_ALLOCATION_FAILURES = ("bad_alloc", "bad allocation", "allocate memory", "out of memory", "ALLOC_FAILED")
+_IMPORTING_PROCESS = os.getpid()  # a forked child has another number
 
 
 def provider_name(providers: list[Any]) -> str:
@@ -38,7 +34,7 @@ def provider_name(providers: list[Any]) -> str:
 
 
 def resolve_providers(provider: Provider) -> list[Any]:
-    """onnxruntime's provider list for what the user asked for; `ProviderError` for one that is not there."""
+    """onnxruntime's provider list for what the user asked for; `ProviderError` when it is not installed."""
     available = _import_onnxruntime().get_available_providers()
     if provider == "auto":
         return [_CUDA, _CPU] if _CUDA in available and _torch().cuda.is_available() else [_CPU]
@@ -57,13 +53,16 @@ def resolve_providers(provider: Provider) -> list[Any]:
     return [entry if isinstance(entry, str) else tuple(entry) for entry in provider]
 
 
-def open_session(
-    content: bytes, providers: list[Any], threads: int | None, *, strict: bool
-) -> "onnxruntime.InferenceSession":
-    """A session with the settings that a DataLoader needs; in a worker it has one thread whatever is asked."""
+def open_session(content: bytes, providers: list[Any], threads: int | None, *, strict: bool) -> "InferenceSession":
+    """Open a session on the bytes of an .onnx file, with one thread in a DataLoader's worker.
+
+    Args:
+        threads: elsewhere than in a worker; None = as many as torch uses.
+        strict: where CUDA is among `providers` but cannot be used, raise `ProviderError` instead of using the CPU.
+    """
     onnxruntime = _import_onnxruntime()
     wants_cuda = provider_name(providers) == "cuda"
-    if wants_cuda and _is_forked_child:
+    if wants_cuda and os.getpid() != _IMPORTING_PROCESS:
         if strict:
             raise ProviderError(
                 "CUDA was asked for in a forked worker, where it cannot start. Pass multiprocessing_context='spawn' to "
@@ -77,10 +76,8 @@ def open_session(
     for key, value in _spinning(options.intra_op_num_threads, runtime_version()).items():
         options.add_session_config_entry(key, value)
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    try:
+    with translated_errors("onnxruntime cannot open the model"):
         session = onnxruntime.InferenceSession(content, options, providers=providers)
-    except Exception as error:
-        raise ModelFormatError(f"onnxruntime cannot open the model: {error}") from None
     if strict and wants_cuda and session.get_providers()[0] != _CUDA:
         raise ProviderError(
             "CUDA was asked for, but onnxruntime could not load it and fell back to the CPU. Its CUDA and cuDNN must "
@@ -90,37 +87,69 @@ def open_session(
 
 
 def _spinning(threads: int, version: str) -> dict[str, str]:
-    # A pool that spins as long as it likes burns most of a core between calls (reference: onnxruntime issue 26847). A
-    # short spin bridges the gaps between the nodes of one run, but versions before 1.26 cannot limit it.
+    # A pool that spins without limit burns most of a core between calls (onnxruntime issue 26847). A short spin
+    # bridges the gaps between the nodes of one run, but versions before 1.26 cannot limit it.
     major, minor = (int(part) for part in version.split(".")[:2])
     if threads == 1 or (major, minor) < (1, 26):
         return {"session.intra_op.allow_spinning": "0"}
     return {"session.intra_op.allow_spinning": "1", "session.intra_op.spin_duration_us": "50"}
 
 
-def reaches(session: "onnxruntime.InferenceSession", device: "torch.device") -> bool:
-    """Whether the session runs on this very CUDA device, so that tensors there need not travel."""
+@contextlib.contextmanager
+def translated_errors(failure: str) -> Iterator[None]:
+    """Turn onnxruntime's own exceptions into ours; others, such as those of signal handlers, pass as they are.
+
+    Raises:
+        VAEAugmentError: an allocation failed.
+        ModelFormatError: any other failure; the message starts with `failure`.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_from_onnxruntime = type(error).__module__.startswith("onnxruntime.")  # its classes share no base class
+        if not is_from_onnxruntime and not isinstance(error, MemoryError):
+            raise
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _ALLOCATION_FAILURES):
+            raise VAEAugmentError(
+                f"onnxruntime ran out of memory: {error}. Use smaller batches or fewer DataLoader workers."
+            ) from None
+        raise ModelFormatError(f"{failure}: {error}") from None
+
+
+def run_session(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes") -> "list[torch.Tensor]":
+    """Run once. `shapes` has the name and shape of each output; they come as float32 on the first input's device."""
+    import torch
+
+    first = next(iter(inputs.values()))
+    if len(first) > 0 and _is_on_device(session, first.device):
+        return _run_bound(session, inputs, shapes)
+    outputs = session.run(list(shapes), {name: tensor.cpu().numpy() for name, tensor in inputs.items()})
+    return [torch.from_numpy(output).to(first.device) for output in outputs]
+
+
+def _is_on_device(session: "InferenceSession", device: "torch.device") -> bool:
     options = session.get_provider_options().get(_CUDA, {}) if device.type == "cuda" else {}
     return "device_id" in options and int(options["device_id"]) == device.index
 
 
-def run_bound(
-    session: "onnxruntime.InferenceSession", inputs: "dict[str, torch.Tensor]", outputs: "dict[str, torch.Tensor]"
-) -> None:
-    """Run on the tensors' own memory: all contiguous, on one device, and the outputs of the shapes that will come.
+def _run_bound(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes") -> "list[torch.Tensor]":
+    """Run on the tensors' own memory, without copies."""
+    import torch
 
-    onnxruntime works on a stream of its own, which knows nothing of what torch's has still to do: hence the waiting.
-    """
+    device = next(iter(inputs.values())).device
+    there = {name: tensor.to(device).contiguous() for name, tensor in inputs.items()}
+    outputs = {name: torch.empty(shape, device=device, dtype=torch.float32) for name, shape in shapes.items()}
     binding = session.io_binding()
-    for bind, tensors in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
+    for bind, tensors in ((binding.bind_input, there), (binding.bind_output, outputs)):
         for name, tensor in tensors.items():
             kind = getattr(np, str(tensor.dtype).removeprefix("torch."))
-            bind(name, tensor.device.type, tensor.device.index or 0, kind, tuple(tensor.shape), tensor.data_ptr())
-    device = next(iter(inputs.values())).device
+            bind(name, device.type, device.index or 0, kind, tuple(tensor.shape), tensor.data_ptr())
     if device.type == "cuda":
-        _torch().cuda.current_stream(device).synchronize()
+        # onnxruntime works on a stream of its own, which does not wait for torch's.
+        torch.cuda.current_stream(device).synchronize()
     session.run_with_iobinding(binding)
     binding.synchronize_outputs()
+    return list(outputs.values())
 
 
 def runtime_version() -> str:
@@ -135,7 +164,7 @@ def _torch() -> Any:
 
 
 def _is_loader_worker() -> bool:
-    data = sys.modules.get("torch.utils.data")  # a DataLoader's worker has it, whoever else may not
+    data = sys.modules.get("torch.utils.data")  # always imported in a DataLoader's worker
     return data is not None and data.get_worker_info() is not None
 
 
@@ -153,17 +182,11 @@ def _import_onnxruntime() -> Any:
 
 @functools.cache
 def _warn_of_both() -> None:
-    if _is_installed("onnxruntime") and _is_installed("onnxruntime-gpu"):
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for name in ("onnxruntime", "onnxruntime-gpu"):
+            metadata.version(name)
         warnings.warn(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other. Keep one: pip uninstall "
             "onnxruntime onnxruntime-gpu, then pip install the one you want again.",
             stacklevel=2,
         )
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

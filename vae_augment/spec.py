@@ -1,9 +1,9 @@
-"""The facts that travel with a model, and their form in the file's metadata: the only place that knows the keys."""
+"""The facts about a model and their form in the file's metadata."""
 
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,26 +18,27 @@ SPEC_KEY = "vae_augment.spec"
 LATENTS_KEY = "vae_augment.latents"
 MAX_SPEC_BYTES = 64 * 1024
 INNER = ("mean", "logvar", "latent")  # the tensors at which the graph can be cut
+UINT8_SCALE = 255.999  # images in [0, 1] times this, rounded down, are uint8: as torchvision's to_dtype(scale=True)
 MAX_SIDE, MAX_CHANNELS, MAX_LATENT, MAX_CLASSES = 1024, 16, 4096, 10_000
 
 
 @dataclass(frozen=True)
 class Latents:
-    """Where the training images' latents lie. G groups (one a class, or a single one), K components, D dimensions.
+    """Where the latents of the training images lie. G groups (one per class, or one), K components, D dimensions.
 
-    The mixture is what generation draws from. The bank holds the means of some encoded training images, as partners;
-    a conditional model keeps each twice, encoded without and with its label, as the two lie in different places.
+    Generation draws from the mixture. The bank has the posterior means of some training images, which serve as
+    partners; a conditional model encodes each without and with its label, because the two means differ.
     """
 
     weights: NDArray[np.float32]  # [G, K], rows sum to 1
     means: NDArray[np.float32]  # [G, K, D]
     scales: NDArray[np.float32]  # [G, K, D, D], lower Cholesky factors of the covariances
-    bank: NDArray[np.float32]  # [N, D], encoded without a label
-    bank_given_label: NDArray[np.float32]  # [N, D], encoded with it; the same as `bank` when not conditional
+    bank: NDArray[np.float32]  # [N, D], encoded without the label
+    bank_given_label: NDArray[np.float32]  # [N, D], encoded with it; equals `bank` when the model is not conditional
     bank_labels: NDArray[np.int64]  # [N], -1 = unknown
 
     def to_text(self) -> str:
-        """Base64 of a safetensors buffer: parsed without pickle, by a hardened library."""
+        """Base64 of a safetensors buffer, which is read without pickle."""
         arrays = {name: np.ascontiguousarray(value) for name, value in vars(self).items()}
         return base64.b64encode(safetensors.numpy.save(arrays)).decode("ascii")
 
@@ -63,13 +64,13 @@ class Latents:
             "bank_labels": (bank,),
         }
         for name, shape in expected.items():
-            array = getattr(self, name)
-            if array.shape != shape:
-                raise ModelFormatError(f"{LATENTS_KEY}: {name} has shape {array.shape}, expected {shape}.")
-            if array.dtype != (np.int64 if name == "bank_labels" else np.float32):
-                raise ModelFormatError(f"{LATENTS_KEY}: {name} has dtype {array.dtype}.")
+            array, dtype = getattr(self, name), np.dtype(np.int64 if name == "bank_labels" else np.float32)
+            if (array.dtype, array.shape) != (dtype, shape):
+                raise ModelFormatError(
+                    f"{LATENTS_KEY}: {name} is {array.dtype} of shape {array.shape}, expected {dtype} of shape {shape}."
+                )
             if not np.isfinite(array).all():
-                raise ModelFormatError(f"{LATENTS_KEY}: {name} holds values that are not finite.")
+                raise ModelFormatError(f"{LATENTS_KEY}: {name} has values that are not finite.")
         if (self.weights < 0).any() or not np.allclose(self.weights.sum(1), 1, atol=1e-4):
             raise ModelFormatError(f"{LATENTS_KEY}: the mixture weights are not probabilities.")
         if bank and not (self.bank_labels.min() >= -1 and self.bank_labels.max() < max(1, len(spec.classes))):
@@ -80,7 +81,7 @@ class Latents:
 class Spec:
     """What a model is. Images are float32 in [0, 1] of shape `image_shape` = (channels, height, width).
 
-    A model may know `classes` without being `conditional`: its latents are then grouped by class, but neither the
+    A model may have `classes` without being `conditional`: its latents are then grouped by class, but neither the
     encoder nor the decoder takes a label.
     """
 
@@ -95,26 +96,21 @@ class Spec:
 
     @property
     def generates_classes(self) -> bool:
-        """True when a sample of a given class can be drawn."""
+        """Whether samples of a given class can be drawn."""
         return bool(self.classes) and (self.conditional or self.latents is not None)
 
     def to_metadata(self) -> dict[str, str]:
-        """The metadata entries that describe this model."""
+        """The file's metadata entries for this spec."""
         facts = {key: value for key, value in vars(self).items() if key != "latents"}
         metadata = {SPEC_KEY: json.dumps(facts, sort_keys=True)}
         return metadata if self.latents is None else metadata | {LATENTS_KEY: self.latents.to_text()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "Spec":
-        """Read what `to_metadata` wrote.
-
-        Raises:
-            ModelFormatError: no such key, another format version, or a value that breaks the schema.
-        """
+        """Read what `to_metadata` wrote; `ModelFormatError` for anything else, such as another format version."""
         spec = cls(**_checked(_parsed(metadata)))
-        if LATENTS_KEY not in metadata:
-            return spec
-        return cls(**(vars(spec) | {"latents": Latents.from_text(metadata[LATENTS_KEY], spec)}))
+        latents = Latents.from_text(metadata[LATENTS_KEY], spec) if LATENTS_KEY in metadata else None
+        return replace(spec, latents=latents)
 
 
 def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -125,7 +121,7 @@ def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
         )
     text = metadata[SPEC_KEY]
     if len(text) > MAX_SPEC_BYTES:
-        raise ModelFormatError(f"{SPEC_KEY} holds {len(text)} characters; at most {MAX_SPEC_BYTES} are allowed.")
+        raise ModelFormatError(f"{SPEC_KEY} has {len(text)} characters; at most {MAX_SPEC_BYTES} are allowed.")
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -149,13 +145,14 @@ def _is_shape(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(map(_is_count, value, limits))
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 200 and value.isprintable()
+
+
 def _is_classes(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) <= MAX_CLASSES
-        and all(isinstance(name, str) and len(name) <= 200 and name.isprintable() for name in value)
-        and len(set(value)) == len(value)
-    )
+    if not isinstance(value, list) or len(value) > MAX_CLASSES or not all(map(_is_name, value)):
+        return False
+    return len(set(value)) == len(value)
 
 
 _SCHEMA = {
@@ -164,7 +161,7 @@ _SCHEMA = {
     "classes": _is_classes,
     "conditional": lambda value: isinstance(value, bool),
     "training": lambda value: isinstance(value, dict),
-    "exporter": lambda value: isinstance(value, str) and len(value) <= 200 and value.isprintable(),
+    "exporter": _is_name,
     "format_version": lambda value: value == FORMAT_VERSION,
 }
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from .errors import InputError
+from .noise import Stream, normals, uniforms
 from .perturbation import Perturbation
 from .pixels import from_batch, from_pil, put, to_batch, to_pil
 from .runtime import VAEModel, as_model, load
@@ -29,36 +31,35 @@ class VAEAugment(v2.Transform):
     """Perturb images in the latent space of a trained VAE.
 
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in [0, 1], of the
-    model's own channels and size; gives back the same type, dtype, shape and device. Every image of a batch has its own
-    coin for `p` and its own noise, all drawn from torch's global generator. Masks, boxes and keypoints pass untouched:
-    the shapes move by a pixel at most. Place it before `v2.Normalize`, and in the training pipeline only: as for
-    torchvision's own transforms, `.eval()` and `.to()` change nothing; `provider` says where it runs. `make_params` and
-    `transform` called by hand replay the same perturbation.
+    model's channels and size; returns the same type, dtype, shape and device. Each image of a batch is chosen with
+    probability `p` and gets noise of its own, all from torch's global generator. Masks, boxes and keypoints are not
+    changed: the shapes move by a pixel at most. Place it before `v2.Normalize`, and in the training pipeline only: as
+    with torchvision's transforms, `.eval()` and `.to()` change nothing; `provider` chooses the device. To replay a
+    perturbation, call `make_params` once and `transform` as often as needed.
 
     >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), v2.ToDtype(torch.float32, scale=True)])
 
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`.
-        mode: how the latent moves. "posterior": by the posterior's own noise (Kingma and Welling, 2014).
+        mode: how the latent moves. "posterior": by noise of the posterior (Kingma and Welling, 2014).
             "interpolation" and "extrapolation": towards or away from another image of the class (DeVries and Taylor,
-            "Dataset augmentation in feature space", 2017); the partner comes from the batch when `labels_getter` gives
-            a label for each image of it (one alone in its class is its own), else it is one of the 10 nearest in the
-            bank that travels in the file.
-            "prior": towards a fresh sample of the image's class, which `labels_getter` must give.
-        strength: 0 = the reconstruction; 1 = the model's own posterior spread; more = further. In "prior" mode 1 is
-            the fresh sample.
-        p: probability, for each image, of being perturbed.
-        residual: add only what the perturbation changes, `image + decode(moved) - decode(mean)` clipped to the range,
-            so that the detail that a VAE blurs is kept and strength 0 is the identity.
+            "Dataset augmentation in feature space", 2017). With labels for a batch, the partner comes from the batch
+            (an image alone in its class stays as it is), else from the 10 nearest in the file's bank of latents.
+            "prior": towards a new sample of the image's class, which `labels_getter` must give.
+        strength: at least 0. 0 = the reconstruction, 1 = the spread of the posterior; in "prior" mode 1 = the sample.
+        p: probability of each image to be perturbed, in [0, 1].
+        residual: return `image + decode(moved) - decode(mean)`, clipped to the range: this keeps the detail that a
+            VAE blurs, and strength 0 is the identity.
         labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a pair, or the entry
             named "labels" of a dict), or a function from the inputs to the labels.
         provider: as for `load`.
 
     Raises:
-        InputError: a value out of range, or a mode that needs labels, classes or a bank that are not there.
+        InputError: a value out of range, or a mode that needs labels, classes or a bank that are missing; later, a call
+            without an image or with one of another shape, type or range. Errors about the model are those of `load`.
     """
 
-    _labels: Tensor | None = None  # of one call, on the copy that makes it
+    _labels: Tensor | None = None  # of one call; set only on a copy made for that call
 
     def __init__(
         self,
@@ -81,23 +82,27 @@ class VAEAugment(v2.Transform):
         self._perturb.check(has_labels=labels_getter is not None)
 
     def forward(self, *inputs: Any) -> Any:
-        """torchvision's own forward; with a `labels_getter`, the labels of this call join the params."""
-        # torchvision's hooks never see labels; only a class that overrides forward, as its MixUp does, can.
+        """torchvision's own forward; with a `labels_getter`, the labels of this call are added to the params."""
+        # torchvision does not pass labels to the methods below; its own MixUp overrides forward for that reason too.
         return super().forward(*inputs) if self.labels_getter is None else self._forward_with_labels(*inputs)
 
     @torch.compiler.disable
     def _forward_with_labels(self, *inputs: Any) -> Any:
         getter = self.labels_getter if callable(self.labels_getter) else default_labels
-        # A copy, so that nothing of one call stays on self and threads do not meet.
+        labels = torch.as_tensor(getter(inputs if len(inputs) > 1 else inputs[0]))
+        return super(VAEAugment, self.with_labels(labels)).forward(*inputs)
+
+    def with_labels(self, labels: Tensor) -> "VAEAugment":
+        """A copy for one call with these labels [B]. Being a copy, it does not disturb calls in other threads."""
         bound = copy.copy(self)
-        bound._labels = torch.as_tensor(getter(inputs if len(inputs) > 1 else inputs[0]))
-        return super(VAEAugment, bound).forward(*inputs)
+        bound._labels = labels
+        return bound
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
-        """Refuse inputs among which there is nothing to transform, which torchvision would pass in silence."""
-        dims = [_ndim(item) for item in flat_inputs if _is_image(item)]
+        """Raise `InputError` when there is no image among the inputs; torchvision would return them unchanged."""
+        dims = [getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)]  # PIL images have no ndim
         is_array = any(isinstance(item, np.ndarray) for item in flat_inputs)
-        # Of a label alone, `transform` says that it took it for the image; beside an array, the array is the image.
+        # A tensor of less than two dimensions is a label: next to an array, the array must have been the image.
         if not dims or (is_array and max(dims) < 2):
             kinds = ", ".join(sorted({type(item).__name__ for item in flat_inputs})) or "nothing"
             raise InputError(
@@ -106,27 +111,33 @@ class VAEAugment(v2.Transform):
             )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw everything random, for as many images as the largest input holds.
+        """Draw all random numbers, for as many images as the largest input has, one row per image.
 
-        In a call with a `labels_getter` one checked label per image is added; called by hand, add them as "labels".
+        "apply" are booleans; a call with a `labels_getter` adds "labels", which must be added when called by hand.
         """
-        count = max((_count(item) for item in flat_inputs if _is_image(item)), default=0)
+        count = max((_count(item) for item in flat_inputs if is_image(item)), default=0)
         # On the CPU whatever the default device is, so that the same seed gives the same images everywhere.
-        params = {"apply": torch.rand(count, device="cpu") < self.p} | self._perturb.draw(count)
-        if self._labels is None:
-            return params
-        labels = self.model.check_labels(self._labels, count)
-        self._perturb.check_labels(labels)
-        return params | {"labels": labels}
+        apply = torch.rand(count, device="cpu") < self.p
+        return {"apply": apply} | self._perturb.draw(count) | self._label_params(count)
+
+    def seeded_params(self, seed: int, epoch: int, index: NDArray[np.int64]) -> dict[str, Any]:
+        """As `make_params`, but row r depends on (seed, epoch, index[r]) alone; see `AugmentedDataset`."""
+        coins = uniforms(seed, Stream.AUGMENT, epoch, index, 2)
+        noise = normals(seed, Stream.AUGMENT_NOISE, epoch, index, self.model.spec.latent_dim).astype(np.float32)
+        drawn = {"apply": coins[:, 0] < self.p, "choice": coins[:, 1], "noise": noise}
+        return {name: torch.from_numpy(rows) for name, rows in drawn.items()} | self._label_params(len(index))
+
+    def _label_params(self, count: int) -> dict[str, Tensor]:
+        return {} if self._labels is None else {"labels": self._perturb.checked_labels(self._labels, count)}
 
     @torch.compiler.disable
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Apply the given params; the same ones replay the same perturbation."""
-        if not _is_image(inpt):
+        """Apply the given params to an image; return anything else as it is."""
+        if not is_image(inpt):
             return inpt
         image_shape, is_pil = self.model.spec.image_shape, isinstance(inpt, PIL.Image.Image)
         image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
-        batch = to_batch(image, image_shape)  # before the coins: what cannot be used must not pass now and then
+        batch = to_batch(image, image_shape)  # also when none is chosen: a wrong image must fail every time
         has_spare = len(params["apply"]) > len(batch)
         rows = {name: value[: len(batch)] for name, value in params.items()} if has_spare else params
         if not any(rows["apply"].tolist()):
@@ -137,7 +148,7 @@ class VAEAugment(v2.Transform):
         return tv_tensors.wrap(output, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else output
 
     def extra_repr(self) -> str:
-        """The arguments, and the provider that "auto" came to."""
+        """The arguments, and the provider that is used."""
         getter = "" if self.labels_getter is None else f", labels_getter={_name(self.labels_getter)}"
         return (
             f"{self.model.name!r}, mode={self.mode!r}, strength={self.strength}, p={self.p}, "
@@ -145,7 +156,7 @@ class VAEAugment(v2.Transform):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The arguments as JSON-ready values, with the model's sha256; `from_dict` makes the same transform of them."""
+        """The arguments as JSON-ready values, with the model's sha256, for `from_dict`."""
         if callable(self.labels_getter):
             raise InputError("A transform whose labels_getter is a function cannot be written as JSON.")
         names = ("mode", "strength", "p", "residual", "labels_getter")
@@ -153,12 +164,12 @@ class VAEAugment(v2.Transform):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "VAEAugment":
-        """The transform that `to_dict` described; `UnsafeModelError` when the file has changed since."""
+        """The transform that `to_dict` described; `UnsafeModelError` when the model file has changed since."""
         return cls(**(dict(values) | {"model": load(**values["model"])}))
 
     @property
     def _perturb(self) -> Perturbation:
-        # Made anew, so that a schedule may set `strength` between epochs.
+        # New for each call, so that a schedule may change `strength` between epochs.
         return Perturbation(self.model, self.mode, self.strength, self.residual)
 
     def _augmented(self, image: Tensor, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
@@ -191,12 +202,9 @@ def default_labels(inputs: Any) -> Any:
     return found
 
 
-def _is_image(item: Any) -> bool:
+def is_image(item: Any) -> bool:
+    """Whether a transform changes this input: a PIL image or a tensor, but not a mask, boxes or keypoints."""
     return isinstance(item, PIL.Image.Image) or (isinstance(item, Tensor) and not isinstance(item, _UNTOUCHED))
-
-
-def _ndim(image: Any) -> int:
-    return 3 if isinstance(image, PIL.Image.Image) else image.ndim
 
 
 def _count(image: Any) -> int:

@@ -19,8 +19,9 @@ import numpy as np
 from ..errors import GenerationError, ModelFormatError
 from ..files import publish
 from ..modelfile import read_model
-from ..sampling import draw_latents
-from ..sessions import open_session, resolve_providers
+from ..sampling import draw
+from ..sessions import open_session, resolve_providers, translated_errors
+from ..spec import UINT8_SCALE
 from .formats import FORMATS, Content, Pixels, image_names
 from .plan import Plan, block_size
 
@@ -110,12 +111,13 @@ class Worker:
     def _block(self, start: int) -> Pixels:
         plan, (spec, session) = self.job.plan, self._decoder
         index = np.arange(start, start + block_size(plan.image_shape))
-        labels = plan.labels.at(index, plan.seed)
-        latent = draw_latents(spec.latents, spec.latent_dim, labels, index, plan.seed, epoch=0)
-        (images,) = session.run(None, {"latent": latent, "label": labels} if spec.conditional else {"latent": latent})
+        latent, labels = draw(spec, plan.labels, index, plan.seed)
+        inputs = {"latent": latent, "label": labels} if spec.conditional else {"latent": latent}
+        with translated_errors(f"{self.job.model} fails when run"):
+            (images,) = session.run(None, inputs)
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
             raise ModelFormatError(f"{self.job.model} gave {images.shape}, or numbers that are not finite.")
-        return (images * np.float32(255.999)).astype(np.uint8)  # as pixels.from_batch, which needs torch
+        return (images * np.float32(UINT8_SCALE)).astype(np.uint8)  # as pixels.from_batch, which needs torch
 
     @functools.cached_property
     def _decoder(self):  # type: ignore[no-untyped-def]

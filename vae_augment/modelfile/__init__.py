@@ -1,4 +1,4 @@
-"""Read an untrusted .onnx file: its structure, what it may hold, what it would cost to run, and its two parts."""
+"""Read an untrusted .onnx file: its structure, its allowed contents, the cost of a run, and its two parts."""
 
 from .allowed import ALLOWED_OPS
 from .reading import BUNDLED, ModelFile, find_model, model_reference, read_model

@@ -1,20 +1,18 @@
-"""What an .onnx file may hold: the operators, tensors, names and shapes of a VAE, and nothing else.
+"""What an .onnx file may contain: the operators, tensors, names and shapes of a VAE, and nothing else.
 
-onnxruntime has no operator allow-list, resolves external data against the working directory and expands nested
-functions without a useful limit, so every rule here is applied to the parsed file before onnxruntime sees it.
+onnxruntime has no list of allowed operators, resolves external data against the working directory and expands nested
+functions without a useful limit. Every rule here is therefore applied before onnxruntime sees the file.
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import onnx
 
 from ..errors import ModelFormatError, UnsafeModelError
 from ..spec import INNER, Spec, part_interface
-
-if TYPE_CHECKING:
-    import onnx
 
 MAX_NODES = 2_000
 MAX_ELEMENTS = 1 << 26  # of one stored tensor
@@ -23,8 +21,7 @@ MAX_NAME = 512
 OPSETS = range(18, 25)
 IR_VERSIONS = range(8, 14)
 
-# What an encoder and a decoder need. No control flow, no random numbers, nothing that makes a large tensor of a small
-# one.
+# What encoders and decoders need: no control flow, no random numbers, nothing that makes a small tensor a large one.
 ALLOWED_OPS = frozenset(
     "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace DequantizeLinear "
     "Div Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GroupNormalization HardSigmoid HardSwish "
@@ -32,17 +29,17 @@ ALLOWED_OPS = frozenset(
     "Pow QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus "
     "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
 )
-# Shape inference and kernels divide by these, so zero would end the process.
+# Shape inference and kernels divide by these attributes: a zero would end the process.
 _POSITIVE = frozenset(("blocksize", "dilations", "group", "kernel_shape", "num_groups", "num_outputs", "strides"))
 _LARGEST_ATTRIBUTE = 1 << 16
 _TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "INT8", "UINT8", "INT32", "INT64", "BOOL")
 
 
-def check_contents(model: "onnx.ModelProto", allow_ops: frozenset[str]) -> None:
-    """Apply the rules that hold whatever the model is.
+def check_contents(model: onnx.ModelProto, allow_ops: frozenset[str]) -> None:
+    """Apply the rules that do not depend on the spec. `allow_ops` are operators allowed besides `ALLOWED_OPS`.
 
     Raises:
-        UnsafeModelError: something that is not on the list.
+        UnsafeModelError: the file contains something that is not allowed.
         ModelFormatError: a version that cannot be read, or a damaged tensor.
     """
     _check_header(model)
@@ -57,12 +54,8 @@ def check_contents(model: "onnx.ModelProto", allow_ops: frozenset[str]) -> None:
         _check_tensor(tensor)
 
 
-def check_interface(graph: "onnx.GraphProto", spec: Spec) -> None:
-    """Check names, types and shapes against `spec`, and that the graph falls apart at `latent`.
-
-    Raises:
-        ModelFormatError: they differ.
-    """
+def check_interface(graph: onnx.GraphProto, spec: Spec) -> None:
+    """Raise `ModelFormatError` unless the names, types and shapes are those of `spec` and the graph can be cut."""
     image, latent = list(spec.image_shape), [spec.latent_dim]
     names, _ = part_interface("whole", spec.conditional)
     shapes: dict[str, list[Any]] = {"image": image, "noise": latent, "strength": [], "label": []}
@@ -73,20 +66,20 @@ def check_interface(graph: "onnx.GraphProto", spec: Spec) -> None:
         _check_cut(graph, part, spec.conditional)
 
 
-def _check_header(model: "onnx.ModelProto") -> None:
+def _check_header(model: onnx.ModelProto) -> None:
     if model.ir_version not in IR_VERSIONS:
-        raise ModelFormatError(f"IR version {model.ir_version} is outside {_span(IR_VERSIONS)}.")
+        raise ModelFormatError(f"IR version {model.ir_version} is outside {IR_VERSIONS[0]}..{IR_VERSIONS[-1]}.")
     opsets = [(entry.domain or "ai.onnx", entry.version) for entry in model.opset_import]
     if [domain for domain, _ in opsets] != ["ai.onnx"]:
         domains = [domain[:100] for domain, _ in opsets][:8]
         raise UnsafeModelError(f"It uses the operator domains {domains}; only ai.onnx, once, is allowed.")
     if opsets[0][1] not in OPSETS:
-        raise ModelFormatError(f"Opset {opsets[0][1]} is outside {_span(OPSETS)}.")
+        raise ModelFormatError(f"Opset {opsets[0][1]} is outside {OPSETS[0]}..{OPSETS[-1]}.")
     if model.functions or model.training_info:
         raise UnsafeModelError("It holds local functions or training information, which are not allowed.")
 
 
-def _check_node(node: "onnx.NodeProto", allow_ops: frozenset[str]) -> None:
+def _check_node(node: onnx.NodeProto, allow_ops: frozenset[str]) -> None:
     if node.domain not in ("", "ai.onnx") or node.op_type not in ALLOWED_OPS | allow_ops:
         name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         raise UnsafeModelError(
@@ -99,23 +92,21 @@ def _check_node(node: "onnx.NodeProto", allow_ops: frozenset[str]) -> None:
         _check_attribute(node.op_type, attribute)
 
 
-def _check_attribute(operator: str, attribute: "onnx.AttributeProto") -> None:
+def _check_attribute(operator: str, attribute: onnx.AttributeProto) -> None:
     if attribute.HasField("g") or attribute.graphs or attribute.HasField("sparse_tensor"):
         raise UnsafeModelError(f"Node {operator} holds a subgraph or a sparse tensor, which is not allowed.")
     if attribute.ref_attr_name or attribute.sparse_tensors or attribute.type_protos:
         raise UnsafeModelError(f"Node {operator} holds an attribute of a kind that is not allowed.")
     numbers = [*attribute.ints, attribute.i]
     divides = attribute.name in _POSITIVE and min(attribute.ints or [attribute.i]) < 1
-    # Slice and Shape say "to the end" by a huge number, as an attribute of Constant or as a tensor.
+    # Constant and Shape may hold a huge number, which means "to the end" for Slice and Shape.
     if divides or (operator not in ("Constant", "Shape") and max(map(abs, numbers)) > _LARGEST_ATTRIBUTE):
         raise UnsafeModelError(f"{operator} has {attribute.name[:100]!r} = {numbers[:8]}, which is out of bounds.")
     for tensor in (*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])):
         _check_tensor(tensor)
 
 
-def _check_tensor(tensor: "onnx.TensorProto") -> None:
-    import onnx
-
+def _check_tensor(tensor: onnx.TensorProto) -> None:
     name = repr(tensor.name[:100])
     if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
         raise UnsafeModelError(f"Tensor {name} keeps its data outside the file, which is not allowed.")
@@ -127,9 +118,7 @@ def _check_tensor(tensor: "onnx.TensorProto") -> None:
     _check_data(tensor, name, math.prod(dims))
 
 
-def _check_data(tensor: "onnx.TensorProto", name: str, elements: int) -> None:
-    import onnx
-
+def _check_data(tensor: onnx.TensorProto, name: str, elements: int) -> None:
     width = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     if tensor.HasField("raw_data") and len(tensor.raw_data) != elements * width:
         raise ModelFormatError(f"Tensor {name} holds {len(tensor.raw_data)} bytes; its shape takes {elements * width}.")
@@ -141,7 +130,7 @@ def _check_data(tensor: "onnx.TensorProto", name: str, elements: int) -> None:
         raise ModelFormatError(f"Tensor {name} holds values that are not finite (NaN or infinity).")
 
 
-def _check_values(kind: str, values: Iterable["onnx.ValueInfoProto"], expected: dict[str, list[int]]) -> None:
+def _check_values(kind: str, values: Iterable[onnx.ValueInfoProto], expected: dict[str, list[int]]) -> None:
     values = list(values)
     if [value.name for value in values] != list(expected):
         raise ModelFormatError(
@@ -151,9 +140,7 @@ def _check_values(kind: str, values: Iterable["onnx.ValueInfoProto"], expected: 
         _check_value(value, expected[value.name])
 
 
-def _check_value(value: "onnx.ValueInfoProto", tail: list[int]) -> None:
-    import onnx
-
+def _check_value(value: onnx.ValueInfoProto, tail: list[int]) -> None:
     tensor = value.type.tensor_type
     dims = [dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or "?") for dim in tensor.shape.dim]
     wanted = onnx.TensorProto.INT64 if value.name == "label" else onnx.TensorProto.FLOAT
@@ -166,7 +153,7 @@ def _check_value(value: "onnx.ValueInfoProto", tail: list[int]) -> None:
         )
 
 
-def _check_cut(graph: "onnx.GraphProto", part: str, conditional: bool) -> None:
+def _check_cut(graph: onnx.GraphProto, part: str, conditional: bool) -> None:
     inputs, outputs = part_interface(part, conditional)
     reached = _reached(graph, inputs, outputs)
     stray = reached & {value.name for value in graph.input} - set(inputs)
@@ -177,9 +164,9 @@ def _check_cut(graph: "onnx.GraphProto", part: str, conditional: bool) -> None:
         )
 
 
-def _reached(graph: "onnx.GraphProto", inputs: list[str], outputs: list[str]) -> set[str]:
-    """The tensors that `outputs` are made of, going back as far as `inputs`."""
-    makers = dict(_makers(graph))
+def _reached(graph: onnx.GraphProto, inputs: list[str], outputs: list[str]) -> set[str]:
+    """The names of all tensors that `outputs` are computed from, going back as far as `inputs`."""
+    makers = {name: node for node in graph.node for name in node.output}
     found: set[str] = set()
     waiting = list(outputs)
     while waiting:
@@ -188,13 +175,3 @@ def _reached(graph: "onnx.GraphProto", inputs: list[str], outputs: list[str]) ->
             found.add(name)
             waiting += [] if name in inputs or name not in makers else makers[name].input
     return found
-
-
-def _makers(graph: "onnx.GraphProto") -> Iterator[tuple[str, "onnx.NodeProto"]]:
-    for node in graph.node:
-        for name in node.output:
-            yield name, node
-
-
-def _span(numbers: range) -> str:
-    return f"{numbers.start}..{numbers.stop - 1}"

@@ -6,16 +6,16 @@ import stat
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import onnx
+import onnx.utils
+from google.protobuf.message import DecodeError
 
 from ..errors import ModelFormatError, NotFoundError, UnsafeModelError
 from ..spec import LATENTS_KEY, SPEC_KEY, Spec, part_interface
 from .allowed import check_contents, check_interface
 from .cost import check_cost
 from .structure import check_structure
-
-if TYPE_CHECKING:
-    import onnx
 
 BUNDLED = ("mnist", "fashion-mnist")
 _BUNDLED_FOLDER = Path(__file__).parents[1].absolute() / "models"
@@ -24,7 +24,7 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file that passed every check. `content` is the very bytes that were checked."""
+    """A file that passed every check. `content` are the bytes that were checked."""
 
     path: Path
     sha256: str
@@ -32,16 +32,15 @@ class ModelFile:
     content: bytes = field(repr=False)
 
     def part(self, name: str) -> bytes:
-        """The bytes of one part: "whole", "encoder" (image -> mean, logvar) or "decoder" (latent -> image)."""
-        return self.content if name == "whole" else cut(self.content, name, self.spec.conditional)
+        """The model "whole", or cut out of it the "encoder" (image -> mean, logvar) or "decoder" (latent -> image)."""
+        if name == "whole":
+            return self.content
+        extractor = onnx.utils.Extractor(onnx.load_from_string(self.content))
+        return bytes(extractor.extract_model(*part_interface(name, self.spec.conditional)).SerializeToString())
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
-    """The path of a bundled model's name or of an .onnx file.
-
-    Raises:
-        NotFoundError: neither.
-    """
+    """The path of a bundled model, given by name, or of an .onnx file; `NotFoundError` when there is none."""
     if name in BUNDLED:
         return _BUNDLED_FOLDER / f"{name}.onnx"
     path = Path(name)
@@ -54,21 +53,12 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 
 
 def model_reference(path: Path) -> str:
-    """What `find_model` finds `path` by: a bundled name, which means the same on every machine, or the path."""
+    """The argument with which `find_model` finds `path`: the name of a bundled model, else the path."""
     return path.stem if path.parent == _BUNDLED_FOLDER and path.stem in BUNDLED else str(path)
 
 
 def read_model(path: Path, *, sha256: str | None = None, allow_ops: Collection[str] = ()) -> ModelFile:
-    """Read `path` once, check the bytes and return them with their spec.
-
-    Args:
-        sha256: the digest that the file must have, in hexadecimal; None accepts any.
-        allow_ops: operators to allow beside the whitelist, for those who know the file's origin.
-
-    Raises:
-        UnsafeModelError: the file breaks a safety rule, or has another digest.
-        ModelFormatError: the file is not a vae-augment model, or one of another version.
-    """
+    """Read `path` once, check the bytes and return them with their spec. Arguments and errors are those of `load`."""
     content = _read_once(path)
     digest = hashlib.sha256(content).hexdigest()
     if sha256 is not None and digest != sha256.lower():
@@ -80,16 +70,8 @@ def read_model(path: Path, *, sha256: str | None = None, allow_ops: Collection[s
     return ModelFile(path=path, sha256=digest, spec=spec, content=content)
 
 
-def cut(content: bytes, part: str, conditional: bool) -> bytes:
-    """Cut the encoder or the decoder out of a whole model."""
-    import onnx.utils
-
-    extractor = onnx.utils.Extractor(onnx.load_from_string(content))
-    return bytes(extractor.extract_model(*part_interface(part, conditional)).SerializeToString())
-
-
 def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:
-    """Every rule, in the order that keeps the next one cheap."""
+    """Apply every rule; the order keeps each one cheap."""
     check_structure(content)
     model = _parse(content)
     try:
@@ -103,7 +85,7 @@ def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:
 
 
 def _read_once(path: Path) -> bytes:
-    # The checks hold for this open file, whatever happens to its name; a pipe must not make us wait for a writer.
+    # One open file for all checks, as the path may change meanwhile; not blocking, as a pipe would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         facts = os.fstat(descriptor)
@@ -117,17 +99,14 @@ def _read_once(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def _parse(content: bytes) -> "onnx.ModelProto":
-    import onnx
-    from google.protobuf.message import DecodeError
-
+def _parse(content: bytes) -> onnx.ModelProto:
     try:
         return onnx.load_from_string(content)
     except (DecodeError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"It is not a readable ONNX file ({error}). Copy or export it again.") from None
 
 
-def _metadata(model: "onnx.ModelProto") -> dict[str, str]:
+def _metadata(model: onnx.ModelProto) -> dict[str, str]:
     entries = [(entry.key, entry.value) for entry in model.metadata_props]
     keys = [key for key, _ in entries]
     if len(keys) != len(set(keys)) or not set(keys) <= {SPEC_KEY, LATENTS_KEY}:

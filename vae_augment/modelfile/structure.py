@@ -1,7 +1,7 @@
-"""What a protobuf file would cost to parse, found out without parsing it.
+"""The memory that parsing a protobuf file needs, limited without parsing it.
 
-Two bytes are enough for an empty message that takes a hundred in memory, so 64 MB of them would take gigabytes. Only
-tensors' raw bytes and metadata values may be long; what is left, the structure, is held to a small budget.
+An empty message takes two bytes in the file and a hundred in memory, so 64 MB of them would take gigabytes. Only the
+raw bytes of tensors and metadata values may be long; everything else, the structure, has a small budget.
 """
 
 from collections.abc import Iterator
@@ -9,26 +9,22 @@ from collections.abc import Iterator
 from ..errors import ModelFormatError, UnsafeModelError
 
 MAX_STRUCTURE_BYTES = 1 << 20
-_LEAST = 32  # what the smallest field is counted as, so that a swarm of empty ones is noticed early
+_LEAST = 32  # bytes that the smallest field counts as, because even an empty one takes memory
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-# The way to a payload, as field numbers of onnx.proto: graph.initializer.raw_data (and float_data, which cannot grow
-# when it is packed), and metadata_props.value.
+# Where long values may be, as field numbers of onnx.proto: graph.initializer.raw_data, graph.initializer.float_data
+# (which takes no more memory than in the file when packed) and metadata_props.value.
 _PAYLOADS = {(7, 5, 9), (7, 5, 4), (14, 2)}
 _PARENTS = {path[:depth] for path in _PAYLOADS for depth in range(1, len(path))}
 
 
 def check_structure(content: bytes) -> None:
-    """Raise `UnsafeModelError` when `content` has more structure than any honest model needs.
-
-    Raises:
-        ModelFormatError: it is not protobuf.
-    """
+    """Raise `UnsafeModelError` for more structure than a VAE needs, `ModelFormatError` for what is not protobuf."""
     _spend(content, 0, len(content), (), MAX_STRUCTURE_BYTES)
 
 
 def _spend(content: bytes, start: int, end: int, path: tuple[int, ...], budget: int) -> int:
-    """Take the structure in content[start:end] off the budget and return what is left."""
+    """Subtract the structure in content[start:end] from the budget and return what remains."""
     position = start
     for number, begin, finish in _fields(content, start, end):
         inner = (*path, number)
@@ -48,7 +44,7 @@ def _spend(content: bytes, start: int, end: int, path: tuple[int, ...], budget: 
 
 
 def _fields(content: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Each field's number and where its value begins and ends."""
+    """Yield each field's number and where its value begins and ends."""
     while position < end:
         key, position = _varint(content, position, end)
         number, kind = key >> 3, key & 7

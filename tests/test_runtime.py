@@ -1,0 +1,122 @@
+"""What a run of the network raises: onnxruntime's own failures become ours, everything else passes as it is."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+
+from vae_augment import VAEAugmentError, VAEModel, load
+from vae_augment.errors import ModelFormatError
+
+ALLOCATION_FAILURES = [
+    "Non-zero status code returned while running Conv node. Status Message: std::bad_alloc",
+    "Non-zero status code returned while running Conv node. Status Message: bad allocation",
+    "bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer of size 1505280000",
+    "CUDA failure 2: out of memory ; GPU=0",
+]
+
+
+class FailingSession:
+    """A session whose every run raises."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def run(self, outputs: Any, inputs: Any) -> Any:
+        raise self.error
+
+    def get_provider_options(self) -> dict[str, Any]:
+        return {}
+
+
+def failing(path: Path, error: BaseException) -> VAEModel:
+    model = load(path, provider="cpu")
+    model._sessions = dict.fromkeys(("whole", "encoder", "decoder"), FailingSession(error))
+    return model
+
+
+def latents(model: VAEModel, count: int) -> dict[str, torch.Tensor]:
+    return {"latent": torch.zeros(count, model.spec.latent_dim)} | model.label_input(None, count)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
+def test_a_signal_handlers_exception_is_not_taken_for_a_damaged_file(tiny_model: VAEModel) -> None:
+    def handler(number: int, frame: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
+
+    inputs = latents(tiny_model, 100_000)
+    tiny_model.run("decoder", latents(tiny_model, 1))
+    previous = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)  # once, within the run, which takes much longer
+    try:
+        with pytest.raises(RuntimeError, match="killed by signal") as caught:
+            tiny_model.run("decoder", inputs)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert not isinstance(caught.value, VAEAugmentError)
+
+
+@pytest.mark.parametrize("kind", [Fail, RuntimeException])
+@pytest.mark.parametrize("message", ALLOCATION_FAILURES)
+def test_a_failed_allocation_is_told_from_a_damaged_file(
+    tiny_model_path: Path, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(VAEAugmentError) as caught:
+        failing(tiny_model_path, kind(message)).sample(3)
+    assert type(caught.value) is VAEAugmentError  # and not ModelFormatError
+    assert str(caught.value) == (
+        f"onnxruntime ran out of memory: {message}. Use smaller batches or fewer DataLoader workers."
+    )
+
+
+def test_pythons_own_memory_error_is_one_of_ours(tiny_model_path: Path) -> None:
+    with pytest.raises(VAEAugmentError, match=r"std::bad_alloc"):
+        failing(tiny_model_path, MemoryError("std::bad_alloc")).sample(3)
+
+
+@pytest.mark.parametrize("kind", [Fail, RuntimeException])
+def test_another_failure_is_the_files(tiny_model_path: Path, kind: type[Exception]) -> None:
+    with pytest.raises(ModelFormatError) as caught:
+        failing(tiny_model_path, kind("Reshape node: the input cannot be reshaped")).sample(3)
+    assert str(caught.value) == f"{tiny_model_path} fails when run: Reshape node: the input cannot be reshaped"
+
+
+@pytest.mark.parametrize("error", [TimeoutError("too late"), ValueError("not ours"), KeyboardInterrupt()])
+def test_any_other_exception_passes(tiny_model_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught:
+        failing(tiny_model_path, error).sample(3)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(Fail("std::bad_alloc"), VAEAugmentError), (TimeoutError("too late"), TimeoutError)]
+)
+def test_opening_and_probing_tell_failures_apart_too(
+    tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: type[Exception]
+) -> None:
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *args, **options: FailingSession(error))
+    with pytest.raises(expected) as caught:
+        load(tiny_model_path, provider="cpu").probe()
+    assert type(caught.value) is expected
+
+    def opened(*args: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", opened)
+    with pytest.raises(expected) as caught:
+        load(tiny_model_path, provider="cpu").probe()
+    assert type(caught.value) is expected
+
+
+def test_a_part_that_failed_its_probe_is_probed_again(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = FailingSession(Fail("Reshape node: the input cannot be reshaped"))
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *args, **options: broken)
+    model = load(tiny_model_path, provider="cpu")
+    for _ in range(2):
+        with pytest.raises(ModelFormatError, match="fails when run"):
+            model.probe()
+    assert not model._sessions
