@@ -56,7 +56,7 @@ def main() -> None:
 
     matplotlib.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
     runs = with_shared(runs_of(read_results(RESULTS / "benefit.json")))
-    figure = Figure(figsize=(8, 5.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots()
     regimes = list(dict.fromkeys(bar.regime for bar in BARS))
     for number, data in enumerate(COLOURS):
@@ -65,10 +65,10 @@ def main() -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(regimes)), regimes)
     axes.invert_yaxis()
-    axes.set_xlabel("points of test accuracy against the best method without a VAE, with 95 % intervals")
-    axes.set_xlim(-4.6, 3.4)
+    axes.set_xlabel("points of accuracy against the best method without a VAE,\n95 % intervals")
+    axes.set_xlim(-4.8, 3.6)
     axes.legend(loc="lower right", frameon=False)
-    figure.savefig(PICTURE, dpi=120, metadata={"Software": None})
+    figure.savefig(PICTURE, dpi=150, metadata={"Software": None})
 
 
 def draw_bars(axes: "Axes", data: str, offset: float, values: Sequence[Estimate]) -> None:
