@@ -15,7 +15,7 @@ from benchmarks.benefit.results import Results, check_results, read_results, run
 from benchmarks.benefit.runs import facts
 from benchmarks.benefit.targets import BEST, TARGETS, Target, reached, tables, target_table, verdict
 from benchmarks.common import RESULTS, check_result, machine, rates
-from vae_augment.evaluation.experiment import CEILING, NOTHING, Run
+from vae_augment.evaluation.experiment import NOTHING, Run
 from vae_augment.evaluation.report import by_method, estimate
 
 COMMITTED = sorted(RESULTS.glob("*.json"))
@@ -73,7 +73,7 @@ def test_the_docs_show_what_was_measured() -> None:
 def test_the_chart_compares_with_the_best_method_without_a_vae(bar: Bar) -> None:
     shared = with_shared(runs_of(read_results(RESULTS / "benefit.json")))
     runs = [run for run in shared if (run.regime, run.data) == (bar.regime, bar.data)]
-    methods = by_method(run for run in runs if run.trained_on == NOTHING and run.kind != CEILING)
+    methods = by_method(run for run in runs if run.trained_on == NOTHING and run.kind != "ceiling")
     assert bar.base == max(methods, key=lambda name: estimate([*methods[name].values()]).mean)
     assert all(run.trained_on != NOTHING for run in runs if run.method == bar.method)
     assert added(bar, runs).draws == 5

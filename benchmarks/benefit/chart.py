@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.common import RESULTS
 from vae_augment.evaluation.experiment import Run
-from vae_augment.evaluation.report import Estimate, gain
+from vae_augment.evaluation.report import Estimate, by_method, paired
 
 from .regimes import with_shared
 from .results import read_results, runs_of
@@ -45,7 +45,8 @@ BARS = (
 
 def added(bar: Bar, runs: Sequence[Run]) -> Estimate:
     """The paired difference that a bar shows, in points of accuracy."""
-    found = gain([run for run in runs if (run.regime, run.data) == (bar.regime, bar.data)], bar.method, bar.base)
+    methods = by_method(run for run in runs if (run.regime, run.data) == (bar.regime, bar.data))
+    found = paired(methods[bar.method], methods[bar.base])
     assert found is not None
     return found
 
@@ -77,8 +78,15 @@ def draw_bars(axes: "Axes", data: str, offset: float, values: Sequence[Estimate]
     means, errors = [value.mean for value in values], [value.half_width for value in values]
     axes.barh(rows, means, HEIGHT, xerr=errors, color=COLOURS[data], label=data, error_kw={"capsize": 3})
     for row, value in zip(rows, values, strict=True):
-        place, side = (value.low - 0.08, "right") if value.mean < -0.2 else (value.high + 0.08, "left")
-        axes.text(place, row, f"{round(value.mean, 2) + 0.0:+.2f}", va="center", ha=side, fontsize=9)  # no "-0.00"
+        direction, side = (-1, "right") if value.mean < -0.2 else (1, "left")
+        axes.text(
+            value.mean + direction * (value.half_width + 0.08),
+            row,
+            f"{round(value.mean, 2) + 0.0:+.2f}",
+            va="center",
+            ha=side,
+            fontsize=9,
+        )  # no "-0.00"
 
 
 if __name__ == "__main__":
