@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.benefit.regimes import REGIMES
+from benchmarks.benefit.chart import BARS, Bar, added
+from benchmarks.benefit.regimes import REGIMES, with_shared
 from benchmarks.benefit.results import Results, check_results, read_results, runs_of
 from benchmarks.benefit.runs import facts
 from benchmarks.benefit.targets import BEST, TARGETS, Target, reached, tables, target_table, verdict
 from benchmarks.common import RESULTS, check_result, machine, rates
-from vae_augment.evaluation.experiment import Run
+from vae_augment.evaluation.experiment import NOTHING, Run
+from vae_augment.evaluation.report import by_method, estimate
 
 COMMITTED = sorted(RESULTS.glob("*.json"))
 RATE = {"lower_quartile": 1.0, "median": 2.0, "upper_quartile": 3.0}
@@ -65,6 +67,16 @@ def test_the_docs_show_what_was_measured() -> None:
     runs = runs_of(read_results(RESULTS / "benefit.json"))
     assert len(runs) == 385
     assert block[1].strip() == tables(runs)
+
+
+@pytest.mark.parametrize("bar", BARS, ids=[f"{bar.regime} {bar.data}" for bar in BARS])
+def test_the_chart_compares_with_the_best_method_without_a_vae(bar: Bar) -> None:
+    shared = with_shared(runs_of(read_results(RESULTS / "benefit.json")))
+    runs = [run for run in shared if (run.regime, run.data) == (bar.regime, bar.data)]
+    methods = by_method(run for run in runs if run.trained_on == NOTHING and run.kind != "ceiling")
+    assert bar.base == max(methods, key=lambda name: estimate([*methods[name].values()]).mean)
+    assert all(run.trained_on != NOTHING for run in runs if run.method == bar.method)
+    assert added(bar, runs).draws == 5
 
 
 def make_run(method: str, draw: int, percent: float) -> Run:

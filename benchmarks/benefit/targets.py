@@ -29,8 +29,8 @@ class Target(NamedTuple):
 
 
 # The method of each line is fixed here, not picked from the reported draws. Those of "10 labels + pool" on MNIST and of
-# "long tail" on Fashion-MNIST were changed on draws 100 and 101 (NOTES.md), after reported draws of the methods before
-# them had been seen; so was how strongly "10 labels" and "long tail" perturb.
+# "long tail" on Fashion-MNIST were changed on draws 100 and 101 (docs/notes/tried.md), after reported draws of the
+# methods before them had been seen; so was how strongly "10 labels" and "long tail" perturb.
 TARGETS = (
     Target("synthetic only", "mnist", "samples", "none", -0.4, -0.1),
     Target("synthetic only", "fashion-mnist", "samples", "none", -5.0, -2.0),

@@ -1,0 +1,108 @@
+"""The README and the pages of docs/: their links, pictures and blocks of Python, and the tables of commands."""
+
+import re
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from torchvision import datasets
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text()
+REPOSITORY_PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "benchmarks" / "README.md",
+]
+PAGES = [*REPOSITORY_PAGES, *sorted(DOCS.rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)#\s]+)(#[\w-]+)?\)")
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+COMMANDS: dict[str, Any] = runpy.run_path(str(DOCS / "make_commands.py"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_to_files(page: Path) -> None:
+    links = [link for link, _ in LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_links_that_are_checked_are_found() -> None:
+    assert {link for link, _ in LINK.findall(README)} >= {
+        "docs/benefit.md",
+        "docs/pictures/overview.png",
+        "CONTRIBUTING.md",
+    }
+
+
+@pytest.mark.parametrize(
+    "command", ["pip install -e '.[cpu]' && vae-augment demo", "pip install -e '.[cpu,test]' && python -m pytest"]
+)
+def test_the_set_up_commands_stand_at_the_top_of_the_readme(command: str) -> None:
+    assert command in README.splitlines()[:30]
+
+
+def test_the_first_block_of_python_is_above_line_40() -> None:
+    assert README.splitlines().index("```python") < 40
+
+
+def test_pictures_are_small_and_all_shown() -> None:
+    pictures = [DOCS / "benefit.png", *(DOCS / "pictures").glob("*.png")]
+    text = "".join(page.read_text() for page in PAGES)
+    for picture in pictures:
+        assert picture.stat().st_size < (300_000 if picture.stem in ("benefit", "overview") else 100_000)
+        with Image.open(picture) as image:
+            assert image.width < 1000
+        assert picture.name in text
+
+
+def test_the_page_of_commands_says_what_help_says() -> None:
+    page = COMMANDS["PAGE"].read_text()
+    assert page == COMMANDS["filled"](page), "Run: python docs/make_commands.py"
+
+
+def test_the_page_of_commands_has_all_of_them() -> None:
+    assert set(re.findall(r"^### (\w+)$", COMMANDS["PAGE"].read_text(), re.M)) == set(COMMANDS["commands"]())
+
+
+def test_a_changed_table_of_options_is_noticed() -> None:
+    page = COMMANDS["PAGE"].read_text().replace("`--latent-dim`", "`--latent-dims`")
+    assert page != COMMANDS["filled"](page)
+
+
+BLOCKS = {
+    f"{page.relative_to(ROOT)} {number}": block
+    for page in [ROOT / "README.md", DOCS / "index.md", *sorted((DOCS / "modes").glob("*.md"))]
+    for number, block in enumerate(PYTHON.findall(page.read_text()))
+}
+
+
+class FewGarments:
+    """Grey images in the place of torchvision's FashionMNIST."""
+
+    def __init__(self, root: str, download: bool, transform: Callable[[Image.Image], Any]) -> None:
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return 300
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.transform(Image.new("L", (28, 28), 128)), index % 10
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS.keys())
+def test_blocks_of_python_run_as_they_stand(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "FashionMNIST", FewGarments)
+    names: dict[str, Any] = {}
+    exec(compile(block, "block", "exec"), names)
+    augmented = names.get("augmented", names["images"])
+    assert augmented.shape[1:] == (1, 28, 28)
+    assert augmented.std() > 0
+
+
+def test_there_is_a_block_for_the_readme_and_for_each_mode() -> None:
+    assert len(BLOCKS) == 7
