@@ -63,7 +63,7 @@ def through_workers(bench: Any, network: Network, count: int) -> None:
 
 def epoch(bench: Any, root: str, count: int) -> None:
     """An epoch of a small CNN on MNIST, by the augmentation that stands in the loader."""
-    vae = VAEAugment(load("mnist", provider="cpu"), p=1.0)
+    vae = VAEAugment(load("mnist", provider="cpu"), p=1.0, residual=False)
     affine = v2.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1))
     loaders = {
         "VAEAugment": mnist(root, count, vae),

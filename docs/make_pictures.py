@@ -27,7 +27,7 @@ def samples(name: str) -> tuple[Tensor, Tensor]:
 def perturbed(images: Tensor, labels: Tensor, name: str, **options: object) -> Tensor:
     """All images perturbed by the bundled model `name`, with the same noise in every row."""
     torch.manual_seed(NOISE_SEED)
-    augment = VAEAugment(name, p=1.0, provider="cpu", **options)
+    augment = VAEAugment(name, p=1.0, provider="cpu", **({"residual": False} | options))
     if "labels_getter" not in options:
         return augment(images)
     # One by one: a batch of all classes holds too few partners of each class, the model's bank has 64.

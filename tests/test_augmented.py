@@ -97,7 +97,7 @@ def described(item: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def augment(tiny_model_path: Path) -> VAEAugment:
-    return VAEAugment(tiny_model_path, p=1.0)
+    return VAEAugment(tiny_model_path, p=1.0, residual=False)
 
 
 def augmented(augment: Any, form: str = "pair", **options: Any) -> AugmentedDataset:
@@ -116,7 +116,7 @@ def test_items_keep_their_form_and_cost_one_run(
     data = inner(FORMS[form])
     runs = count_runs(tiny_model, monkeypatch)
     indices = [3, 17, 0, -1, 3]
-    given = AugmentedDataset(data, VAEAugment(tiny_model, p=1.0)).__getitems__(indices)
+    given = AugmentedDataset(data, VAEAugment(tiny_model, p=1.0, residual=False)).__getitems__(indices)
     assert runs == [5]
     wanted = [data[index % LENGTH] for index in indices]
     assert [described(item) for item in given] == [described(item) for item in wanted]
@@ -146,7 +146,7 @@ def test_a_loader_fetches_a_batch_in_one_run_whatever_lies_around(
     """A Subset inside and one outside, a mixture, a Hugging Face dataset."""
     import datasets
 
-    transform = VAEAugment(tiny_model, p=1.0)
+    transform = VAEAugment(tiny_model, p=1.0, residual=False)
     inside = AugmentedDataset(Subset(Items(pair), range(20)), transform)
     outside = Subset(AugmentedDataset(Items(pair), transform), range(20))
     mixed = MixedDataset(AugmentedDataset(Items(pair), transform), Items(pair), 0.5)
@@ -168,7 +168,7 @@ def test_sizes_and_types_in_one_batch_are_grouped(
     kind: Callable[[Tensor], Any], tiny_model: VAEModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Images that fit the model only after a resize, which works on batches of one size."""
-    pipeline = v2.Compose([v2.Resize(SHAPE[1:]), VAEAugment(tiny_model, p=1.0)])
+    pipeline = v2.Compose([v2.Resize(SHAPE[1:]), VAEAugment(tiny_model, p=1.0, residual=False)])
     sizes = [(8, 8), (16, 12), (8, 8), (9, 9), (16, 12), (8, 8)]
     images = [kind(torch.full((1, *size), 100, dtype=torch.uint8)) for size in sizes]
     mixed_kinds = [*images, pil(level(1)), level(1) / 255]
@@ -208,7 +208,7 @@ def second(item: Any) -> Any:
 @pytest.mark.parametrize("getter", ["default", second])
 @pytest.mark.parametrize("is_composed", [False, True])
 def test_labels_reach_the_transform(tiny_model: VAEModel, getter: Any, is_composed: bool) -> None:
-    augment = VAEAugment(tiny_model, mode="prior", p=1.0, labels_getter=getter)
+    augment = VAEAugment(tiny_model, mode="prior", p=1.0, labels_getter=getter, residual=False)
     data = augmented(v2.Compose([augment]) if is_composed else augment, "PIL pair")
     torch.manual_seed(5)
     given = data.__getitems__(range(10))
@@ -221,13 +221,15 @@ def test_labels_reach_the_transform(tiny_model: VAEModel, getter: Any, is_compos
 
 @pytest.mark.parametrize("form", ["named tuple", "image"])
 def test_labels_that_are_not_there(tiny_model: VAEModel, form: str) -> None:
-    data = augmented(VAEAugment(tiny_model, labels_getter="default"), form)
+    data = augmented(VAEAugment(tiny_model, labels_getter="default", residual=False), form)
     with pytest.raises(VAEAugmentError, match="VAEAugment found no labels in its inputs"):
         data[0]
 
 
 def test_partners_come_from_the_batch(tiny_model: VAEModel) -> None:
-    augment = VAEAugment(tiny_model, mode="interpolation", p=1.0, strength=100.0, labels_getter="default")
+    augment = VAEAugment(
+        tiny_model, mode="interpolation", p=1.0, strength=100.0, labels_getter="default", residual=False
+    )
     indices = [0, 10, 1, 11]  # two classes of two images, each of which becomes the other's reconstruction
     given = torch.stack([image for image, _ in augmented(augment).__getitems__(indices)])
     swapped = torch.stack([level(index) for index in (10, 0, 11, 1)])

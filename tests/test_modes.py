@@ -70,7 +70,7 @@ def augmented(transform: VAEAugment, images: Tensor, seed: int = 0) -> Tensor:
 def test_strength_0_is_the_reconstruction(
     model: VAEModel, images: Tensor, mode: str, labels_getter: str | None
 ) -> None:
-    transform = VAEAugment(model, mode=mode, strength=0, p=1, labels_getter=labels_getter)
+    transform = VAEAugment(model, mode=mode, strength=0, p=1, labels_getter=labels_getter, residual=False)
     labels = LABELS if labels_getter else None
     torch.testing.assert_close(augmented(transform, images), model.reconstruct(images, labels), atol=1e-5, rtol=0)
 
@@ -96,7 +96,10 @@ def test_the_residual_adds_what_the_perturbation_changes(model: VAEModel, images
 def test_more_strength_goes_further(model: VAEModel, images: Tensor, mode: str) -> None:
     reconstructed = model.reconstruct(images, LABELS)
     distances = [
-        (augmented(VAEAugment(model, mode=mode, strength=s, p=1, labels_getter="default"), images) - reconstructed)
+        (
+            augmented(VAEAugment(model, mode=mode, strength=s, p=1, labels_getter="default", residual=False), images)
+            - reconstructed
+        )
         .square()
         .mean()
         .item()
@@ -108,7 +111,7 @@ def test_more_strength_goes_further(model: VAEModel, images: Tensor, mode: str) 
 
 def test_strength_1_has_the_posteriors_own_spread(model: VAEModel, images: Tensor) -> None:
     mean, logvar = model.encode(images[:1].expand(4000, *SHAPE))
-    transform = VAEAugment(model, p=1)
+    transform = VAEAugment(model, p=1, residual=False)
     params = transform.make_params([images[:1].expand(4000, *SHAPE)])
     latent = mean + params["noise"] * (logvar / 2).exp()
     torch.testing.assert_close(latent.std(0), (logvar[0] / 2).exp(), rtol=0.06, atol=0)
@@ -160,7 +163,7 @@ def test_partners_of_the_last_choice_and_of_none() -> None:
 def test_partners_come_from_the_whole_batch_not_only_from_what_the_coins_chose(
     bankless: VAEModel, images: Tensor
 ) -> None:
-    transform = VAEAugment(bankless, mode="interpolation", p=1, labels_getter="default")
+    transform = VAEAugment(bankless, mode="interpolation", p=1, labels_getter="default", residual=False)
     pair, labels = images[[0, 10]], torch.tensor([0, 0])
     params = transform.make_params([pair]) | {"labels": labels}
     both = transform.transform(pair, params)
@@ -170,14 +173,14 @@ def test_partners_come_from_the_whole_batch_not_only_from_what_the_coins_chose(
 
 
 def test_interpolation_goes_to_the_partner_in_the_batch(bankless: VAEModel, images: Tensor) -> None:
-    transform = VAEAugment(bankless, mode="interpolation", strength=1e6, p=1, labels_getter="default")
+    transform = VAEAugment(bankless, mode="interpolation", strength=1e6, p=1, labels_getter="default", residual=False)
     output = transform(images, LABELS)[0]
     reconstructed = bankless.reconstruct(images, LABELS)
     torch.testing.assert_close(output, reconstructed.roll(10, 0), atol=1e-5, rtol=0)  # two of each class
 
 
 def test_a_single_image_goes_to_a_near_one_of_its_class_in_the_bank(model: VAEModel, images: Tensor) -> None:
-    transform = VAEAugment(model, mode="interpolation", strength=1e6, p=1, labels_getter="default")
+    transform = VAEAugment(model, mode="interpolation", strength=1e6, p=1, labels_getter="default", residual=False)
     latents = model.spec.latents
     assert latents is not None
     rows = torch.from_numpy(latents.bank_given_label)[torch.from_numpy(latents.bank_labels) == 3]
@@ -194,7 +197,7 @@ def test_a_single_image_goes_to_a_near_one_of_its_class_in_the_bank(model: VAEMo
 
 def test_the_bank_serves_without_labels(model: VAEModel, images: Tensor) -> None:
     for mode in ("interpolation", "extrapolation"):
-        assert len(VAEAugment(model, mode=mode, p=1)(images[:1].expand(40, *SHAPE)).unique(dim=0)) > 4
+        assert len(VAEAugment(model, mode=mode, p=1, residual=False)(images[:1].expand(40, *SHAPE)).unique(dim=0)) > 4
 
 
 def test_neighbours_of_a_class_that_the_bank_lacks_are_the_image_itself() -> None:
@@ -204,7 +207,7 @@ def test_neighbours_of_a_class_that_the_bank_lacks_are_the_image_itself() -> Non
 
 
 def test_prior_of_strength_1_is_a_fresh_sample_of_the_class(model: VAEModel, images: Tensor) -> None:
-    transform = VAEAugment(model, mode="prior", p=1, labels_getter="default")
+    transform = VAEAugment(model, mode="prior", p=1, labels_getter="default", residual=False)
     first, second = augmented(transform, images), augmented(transform, images.flip(0))
     torch.testing.assert_close(first, second, atol=1e-5, rtol=0)  # nothing of the images is left, only their classes
     fresh = augmented(transform, images, seed=1)
@@ -217,7 +220,7 @@ def test_prior_of_strength_1_is_a_fresh_sample_of_the_class(model: VAEModel, ima
     ids=["0-d", "int", "1-d"],
 )
 def test_labels_of_one_image(model: VAEModel, images: Tensor, labels: Tensor | int) -> None:
-    transform = VAEAugment(model, mode="prior", p=1, labels_getter="default")
+    transform = VAEAugment(model, mode="prior", p=1, labels_getter="default", residual=False)
     image, same = transform(images[0], labels)
     assert same is labels
     assert image.shape == SHAPE
@@ -225,7 +228,7 @@ def test_labels_of_one_image(model: VAEModel, images: Tensor, labels: Tensor | i
 
 @pytest.mark.parametrize("name", ["labels", "label", "target", "Targets"])
 def test_labels_in_a_dict(model: VAEModel, images: Tensor, name: str) -> None:
-    transform = VAEAugment(model, mode="prior", p=1, labels_getter="default")
+    transform = VAEAugment(model, mode="prior", p=1, labels_getter="default", residual=False)
     torch.manual_seed(0)
     output = transform({"image": images, name: LABELS})
     assert torch.equal(output["image"], augmented(transform, images))
@@ -235,10 +238,12 @@ def test_labels_in_a_dict(model: VAEModel, images: Tensor, name: str) -> None:
 
 
 def test_labels_by_a_function(model: VAEModel, images: Tensor) -> None:
-    transform = VAEAugment(model, mode="prior", p=1, labels_getter=lambda inputs: inputs["y"] - 1)
+    transform = VAEAugment(model, mode="prior", p=1, labels_getter=lambda inputs: inputs["y"] - 1, residual=False)
     torch.manual_seed(0)
     output = transform({"x": images, "y": LABELS + 1})
-    assert torch.equal(output["x"], augmented(VAEAugment(model, mode="prior", p=1, labels_getter="default"), images))
+    assert torch.equal(
+        output["x"], augmented(VAEAugment(model, mode="prior", p=1, labels_getter="default", residual=False), images)
+    )
 
 
 NO_LABELS = (

@@ -164,10 +164,17 @@ def test_each_image_of_a_batch_has_its_own_noise_and_coin(augment: VAEAugment, t
 @pytest.mark.parametrize("p", [0.5, 1.0])
 def test_a_batch_is_one_session_call(augment: VAEAugment, monkeypatch: pytest.MonkeyPatch, p: float) -> None:
     monkeypatch.setattr(augment, "p", p)
+    monkeypatch.setattr(augment, "residual", False)
     runs = count_runs(augment.model, monkeypatch)
     augment(torch.rand(64, *SHAPE))
     assert len(runs) == 1
     assert (runs[0] == 64) == (p == 1)  # images that keep their pixels cost nothing
+
+
+def test_residual_is_the_default_and_decodes_twice(augment: VAEAugment, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = count_runs(augment.model, monkeypatch)
+    augment(torch.rand(64, *SHAPE))
+    assert runs == [64, 128]  # encoded once, decoded before and after the move
 
 
 def test_what_is_no_image_passes_by_identity(augment: VAEAugment, uint8: Tensor) -> None:
@@ -375,12 +382,10 @@ def test_a_pickle_finds_its_model_from_another_folder(
 def test_repr_shows_the_arguments_and_the_provider(tiny_model_path: Path) -> None:
     plain = VAEAugment(tiny_model_path)
     plain(torch.rand(SHAPE))
-    assert repr(plain) == (
-        "VAEAugment('digits', mode='posterior', strength=1.0, p=0.5, residual=False, provider='cpu')"
-    )
+    assert repr(plain) == ("VAEAugment('digits', mode='posterior', strength=1.0, p=0.5, residual=True, provider='cpu')")
     labelled = VAEAugment(tiny_model_path, labels_getter="default")
     assert repr(labelled) == (
-        "VAEAugment('digits', mode='posterior', strength=1.0, p=0.5, residual=False, labels_getter='default', "
+        "VAEAugment('digits', mode='posterior', strength=1.0, p=0.5, residual=True, labels_getter='default', "
         "provider='cpu')"
     )
     named = VAEAugment(tiny_model_path, labels_getter=second_of_pair)
