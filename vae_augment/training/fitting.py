@@ -18,6 +18,7 @@ from . import distributed
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data import ImageData
+from .judgement import judge
 from .mixture import fit_latents
 from .networks import Terms
 from .trainer import Trainer
@@ -29,6 +30,7 @@ class Epoch(NamedTuple):
     """Means over one epoch, in nats per image; `held_out` is the loss of the held-out images, where there are any."""
 
     number: int
+    epochs: int  # of the whole run
     loss: float
     reconstruction: float
     kl: float
@@ -54,7 +56,8 @@ def fit(
         report: called after each epoch, in the first rank only.
 
     Returns:
-        The finished checkpoint, with the distribution of the latents that generation draws from.
+        The finished checkpoint, with the distribution of the latents that generation draws from. Its `spec.training`
+        holds what `judge` found, on the held-out images if there are any; `verdict` says it in words.
 
     Raises:
         OutputExistsError: `output` holds a finished checkpoint.
@@ -71,8 +74,10 @@ def fit(
             _resume(trainer, Path(output))
         _train(trainer, output, report)
         finished = replace(trainer.checkpoint(), state={})
-        latents = fit_latents(finished.build().encode, data, config.seed)
-        finished = replace(finished, spec=replace(finished.spec, latents=latents))
+        network = finished.build()
+        latents = fit_latents(network.encode, data, config.seed)
+        training = {**finished.spec.training, **judge(network, trainer.held_out or trainer.data)}
+        finished = replace(finished, spec=replace(finished.spec, training=training, latents=latents))
         _save(finished, output)
     return finished
 
@@ -123,7 +128,7 @@ def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
     loss, reconstruction, kl = (round(value, 3) for value in (sum(means), *means))
     trainer.facts |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
     if trainer.held_out is None:
-        return Epoch(trainer.epoch, loss, reconstruction, kl)
+        return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl)
     held_out = round(trainer.measure(), 3)
     trainer.facts |= {"held_out_loss": trainer.best.loss, "best_epoch": trainer.best.epoch}
-    return Epoch(trainer.epoch, loss, reconstruction, kl, held_out)
+    return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl, held_out)

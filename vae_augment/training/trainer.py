@@ -38,12 +38,15 @@ class Trainer:
     """The state of a run, and one update of it at a time. Under torchrun each rank takes its share of every batch."""
 
     def __init__(self, data: ImageData, config: FitConfig) -> None:
-        self.config = config
+        self.data, self.held_out = _split(data, config)
+        self.config = config = config.for_images(len(self.data))
         self.facts: dict[str, Any] = {"data": data.name, "images": len(data), "data_sha256": data.digest}
         self.facts |= asdict(config)
-        self.data, self.held_out = _split(data, config)
         self.per_epoch = math.ceil(len(self.data) / config.batch_size)
-        self.total = config.epochs * self.per_epoch
+        assert config.epochs is not None  # `for_images` sets both
+        assert config.patience is not None
+        self.epochs, self.patience = config.epochs, config.patience
+        self.total = self.epochs * self.per_epoch
         self.step = 0
         classes = len(data.classes) if config.conditional else 0
         self.network: dict[str, Any] = {"network": config.network, "width": config.width, "classes": classes}
@@ -72,7 +75,7 @@ class Trainer:
     @property
     def is_finished(self) -> bool:
         """True after the last step, or when the held-out loss has not fallen for `patience` epochs."""
-        has_stalled = self.held_out is not None and self.epoch - self.best.epoch >= self.config.patience
+        has_stalled = self.held_out is not None and self.epoch - self.best.epoch >= self.patience
         return self.step >= self.total or has_stalled
 
     def update(self) -> Terms:
