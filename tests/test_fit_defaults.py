@@ -4,15 +4,19 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from vae_augment import load
 from vae_augment.cli import app
+from vae_augment.errors import InputError, VAEAugmentError
+from vae_augment.exporters import export
 from vae_augment.training import FitConfig, ImageData, fit, judge, load_checkpoint, verdict
-from vae_augment.training.networks import VAE
+from vae_augment.training.networks import VAE, Terms
 from vae_augment.training.trainer import Trainer
 
 SHAPES = ("circle", "cross", "square")
@@ -94,6 +98,92 @@ def test_verdict(error: float, used: int, is_poor: bool) -> None:
     text, poor = verdict(facts | {"epochs": 20})
     assert poor is is_poor
     assert text.startswith(f"Reconstructions have {error / 0.1:.0%} of the mean image's squared error; {used} of 20 ")
+
+
+@pytest.mark.parametrize(
+    ("classes", "shape", "settings", "message"),
+    [
+        (("a", "b\xa0c"), (1, 8, 8), {}, r"has the class 'b\\xa0c', which a model file cannot hold"),
+        (("a", "b\nc"), (1, 8, 8), {}, r"has the class 'b\\nc', which a model file cannot hold"),
+        (("a", "b" * 201), (1, 8, 8), {}, "at most 200 characters"),
+        (("a", "a"), (1, 8, 8), {}, "has the class 'a', which a model file cannot hold. Class names differ"),
+        (tuple(map(str, range(10_001))), (1, 8, 8), {"latent_dim": 2}, "could not be exported: .* Use fewer classes"),
+        (tuple(f"class number {i}" for i in range(5000)), (1, 8, 8), {}, "could not be exported: .* at most 65536"),
+        ((), (1, 1025, 8), {}, "could not be exported: .*image_shape"),
+        ((), (1, 8, 8), {"latent_dim": 4097}, "do not fit into a model file"),
+        ((), (1, 128, 384), {"network": "mlp"}, "do not fit into a model file.*--network conv"),
+    ],
+)
+def test_what_export_would_refuse_is_refused_before_the_first_step(
+    classes: tuple[str, ...], shape: tuple[int, ...], settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    data = ImageData("mine", torch.zeros(4, *shape, dtype=torch.uint8), torch.full((4,), -1), classes)
+    config = FitConfig(**{"width": "small", "epochs": 1} | settings)
+    with pytest.raises(InputError, match=message):
+        fit(data, tmp_path / "a.safetensors", config)
+    assert not list(tmp_path.iterdir())
+
+
+def test_many_classes_get_fewer_components_and_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vae_augment.training.mixture.MAX_POINTS", 100)
+    labels, classes = torch.arange(20 * 300) // 20, tuple(map(str, range(300)))
+    data = ImageData(
+        "many", torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), labels, tuple(map(str, range(classes)))
+    )
+    path = tmp_path / "a.safetensors"
+    fit(data, path, FitConfig(width="small", epochs=1, latent_dim=64, batch_size=3000))
+    export(path, path.with_suffix(".onnx"))
+    latents = load(path.with_suffix(".onnx")).spec.latents
+    assert latents is not None
+    assert latents.weights.shape == (300, 8)
+    assert latents.weights.sum(1) == pytest.approx(1)
+
+
+def test_a_folder_and_an_unknown_device_are_refused(tmp_path: Path) -> None:
+    code, text = run("fit", "digits", "-o", tmp_path, "--overwrite")
+    assert (code, text.splitlines()[-1]) == (
+        1,
+        f"error: The output {tmp_path} is a folder. Give a file to write, such as {tmp_path}/vae.safetensors.",
+    )
+    assert run("fit", "digits", "-o", tmp_path / "a", "--device", "bogus") == (
+        1,
+        "error: device is 'bogus'; choose 'cpu' or 'cuda'.\n",
+    )
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_ctrl_c_before_the_first_save_claims_no_file(
+    is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "a.safetensors"
+    if is_there:
+        path.write_bytes(b"of an earlier run")
+    monkeypatch.setattr("vae_augment.training.fitting.Trainer", interrupted)
+    code, text = run("fit", "digits", "-o", path, "--overwrite")
+    assert code == 130
+    assert f"Stopped before anything was written to {path}." in text
+    assert "resumes" not in text
+
+
+def test_ruined_weights_do_not_replace_a_sound_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ruining(self: Trainer) -> Terms:
+        terms = update(self)
+        if self.step == 3:
+            self.model.mean.bias.data.fill_(float("nan"))
+        return terms
+
+    update = Trainer.update
+    monkeypatch.setattr(Trainer, "update", ruining)
+    monkeypatch.setattr("vae_augment.training.fitting.SECONDS_BETWEEN_SAVES", -1.0)
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(VAEAugmentError, match=r"Weights are not finite at step 3 .*smaller --learning-rate and --o"):
+        fit(shapes(30, 8, 1), path, FitConfig(width="small", batch_size=10))
+    checkpoint = load_checkpoint(path)
+    assert int(checkpoint.state["step"]) == 2
+    assert all(tensor.isfinite().all() for tensor in checkpoint.weights.values())
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ LATENTS_KEY = "vae_augment.latents"
 MAX_SPEC_BYTES = 64 * 1024
 INNER = ("mean", "logvar", "latent")  # the tensors at which the graph can be cut
 MAX_SIDE, MAX_CHANNELS, MAX_LATENT, MAX_CLASSES = 1024, 16, 4096, 10_000
+MAX_NAME = 200  # characters of a class name
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class Spec:
     format_version: int = FORMAT_VERSION
     latents: Latents | None = field(default=None, repr=False, compare=False)
 
+    def check(self) -> None:
+        """Raise `ModelFormatError` for what `from_metadata` would refuse, without looking at the latents."""
+        _checked(_parsed(replace(self, latents=None).to_metadata()))
+
     @property
     def generates_classes(self) -> bool:
         """True when a sample of a given class can be drawn."""
@@ -150,12 +155,19 @@ def _is_shape(value: object) -> bool:
 
 
 def _is_classes(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) <= MAX_CLASSES
-        and all(isinstance(name, str) and len(name) <= 200 and name.isprintable() for name in value)
-        and len(set(value)) == len(value)
-    )
+    return isinstance(value, list) and len(value) <= MAX_CLASSES and not refused_names(value)
+
+
+def refused_names(names: Sequence[object]) -> list[object]:
+    """The class names that the format does not allow: repeated, too long, or with a line break or no-break space."""
+    seen: set[str] = set()
+    refused = []
+    for name in names:
+        if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable() or name in seen:
+            refused.append(name)
+        else:
+            seen.add(name)
+    return refused
 
 
 _SCHEMA = {

@@ -63,14 +63,23 @@ def fit(
         say = typer.echo if distributed.rank() == 0 else lambda text: None
         images = training.load_data(data, root, download=download)
         say(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
+        before = _changed(output)
         try:
             checkpoint = training.fit(images, output, config, overwrite=overwrite, report=_report)
         except KeyboardInterrupt:
-            typer.echo(f"\nStopped; {output} holds the state. The same command resumes it.", err=True)
+            if _changed(output) != before:
+                command = "The same command without --overwrite" if overwrite else "The same command"
+                typer.echo(f"\nStopped; {output} holds the state. {command} resumes it.", err=True)
+            else:
+                typer.echo(f"\nStopped before anything was written to {output}.", err=True)
             raise
         text, is_poor = training.verdict(checkpoint.spec.training)
         say(f"warning: {text}" if is_poor else text)
         say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
+
+
+def _changed(output: Path) -> int | None:
+    return output.stat().st_mtime_ns if output.exists() else None
 
 
 def _report(epoch: "Epoch") -> None:

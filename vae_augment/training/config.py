@@ -69,6 +69,8 @@ class FitConfig:
             raise InputError(f"held_out is {self.held_out}; it must lie in [0, 1).")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
+        if self.device not in ("cpu", "cuda"):
+            raise InputError(f"device is {self.device!r}; choose 'cpu' or 'cuda'.")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("device is 'cuda', but torch finds no CUDA device here. Use device='cpu'.")
 
