@@ -1,6 +1,10 @@
 """Sources of training images: every form that is promised, and every refusal."""
 
+import gzip
+import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -95,6 +99,15 @@ def test_npz_layouts_and_types(tmp_path: Path, shape: tuple[int, ...]) -> None:
         ({"images": np.zeros((2, 8, 8), np.int32)}, r"images of type int32"),
         ({"images": np.zeros((2, 8, 8), np.uint8), "labels": np.zeros(3)}, "do not go with 2 images"),
         ({"images": np.zeros((0, 8, 8), np.uint8)}, "holds no images"),
+        ({"images": np.zeros((2, 0, 8), np.uint8)}, r"shape \(1, 0, 8\), which have no pixels"),
+        (
+            {"images": np.zeros((2, 8, 8), np.uint8), "labels": np.array(["a", "b"])},
+            "labels of type <U1; give integers",
+        ),
+        ({"images": np.zeros((2, 8, 8), np.uint8), "labels": np.array([0.0, 1.7])}, "give one integer per image"),
+        ({"images": np.zeros((2, 8, 8), np.uint8), "labels": np.array([0, np.inf])}, "label inf is too high"),
+        ({"images": np.zeros((2, 8, 8), np.uint8), "labels": np.array([0, 2**64 - 1], np.uint64)}, "is too high"),
+        ({"images": np.zeros((2, 8, 8), np.uint8), "labels": np.zeros((2, 14))}, "do not go with 2 images"),
     ],
 )
 def test_npz_refusals(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
@@ -109,6 +122,134 @@ def test_truncated_npz_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"a\.npz cannot be read as \.npz"):
         load_data(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("position", [60, 160, -60, -10])
+def test_damaged_npz_names_the_file(tmp_path: Path, position: int) -> None:
+    np.savez_compressed(tmp_path / "a.npz", images=np.arange(128, dtype=np.uint8).reshape(2, 8, 8))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[position : position + 9] = b"\xff" * 9
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.npz cannot be read as \.npz"):
+        load_data(tmp_path / "a.npz")
+
+
+def test_a_single_array_is_not_an_npz(tmp_path: Path) -> None:
+    with open(tmp_path / "a.npz", "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match=r"a\.npz cannot be read as \.npz"):
+        load_data(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_16_bit_images_are_scaled(tmp_path: Path, ending: str) -> None:
+    values = np.array([[0, 257, 30_000], [30_100, 65_000, 65_535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / f"a.{ending}")
+    assert load_data(tmp_path).images[0, 0].tolist() == [[0, 1, 117], [117, 253, 255]]
+
+
+def test_float_images_are_scaled_or_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 0.5, 1]], np.float32)).save(tmp_path / "a.tif")
+    assert load_data(tmp_path).images[0, 0].tolist() == [[0, 128, 255]]
+    Image.fromarray(np.array([[0, 0.5, 200]], np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif cannot be read as an image: its values, from 0\.0 to 200\.0"):
+        load_data(tmp_path)
+    Image.fromarray(np.array([[0, 70_000]], np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"do not lie in 0\.\.65535"):
+        load_data(tmp_path)
+
+
+def test_linked_folders_count_and_hidden_ones_do_not(tmp_path: Path) -> None:
+    write_folder(tmp_path / "elsewhere")
+    write_folder(tmp_path / "images" / ".ipynb_checkpoints")
+    (tmp_path / "images" / "own").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "images" / "own" / "1.png")
+    Image.new("L", (8, 8)).save(tmp_path / "images" / "own" / "._1.png")
+    (tmp_path / "images" / "linked").symlink_to(tmp_path / "elsewhere" / "a")
+    (tmp_path / "images" / "own" / "loop").symlink_to(tmp_path / "images")
+    data = load_data(tmp_path / "images")
+    assert data.classes == ("linked", "own")
+    assert data.labels.tolist() == [0, 0, 1]
+
+
+def test_a_program_in_the_guise_of_an_image_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(
+        "PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: started.append(1) or Image.new("RGB", (8, 8))
+    )
+    header = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    (tmp_path / "a.png").write_bytes(header)
+    with pytest.raises(InputError, match=r"a\.png cannot be read as an image"):
+        load_data(tmp_path)
+    assert not started
+
+
+def test_an_image_of_too_many_pixels_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path, size=(32, 32))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match=r"0\.png cannot be read as an image: .*exceeds limit"):
+        load_data(tmp_path)
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_medmnist(tmp_path: Path, channels: tuple[int, ...]) -> None:
+    generator, arrays = np.random.default_rng(0), {}
+    for part, count in (("train", 6), ("val", 3), ("test", 4)):
+        arrays[f"{part}_images"] = generator.integers(0, 256, (count, 28, 28, *channels), np.uint8)
+        arrays[f"{part}_labels"] = np.arange(count, dtype=np.uint8)[:, None] % 4
+    np.savez_compressed(tmp_path / "bloodmnist.npz", **arrays)
+    train, test = (load_data(tmp_path / "bloodmnist.npz", train=train) for train in (True, False))
+    assert train.images.shape == (6, 3 if channels else 1, 28, 28)
+    assert train.labels.tolist() == [0, 1, 2, 3, 0, 1]
+    assert test.labels.tolist() == [0, 1, 2, 3]
+    assert test.images[1, 0, 2, 5] == arrays["test_images"][1, 2, 5].flat[0]
+    assert train.classes == tuple("0123")
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("has_labels", [True, False])
+def test_kaggles_table(tmp_path: Path, header: bool, has_labels: bool) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 784))
+    table = np.concatenate([np.array([[3], [0], [1], [3]]), images], 1) if has_labels else images
+    names = [*["label"] * has_labels, *(f"pixel{index}" for index in range(784))]
+    np.savetxt(tmp_path / "a.csv", table, "%d", ",", header=",".join(names) if header else "", comments="")
+    data = load_data(tmp_path / "a.csv")
+    assert data.images.shape == (4, 1, 28, 28)
+    assert data.images.flatten(1).tolist() == images.tolist()
+    assert data.labels.tolist() == ([3, 0, 1, 3] if has_labels else [-1] * 4)
+    assert data.classes == (tuple("0123") if has_labels else ())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("label,p0,p1\n0,1,2\n", "has 3 columns; give a label and the pixels of a square image"),
+        ("0,1,2,3,256\n", "each an integer from 0 to 255"),
+        ("0,1,2,3,x\n1,1,2,3,4\n1,2\n", "cannot be read as a table of integers"),
+    ],
+)
+def test_csv_refusals(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_data(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_idx_files_anywhere(tmp_path: Path, ending: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    write: Callable[..., IO[bytes]] = gzip.open if ending else open
+    path = tmp_path / f"train-images-idx3-ubyte{ending}"
+    with write(path, "wb") as file:
+        file.write(struct.pack(">4B3I", 0, 0, 8, 3, 3, 28, 28) + images.tobytes())
+    assert load_data(path).labels.tolist() == [-1, -1, -1]
+    with write(tmp_path / f"train-labels-idx1-ubyte{ending}", "wb") as file:
+        file.write(struct.pack(">4BI", 0, 0, 8, 1, 3) + bytes([2, 0, 1]))
+    data = load_data(path)
+    assert torch.equal(data.images[:, 0], torch.from_numpy(images))
+    assert (data.labels.tolist(), data.classes) == ([2, 0, 1], tuple("012"))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="cannot be read as IDX"):
+        load_data(path)
 
 
 def test_unknown_source_lists_the_names() -> None:

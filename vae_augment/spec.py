@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ MAX_SPEC_BYTES = 64 * 1024
 INNER = ("mean", "logvar", "latent")  # the tensors at which the graph can be cut
 UINT8_SCALE = 255.999  # images in [0, 1] times this, rounded down, are uint8: as torchvision's to_dtype(scale=True)
 MAX_SIDE, MAX_CHANNELS, MAX_LATENT, MAX_CLASSES = 1024, 16, 4096, 10_000
+MAX_NAME = 200  # characters of a class name
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,10 @@ class Spec:
     format_version: int = FORMAT_VERSION
     latents: Latents | None = field(default=None, repr=False, compare=False)
 
+    def check(self) -> None:
+        """Raise `ModelFormatError` for what `from_metadata` would refuse, without looking at the latents."""
+        _checked(_parsed(replace(self, latents=None).to_metadata()))
+
     @property
     def generates_classes(self) -> bool:
         """Whether samples of a given class can be drawn."""
@@ -146,13 +151,23 @@ def _is_shape(value: object) -> bool:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= 200 and value.isprintable()
+    return isinstance(value, str) and len(value) <= MAX_NAME and value.isprintable()
 
 
 def _is_classes(value: object) -> bool:
-    if not isinstance(value, list) or len(value) > MAX_CLASSES or not all(map(_is_name, value)):
-        return False
-    return len(set(value)) == len(value)
+    return isinstance(value, list) and len(value) <= MAX_CLASSES and not refused_names(value)
+
+
+def refused_names(names: Sequence[object]) -> list[object]:
+    """The class names that the format does not allow: repeated, too long, or with a line break or no-break space."""
+    seen: set[str] = set()
+    refused = []
+    for name in names:
+        if not _is_name(name) or name in seen:
+            refused.append(name)
+        else:
+            seen.add(str(name))
+    return refused
 
 
 _SCHEMA = {

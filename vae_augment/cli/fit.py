@@ -1,5 +1,6 @@
 """`vae-augment fit`: train a VAE."""
 
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from ..training import Epoch
 
 
+LINES = 100  # at most this many epochs are shown
+
+
 def fit(
     context: typer.Context,
     data: options.Data,
@@ -21,13 +25,27 @@ def fit(
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
     conditional: Annotated[bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")] = False,
     label_dropout: Annotated[float, typer.Option(help="Share of labels hidden from a conditional model.")] = 0.5,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 20,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            show_default="1,500 updates or more",
+            help="Passes over the data. The default grows with the images: 1,608 updates for 300, 9,396 for 60,000.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per update.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam; for conv its peak.")] = 1e-3,
     beta: Annotated[float, typer.Option(help="Weight of the KL term; below 1: sharper, closer perturbations.")] = 1.0,
     denoise: Annotated[float, typer.Option(help="Standard deviation of noise added to the input only.")] = 0.0,
     held_out: Annotated[float, typer.Option(help="Share of images held out, for early stopping.")] = 0.0,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better held-out loss before it stops.")] = 10,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            show_default="a tenth of the epochs, at least 10",
+            help="Epochs without a better held-out loss before it stops.",
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     seed: options.Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -45,17 +63,30 @@ def fit(
         say = typer.echo if distributed.rank() == 0 else lambda text: None
         images = training.load_data(data, root, download=download)
         say(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
+        before = _changed(output)
         try:
-            training.fit(images, output, config, overwrite=overwrite, report=lambda epoch: _report(epoch, epochs))
+            checkpoint = training.fit(images, output, config, overwrite=overwrite, report=_report)
         except KeyboardInterrupt:
-            typer.echo(f"\nStopped; {output} holds the state. The same command resumes it.", err=True)
+            if _changed(output) != before:
+                command = "The same command without --overwrite" if overwrite else "The same command"
+                typer.echo(f"\nStopped; {output} holds the state. {command} resumes it.", err=True)
+            else:
+                typer.echo(f"\nStopped before anything was written to {output}.", err=True)
             raise
+        text, is_poor = training.verdict(checkpoint.spec.training)
+        say(f"warning: {text}" if is_poor else text)
         say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
 
 
-def _report(epoch: "Epoch", epochs: int) -> None:
+def _changed(output: Path) -> int | None:
+    return output.stat().st_mtime_ns if output.exists() else None
+
+
+def _report(epoch: "Epoch") -> None:
+    if epoch.number % math.ceil(epoch.epochs / LINES) and epoch.number != epoch.epochs:
+        return
     held_out = "" if epoch.held_out is None else f", held out {epoch.held_out:.2f}"
     typer.echo(
-        f"epoch {epoch.number}/{epochs}: loss {epoch.loss:.2f} = "
+        f"epoch {epoch.number}/{epoch.epochs}: loss {epoch.loss:.2f} = "
         f"reconstruction {epoch.reconstruction:.2f} + KL {epoch.kl:.2f} nats per image{held_out}"
     )

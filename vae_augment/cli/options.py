@@ -10,7 +10,7 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="Images: digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder with one folder per "
-        "class, or an .npz file.",
+        "class, or an .npz, .csv or IDX file.",
     ),
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="mnist, fashion-mnist, or the path of an .onnx file.")]

@@ -5,6 +5,7 @@ from .config import FitConfig
 from .consistency import consistency_loss
 from .data import ImageData, load_data
 from .fitting import Epoch, fit
+from .judgement import judge, verdict
 from .mixture import fit_latents
 from .networks import VAE
 
@@ -17,7 +18,9 @@ __all__ = [
     "consistency_loss",
     "fit",
     "fit_latents",
+    "judge",
     "load_checkpoint",
     "load_data",
     "save_checkpoint",
+    "verdict",
 ]

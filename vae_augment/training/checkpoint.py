@@ -1,5 +1,6 @@
 """Checkpoints: one .safetensors file with JSON metadata, never a pickle, always written whole or not at all."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ..errors import ModelFormatError, NotFoundError
 from ..files import atomic_path
-from ..spec import Latents, Spec
+from ..spec import SPEC_KEY, Latents, Spec
 from .networks import VAE
 
 CHECKPOINT_KEY = "vae_augment.checkpoint"
@@ -59,10 +60,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     # One key, because safetensors writes several in an order that changes from run to run.
     facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)}
     facts |= replace(checkpoint.spec, latents=None).to_metadata()
-    content = safetensors.torch.save(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-        metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)},
-    )
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    facts["sha256"] = _sha256(facts, tensors)
+    content = safetensors.torch.save(tensors, metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
@@ -85,14 +85,33 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise ModelFormatError(f"{path} is not a readable .safetensors file: {error}.") from None
     if CHECKPOINT_KEY not in metadata:
         raise ModelFormatError(f"{path} is a .safetensors file, but not a checkpoint of vae-augment fit.")
-    facts = json.loads(metadata[CHECKPOINT_KEY])
-    if facts["version"] != CHECKPOINT_VERSION:
+    try:
+        return _parsed(json.loads(metadata[CHECKPOINT_KEY]), tensors)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFormatError(f"{path} cannot be read as a checkpoint: {error}.") from None
+
+
+def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
+    if facts.get("version") != CHECKPOINT_VERSION:
         raise ModelFormatError(
-            f"{path} has checkpoint version {facts['version']}; this vae-augment reads {CHECKPOINT_VERSION}."
+            f"its checkpoint version is {facts.get('version')!r}; this vae-augment reads {CHECKPOINT_VERSION}"
         )
+    expected = facts.pop("sha256", None)  # older files have none
+    if facts.keys() != {"version", "network", SPEC_KEY}:
+        raise ModelFormatError(f"its metadata have the keys {sorted(facts)}")
+    if expected is not None and expected != _sha256(facts, tensors):
+        raise ModelFormatError("its content does not have the checksum that it was written with")
     latents = {name: np.asarray(tensor) for name, tensor in part(tensors, "latents").items()}
     spec = replace(Spec.from_metadata(facts), latents=Latents(**latents) if latents else None)
-    return Checkpoint(spec, facts["network"], part(tensors, "weights"), part(tensors, "state"))
+    return Checkpoint(spec, dict(facts["network"]), part(tensors, "weights"), part(tensors, "state"))
+
+
+def _sha256(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def flatten(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

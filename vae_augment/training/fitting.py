@@ -11,14 +11,16 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, ModelFormatError
 from ..files import refuse_existing
 from ..interrupt import Interruptible
+from ..spec import MAX_NAME, refused_names
 from . import distributed
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data import ImageData
-from .mixture import fit_latents
+from .judgement import judge
+from .mixture import fit_latents, room_per_class
 from .networks import Terms
 from .trainer import Trainer
 
@@ -29,6 +31,7 @@ class Epoch(NamedTuple):
     """Means over one epoch, in nats per image; `held_out` is the loss of the held-out images, where there are any."""
 
     number: int
+    epochs: int  # of the whole run
     loss: float
     reconstruction: float
     kl: float
@@ -54,27 +57,53 @@ def fit(
         report: called after each epoch, in the first rank only.
 
     Returns:
-        The finished checkpoint, with the distribution of the latents that generation draws from.
+        The finished checkpoint, with the distribution of the latents that generation draws from. Its `spec.training`
+        holds what `judge` found, on the held-out images if there are any; `verdict` says it in words.
 
     Raises:
         OutputExistsError: `output` holds a finished checkpoint.
-        InputError: `output` holds an unfinished run of another config or other data.
+        InputError: `output` holds an unfinished run of another config or other data, or is a folder; or `export` would
+            refuse the model.
         VAEAugmentError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for that.
     """
     config = config or FitConfig()
+    if Path(output).is_dir():
+        raise InputError(f"The output {output} is a folder. Give a file to write, such as {output}/vae.safetensors.")
     if config.conditional and not data.classes:
         raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
     with distributed.process_group(config.device):
         trainer = Trainer(data, config)
+        _check_exportable(trainer)
         if Path(output).exists() and not overwrite:
             _resume(trainer, Path(output))
         _train(trainer, output, report)
         finished = replace(trainer.checkpoint(), state={})
-        latents = fit_latents(finished.build().encode, data, config.seed)
-        finished = replace(finished, spec=replace(finished.spec, latents=latents))
+        network = finished.build()
+        latents = fit_latents(network.encode, data, config.seed, weight_bytes=trainer.weight_bytes)
+        training = {**finished.spec.training, **judge(network, trainer.held_out or trainer.data)}
+        finished = replace(finished, spec=replace(finished.spec, training=training, latents=latents))
         _save(finished, output)
     return finished
+
+
+def _check_exportable(trainer: Trainer) -> None:
+    spec = trainer.checkpoint().spec
+    room_per_class(len(spec.classes), spec.latent_dim, trainer.weight_bytes)
+    names = refused_names(spec.classes)
+    if names:
+        raise InputError(
+            f"{trainer.data.name} has the class {str(names[0])[:250]!r}, which a model file cannot hold. Class names "
+            f"differ, and have at most {MAX_NAME} characters, without line breaks and no-break spaces. Rename it."
+        )
+    to_come = {"results": " " * 500}  # the training facts grow by about so much until the end
+    try:
+        replace(spec, training={**spec.training, **to_come}).check()
+    except ModelFormatError as error:
+        raise InputError(
+            f"A model of {trainer.data.name} with these settings could not be exported: {error} "
+            "Use fewer classes, shorter class names, smaller images or a smaller latent."
+        ) from None
 
 
 def _resume(trainer: Trainer, output: Path) -> None:
@@ -123,7 +152,7 @@ def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
     loss, reconstruction, kl = (round(value, 3) for value in (sum(means), *means))
     trainer.facts |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
     if trainer.held_out is None:
-        return Epoch(trainer.epoch, loss, reconstruction, kl)
+        return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl)
     held_out = round(trainer.measure(), 3)
     trainer.facts |= {"held_out_loss": trainer.best.loss, "best_epoch": trainer.best.epoch}
-    return Epoch(trainer.epoch, loss, reconstruction, kl, held_out)
+    return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl, held_out)

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import InputError
+from ..modelfile.reading import MAX_FILE_BYTES
 from ..spec import Latents
 from .data import ImageData, to_float
 
@@ -20,28 +22,52 @@ Encode = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 Mixture = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]  # weights, means, Cholesky factors
 
 
-def fit_latents(encode: Encode, data: ImageData, seed: int = 0) -> Latents:
+def fit_latents(encode: Encode, data: ImageData, seed: int = 0, *, weight_bytes: int = 0) -> Latents:
     """Fit one Gaussian mixture per class (a single one without labels) to samples of the posteriors of `data`.
 
     `encode` turns images [B, C, H, W] in [0, 1] and labels [B] or None into means and log-variances, each [B, D].
 
     A class of at most `MAX_COMPONENTS` images gets the posteriors of its images as components, as in an exemplar
-    prior (Norouzi et al., "Exemplar VAE", 2020); a class without images gets the mixture of all images.
+    prior (Norouzi et al., "Exemplar VAE", 2020); a class without images gets the mixture of all images. Where there
+    are many classes, each gets fewer components, so that a model file with weights of `weight_bytes` can hold all.
     """
     generator = np.random.default_rng(seed)
     labels = data.labels.numpy() if data.classes else np.full(len(data), -1)
     mean, std = _encode_all(encode, data.images, data.labels)
-    mixtures = [_fit_mixture(mean, std, generator)]  # of all images
+    most, bank_rows = room_per_class(len(data.classes), mean.shape[1], weight_bytes)
+    mixtures = [_fit_mixture(mean, std, generator, most)]  # of all images
     groups = [np.flatnonzero(labels == index) for index in range(len(data.classes))]
     for rows in groups:
-        mixtures.append(_fit_mixture(mean[rows], std[rows], generator) if len(rows) else mixtures[0])
+        mixtures.append(_fit_mixture(mean[rows], std[rows], generator, most) if len(rows) else mixtures[0])
     weights, means, scales = _stack(mixtures[1:] or mixtures)
     if any(len(rows) for rows in groups):
-        bank = np.concatenate([np.sort(generator.permutation(rows)[:BANK_PER_CLASS]) for rows in groups])
+        bank = np.concatenate([np.sort(generator.permutation(rows)[:bank_rows]) for rows in groups])
     else:
         bank = np.sort(generator.permutation(len(data))[:BANK_UNLABELLED])
     without_label, _ = _encode_all(encode, data.images[bank], None)
     return Latents(weights, means, scales, without_label, bank_given_label=mean[bank], bank_labels=labels[bank])
+
+
+def room_per_class(classes: int, latent_dim: int, weight_bytes: int) -> tuple[int, int]:
+    """How many components and how many encoded images per class a model file has room for.
+
+    Raises:
+        InputError: not even one component per class.
+    """
+    # Base64 makes four bytes of three; the graph, class names and training facts take less than a MiB.
+    room = (MAX_FILE_BYTES - (1 << 20) - weight_bytes) * 3 // 4
+    groups = max(1, classes)
+    component, encoded = 4 * (latent_dim**2 + latent_dim + 1), 8 * (latent_dim + 1)
+    components = (room - groups * encoded) // (groups * component)
+    if components < 1:
+        raise InputError(
+            f"Weights of {weight_bytes:,} bytes and {latent_dim}-dimensional latents of {groups} classes do not fit "
+            f"into a model file, which may have {MAX_FILE_BYTES:,} bytes. Use a smaller --latent-dim, fewer classes, "
+            "smaller images or --network conv."
+        )
+    components = min(MAX_COMPONENTS, components)
+    rows = (room - groups * components * component) // (groups * encoded)
+    return components, min(BANK_PER_CLASS, rows)
 
 
 @torch.inference_mode()
@@ -57,10 +83,15 @@ def _encode_all(
     return torch.cat(means).numpy(), (0.5 * torch.cat(logvars)).exp().numpy()
 
 
-def _fit_mixture(mean: NDArray[np.float32], std: NDArray[np.float32], generator: np.random.Generator) -> Mixture:
-    """A Gaussian mixture of the aggregate posterior of the images with these means and deviations, [N, D]."""
+def _fit_mixture(
+    mean: NDArray[np.float32], std: NDArray[np.float32], generator: np.random.Generator, most: int
+) -> Mixture:
+    """A Gaussian mixture of the aggregate posterior of the images with these means and deviations, [N, D].
+
+    It has at most `most` components.
+    """
     count, dim = mean.shape
-    if count <= MAX_COMPONENTS:
+    if count <= most:
         return np.full(count, 1 / count), mean.astype(np.float64), std[:, :, None].astype(np.float64) * np.eye(dim)
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -68,7 +99,7 @@ def _fit_mixture(mean: NDArray[np.float32], std: NDArray[np.float32], generator:
 
     rows = generator.choice(count, MAX_POINTS, replace=count < MAX_POINTS)
     points = mean[rows] + std[rows] * generator.standard_normal((MAX_POINTS, dim))
-    components = int(np.clip(count // (2 * dim), 1, MAX_COMPONENTS))
+    components = int(np.clip(count // (2 * dim), 1, most))
     model = GaussianMixture(components, reg_covar=1e-4, random_state=int(generator.integers(2**31)), max_iter=50)
     # Small matrices lose more to switching threads than they gain by more of them.
     with warnings.catch_warnings(), threadpool_limits(1):

@@ -38,12 +38,15 @@ class Trainer:
     """The state of a run, and one update of it at a time. Under torchrun each rank takes its share of every batch."""
 
     def __init__(self, data: ImageData, config: FitConfig) -> None:
-        self.config = config
+        self.data, self.held_out = _split(data, config)
+        self.config = config = config.for_images(len(self.data))
         self.facts: dict[str, Any] = {"data": data.name, "images": len(data), "data_sha256": data.digest}
         self.facts |= asdict(config)
-        self.data, self.held_out = _split(data, config)
         self.per_epoch = math.ceil(len(self.data) / config.batch_size)
-        self.total = config.epochs * self.per_epoch
+        assert config.epochs is not None  # `for_images` sets both
+        assert config.patience is not None
+        self.epochs, self.patience = config.epochs, config.patience
+        self.total = self.epochs * self.per_epoch
         self.step = 0
         classes = len(data.classes) if config.conditional else 0
         self.network: dict[str, Any] = {"network": config.network, "width": config.width, "classes": classes}
@@ -72,8 +75,13 @@ class Trainer:
     @property
     def is_finished(self) -> bool:
         """True after the last step, or when the held-out loss has not fallen for `patience` epochs."""
-        has_stalled = self.held_out is not None and self.epoch - self.best.epoch >= self.config.patience
+        has_stalled = self.held_out is not None and self.epoch - self.best.epoch >= self.patience
         return self.step >= self.total or has_stalled
+
+    @property
+    def weight_bytes(self) -> int:
+        """The size of the network's weights."""
+        return sum(parameter.nbytes for parameter in self.model.parameters())
 
     def update(self) -> Terms:
         """Take one step and return the means of the two terms over the whole batch."""
@@ -119,10 +127,13 @@ class Trainer:
     def _check_finite(self, mean: Terms) -> None:
         loss = (mean.reconstruction + mean.kl).item()
         if not math.isfinite(loss):
-            raise VAEAugmentError(
-                f"The loss is {loss} at step {self.step} (epoch {self.epoch + 1}). Training stopped; the last saved "
-                "checkpoint is unharmed. Try a smaller --learning-rate."
-            )
+            raise self._diverged(f"The loss is {loss}")
+
+    def _diverged(self, what: str) -> VAEAugmentError:
+        return VAEAugmentError(
+            f"{what} at step {self.step} (epoch {self.epoch + 1}). Training diverged and stopped; a saved state of it "
+            "would diverge again. Start anew with a smaller --learning-rate and --overwrite."
+        )
 
     def _rate(self) -> float:
         """The factor of the learning rate: linear warm-up times a cosine down to a hundredth."""
@@ -166,7 +177,13 @@ class Trainer:
         return (image + self.config.denoise * noise).clamp_(0, 1)
 
     def checkpoint(self) -> Checkpoint:
-        """All that the run needs to go on. Its `weights` are the averaged ones, of the best epoch if one is kept."""
+        """All that the run needs to go on. Its `weights` are the averaged ones, of the best epoch if one is kept.
+
+        Raises:
+            VAEAugmentError: the weights are not finite, so that no such state replaces a sound one.
+        """
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+            raise self._diverged("Weights are not finite")
         average = self.average.state_dict()
         groups = {"model": self.model.state_dict(), "average": average, "best": self.best.weights}
         groups |= {f"optimizer.{index}": moments for index, moments in self.optimizer.state_dict()["state"].items()}

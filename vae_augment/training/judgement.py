@@ -1,0 +1,51 @@
+"""How good a trained network is, in numbers and in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from .data import ImageData, to_float
+from .networks import VAE
+
+IMAGES = 2_000  # that it looks at
+IN_USE = 0.01  # nats of KL divergence per image from which a latent dimension counts as used
+POOR = 0.8  # share of the mean image's error from which reconstructions count as poor
+
+
+@torch.inference_mode()
+def judge(network: VAE, data: ImageData) -> dict[str, Any]:
+    """Facts for `Spec.training`.
+
+    `reconstruction_error` and `mean_image_error` are mean squared errors per pixel, of reconstructions and of the mean
+    image of `data`, pixels in [0, 1]; `dimensions_in_use` counts latent dimensions with a mean KL above 0.01 nats.
+    """
+    step = max(1, len(data) // IMAGES)  # images can be sorted by class, so take them from all over the data
+    rows = torch.arange(0, len(data), step)
+    image, label = to_float(data.images[rows]), data.labels[rows]
+    means, logvars = zip(*map(network.encode, image.split(256), label.split(256)), strict=True)
+    decoded = torch.cat([network.decode(*batch) for batch in zip(means, label.split(256), strict=True)])
+    mean, logvar = torch.cat(means), torch.cat(logvars)
+    kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean(0)
+    return {
+        "reconstruction_error": round((decoded - image).square().mean().item(), 6),
+        "mean_image_error": round((image.mean(0) - image).square().mean().item(), 6),
+        "dimensions_in_use": int((kl > IN_USE).sum()),
+    }
+
+
+def verdict(facts: Mapping[str, Any]) -> tuple[str, bool]:
+    """`Spec.training` of a finished model in words, and whether the model is poor."""
+    share = facts["reconstruction_error"] / max(facts["mean_image_error"], 1e-9)
+    used = facts["dimensions_in_use"]
+    text = (
+        f"Reconstructions have {share:.0%} of the mean image's squared error; "
+        f"{used} of {facts['latent_dim']} latent dimensions are in use."
+    )
+    is_poor = share > POOR or not used
+    if is_poor:
+        text += (
+            " That is poor: perturbed and generated images will hardly differ from one another. "
+            f"Train longer (--epochs above {facts['epochs']}), with --beta 0.2, or on more images."
+        )
+    return text, is_poor
