@@ -13,7 +13,7 @@ from PIL import Image
 from test_cli import run
 
 from vae_augment.errors import InputError
-from vae_augment.evaluation import methods
+from vae_augment.evaluation import vaes
 from vae_augment.evaluation.comparison import compare
 from vae_augment.evaluation.experiment import Run, run_groups
 from vae_augment.evaluation.report import Estimate, advise, compare_best, estimate
@@ -35,7 +35,7 @@ QUICK = ("--updates", 3, "--draws", 2, "--workers", 1)
 @pytest.fixture(autouse=True)
 def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, VAEs of one pass over few images; in workers, of the usual length."""
-    monkeypatch.setattr(methods, "MOST", 2)
+    monkeypatch.setattr(vaes, "MOST", 2)
 
 
 def write_folder(data: ImageData, folder: Path, count: int, start: int = 0) -> Path:

@@ -1,4 +1,4 @@
-"""What only the study needs: draws with extra images, shortened VAEs, and methods with classifiers of their own."""
+"""What only the study needs: draws with extra images, shortened VAEs, and a score that counts classes alike."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,8 +9,8 @@ from torch import nn
 
 from vae_augment import VAEModel
 from vae_augment.evaluation.classifier import answers
-from vae_augment.evaluation.experiment import CLASSICAL, LABELLED, NOTHING, POOL, WITH_VAE, Draw, Group, TrainingSet
-from vae_augment.evaluation.methods import fit_model
+from vae_augment.evaluation.experiment import CLASSICAL, LABELLED, NOTHING, POOL, WITH_VAE, Draw, Group
+from vae_augment.evaluation.vaes import fit_model
 from vae_augment.training import FitConfig, ImageData
 
 CEILING, OTHER = "ceiling", "other"  # kinds of methods: the first sees more labels than the others
@@ -66,37 +66,6 @@ class StudyDraw(Draw):
     def fit(self, data: ImageData, config: FitConfig) -> VAEModel:
         """A VAE of `data`, trained for the share `effort` of its epochs."""
         return fit_model(data, replace(config, epochs=self.shortened(config.epochs)))
-
-
-@dataclass(frozen=True)
-class StudySet(TrainingSet):
-    """A training set of the study.
-
-    Attributes:
-        seed_offset: added to the draw's seed: other weights and another order.
-        earlier_updates: what the method spent before on classifiers of its own, such as a teacher.
-    """
-
-    seed_offset: int = 0
-    earlier_updates: int = 0
-
-    def train(self, draw: Draw) -> tuple[nn.Module, int]:
-        model, updates = super().train(replace(draw, seed=draw.seed + self.seed_offset))
-        return model, updates + self.earlier_updates
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A classifier that a method trained by itself, in evaluation mode, and the number of updates that it took.
-
-    It takes images [B, C, H, W] in [0, 1] and gives logits [B, classes].
-    """
-
-    model: nn.Module
-    updates: int
-
-    def train(self, draw: Draw) -> tuple[nn.Module, int]:
-        return self.model, self.updates
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,26 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from ..errors import InputError
 from ..files import atomic_path
 from ..generation.process_engine import default_workers
-from .classifier import check_device
+from .classifier import Distort, check_device, same
 from .distortions import affine, affine_elastic, flip_shift, thickness_affine_elastic
 from .experiment import LABELLED, POOL, UPDATES, WITH_VAE, Group, Method, Run, run_groups
-from .methods import distorted, labelled_vae, perturbed, plain, pool_vae
 from .report import advise, detail_table
 from .splits import Source, everything, few_labels
+from .vaes import labelled_vae, pool_vae
 
 DRAWS = 3
+STRONG = {"p": 0.5, "strength": 3.0, "residual": True}  # settings of `VAEAugment`
 
 
 class Verdict(NamedTuple):
@@ -96,19 +97,21 @@ def compare(
 
 
 def _methods(pool: bool) -> tuple[Method, ...]:
-    """No augmentation, distortions, and the recommended settings of `VAEAugment`."""
+    """No augmentation, distortions, and the recommended settings of `VAEAugment` alone and after distortions."""
     vae, trained_on = (pool_vae, POOL) if pool else (labelled_vae, LABELLED)
-    strong = partial(perturbed, vae=vae, p=0.5, strength=3.0, residual=True)
-    thick_strong = partial(strong, distort=thickness_affine_elastic)
+
+    def after(distort: Distort, name: str, settings: Mapping[str, Any]) -> Method:
+        return Method(name, distort, vae, settings, kind=WITH_VAE, trained_on=trained_on)
+
     return (
-        Method("none", plain),
-        Method("affine", partial(distorted, distort=affine)),
-        Method("affine+elastic", partial(distorted, distort=affine_elastic)),
-        Method("thickness+affine+elastic", partial(distorted, distort=thickness_affine_elastic)),
-        Method("flip+shift", partial(distorted, distort=flip_shift)),
-        Method("strong VAE", strong, WITH_VAE, trained_on),
-        Method("thickness+affine+elastic+strong VAE", thick_strong, WITH_VAE, trained_on),
-        Method("flip+shift+strong VAE", partial(strong, distort=flip_shift), WITH_VAE, trained_on),
+        Method("none"),
+        Method("affine", affine),
+        Method("affine+elastic", affine_elastic),
+        Method("thickness+affine+elastic", thickness_affine_elastic),
+        Method("flip+shift", flip_shift),
+        after(same, "strong VAE", STRONG),
+        after(thickness_affine_elastic, "thickness+affine+elastic+strong VAE", STRONG),
+        after(flip_shift, "flip+shift+strong VAE", STRONG),
     )
 
 

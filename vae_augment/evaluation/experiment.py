@@ -2,21 +2,22 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import InputError, VAEAugmentError
 from ..interrupt import follow_parent
+from ..runtime import VAEModel
 from ..training import ImageData
 from ..training.data import to_float
+from ..transform import VAEAugment
 from .classifier import Batch, Distort, Metric, accuracy, same, train_classifier
 from .splits import Source, Split
 
@@ -40,12 +41,11 @@ class Draw:
     device: str = "cpu"
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @cached_property
     def real(self) -> Batch:
         """The labelled images [N, C, H, W], float in [0, 1], and their labels [N], on the device."""
         return self.on_device(self.labelled)
 
-    @cached_property
+    @property
     def with_pool(self) -> ImageData:
         """The labelled images, followed by the pool."""
         if self.pool is None:
@@ -65,33 +65,37 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class TrainingSet:
-    """What the small classifier is trained on."""
-
-    images: Tensor  # [N, C, H, W] float in [0, 1]
-    labels: Tensor  # [N]
-    distort: Distort = same  # the augmentation of each batch of images
-
-    def train(self, draw: Draw) -> tuple[nn.Module, int]:
-        """The trained classifier, in evaluation mode, and the number of updates that it took."""
-        classes = len(draw.labelled.classes)
-        model = train_classifier(
-            self.images, self.labels, classes, distort=self.distort, updates=draw.updates, seed=draw.seed
-        )
-        return model, draw.updates
-
-
-@dataclass(frozen=True)
 class Method:
     """One row of a table: a way to train the small classifier on a draw.
 
-    `prepare` is a function of a module, or a `partial` of one, so that it can be sent to another process.
+    Functions are those of a module, or a `partial` of one, so that a method can be sent to another process.
     """
 
     name: str
-    prepare: Callable[[Draw], TrainingSet]
+    distort: Distort = same  # the augmentation of each batch of images
+    vae: Callable[[Draw], VAEModel] | None = None  # with which `VAEAugment` perturbs the distorted images
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of `VAEAugment`
+    images: Callable[[Any], Batch] = Draw.real  # what a `Draw` is trained on: images as in `Draw.real`
     kind: str = CLASSICAL
     trained_on: str = NOTHING
+
+    def train(self, draw: Draw) -> tuple[nn.Module, int]:
+        """The trained classifier, in evaluation mode, and the number of updates that it took."""
+        model = train_classifier(
+            *self.images(draw),
+            len(draw.labelled.classes),
+            distort=self.augmentation(draw),
+            updates=draw.updates,
+            seed=draw.seed,
+        )
+        return model, draw.updates
+
+    def augmentation(self, draw: Draw) -> Distort:
+        """`distort`, followed by `VAEAugment` if the method has a VAE."""
+        if self.vae is None:
+            return self.distort
+        perturb = VAEAugment(draw.once(self.vae), **self.settings)
+        return lambda images: perturb(self.distort(images))
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metri
     """Train and score one method on one draw; `regime` and `data` are the names that the run gets."""
     start = time.monotonic()
     torch.manual_seed(draw.seed)
-    model, updates = method.prepare(draw).train(draw)
+    model, updates = method.train(draw)
     percent = round(metric(model, *draw.on_device(draw.test)), 4)
     seconds = round(time.monotonic() - start, 2)
     return Run(regime, data, method.name, method.kind, method.trained_on, draw.seed, updates, percent, seconds)
