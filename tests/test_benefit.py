@@ -22,8 +22,13 @@ from vae_augment.errors import InputError, VAEAugmentError
 from vae_augment.evaluation.classifier import Batch, accuracy
 from vae_augment.evaluation.distortions import flip_shift
 from vae_augment.evaluation.experiment import Draw, Method, Run, run_method
-from vae_augment.evaluation.neighbours import contrastive_features, contrastive_loss, smoothed, spread_labels
-from vae_augment.evaluation.pseudo_labels import train_teacher
+from vae_augment.evaluation.pseudo_labels import (
+    contrastive_features,
+    contrastive_loss,
+    smoothed,
+    spread_labels,
+    train_teacher,
+)
 from vae_augment.evaluation.report import best_classical, detail_table, estimate, markdown, paired
 from vae_augment.evaluation.splits import Source, held_out_per_class
 from vae_augment.training import ImageData

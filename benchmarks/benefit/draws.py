@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vae_augment import VAEModel
-from vae_augment.evaluation.classifier import answers
+from vae_augment.evaluation.classifier import predict
 from vae_augment.evaluation.experiment import CLASSICAL, LABELLED, NOTHING, POOL, WITH_VAE, Draw, Group
 from vae_augment.evaluation.vaes import fit_model
 from vae_augment.training import FitConfig, ImageData
@@ -94,5 +94,5 @@ def some(data: ImageData, most: int | None) -> ImageData:
 
 def balanced_accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """The mean over the classes of the share of correct answers, in percent: each class has the same weight."""
-    right = (answers(model, images) == labels).double()
+    right = (predict(model, images).argmax(1) == labels).double()
     return 100 * float(torch.stack([right[labels == label].mean() for label in labels.unique()]).mean())

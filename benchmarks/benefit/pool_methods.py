@@ -12,8 +12,14 @@ from vae_augment import VAEModel
 from vae_augment.evaluation.classifier import Batch
 from vae_augment.evaluation.distortions import affine_elastic
 from vae_augment.evaluation.experiment import POOL, WITH_VAE, Draw, Method
-from vae_augment.evaluation.neighbours import contrastive_features, spread_labels
-from vae_augment.evaluation.pseudo_labels import UPDATES, smoothed_answers, surest, train_teacher
+from vae_augment.evaluation.pseudo_labels import (
+    UPDATES,
+    contrastive_features,
+    smoothed_answers,
+    spread_labels,
+    surest,
+    train_teacher,
+)
 from vae_augment.training import ImageData
 
 from .draws import OTHER, StudyDraw

@@ -33,7 +33,7 @@ def compress(
         refuse_existing(path, overwrite)
     loaded, images = load(model), load_data(data, root, train=not test).images
     compressed = codes.compress(loaded, images)
-    codes.save_compressed(compressed, output)
+    save_arrays(output, compressed._asdict(), compress=True)
     restored, png = codes.decompress(loaded, compressed), io.BytesIO()
     for image in images[:_PNG_IMAGES]:
         to_pil(image).save(png, format="PNG", optimize=True)

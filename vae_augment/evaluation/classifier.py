@@ -45,12 +45,8 @@ def train_classifier(
 ) -> nn.Module:
     """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last weights.
 
-    The arithmetic is bfloat16 where the machine has matrix units for it, which is twice as fast, and float32 elsewhere.
-
-    Args:
-        images, labels: [N, C, H, W] float in [0, 1] and [N].
-        distort: the augmentation of each batch of images.
-        seed: of the weights, the batches and torch's global generator, which `distort` draws from.
+    It takes images [N, C, H, W] in [0, 1] and labels [N], and augments each batch of images by `distort`. The seed is
+    that of the weights, the batches and torch's global generator, which `distort` draws from.
     """
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
@@ -69,22 +65,22 @@ def train_classifier(
 
 
 def logits(model: nn.Module, images: Tensor) -> Tensor:
-    """The model's output in float32, computed in half precision where that is faster."""
+    """The model's output in float32, computed in bfloat16 where the machine has matrix units for it."""
     dtype = half_precision(images.device)
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         found: Tensor = model(images.contiguous(memory_format=torch.channels_last))
     return found.float()
 
 
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """The logits [N, classes] of any number of images, in batches."""
+    return torch.cat([logits(model, batch) for batch in images.split(1000)])
+
+
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of correct answers, in percent."""
-    return 100 * float((answers(model, images) == labels).double().mean())
-
-
-@torch.inference_mode()
-def answers(model: nn.Module, images: Tensor) -> Tensor:
-    """The most probable class of each image, [N]."""
-    return torch.cat([logits(model, batch).argmax(1) for batch in images.split(1000)])
+    return 100 * float((predict(model, images).argmax(1) == labels).double().mean())
 
 
 def check_device(device: str) -> None:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError, ModelFormatError
-from ..files import save_arrays
 from ..runtime import VAEModel
 
 PROJECTIONS = ("pca", "tsne")
@@ -57,13 +56,8 @@ def decompress(model: VAEModel, compressed: Compressed) -> Tensor:
     return model.decode(latent)
 
 
-def save_compressed(compressed: Compressed, path: str | os.PathLike[str]) -> None:
-    """Write one .npz, atomically, with zip's own compression of the codes."""
-    save_arrays(path, compressed._asdict(), compress=True)
-
-
 def load_compressed(path: str | os.PathLike[str]) -> Compressed:
-    """Read a file of `save_compressed`; `ModelFormatError` for any other."""
+    """Read a file of `vae-augment compress`; `ModelFormatError` for any other."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Compressed(arrays["codes"], arrays["span"], str(arrays["sha256"]))

@@ -13,19 +13,22 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..files import atomic_path
 from ..generation.process_engine import default_workers
+from ..training.data import StrPath
 from .classifier import Distort, check_device, same
-from .distortions import affine, affine_elastic, flip_shift, thickness_affine_elastic
+from .distortions import affine_elastic, flip_shift, thickness_affine_elastic
 from .experiment import LABELLED, POOL, UPDATES, WITH_VAE, Group, Method, Run, run_groups
 from .report import advise, detail_table
 from .splits import Source, everything, few_labels
 from .vaes import labelled_vae, pool_vae
 
 DRAWS = 3
-STRONG = {"p": 0.5, "strength": 3.0, "residual": True}  # settings of `VAEAugment`
+# Settings of `VAEAugment`: those that it has by default, and those for few images.
+DEFAULT = {"p": 0.5, "strength": 1.0, "residual": True}
+STRONG = DEFAULT | {"strength": 3.0}
 
 
 class Verdict(NamedTuple):
-    """The runs, their table and the advice."""
+    """What `compare` gives."""
 
     runs: list[Run]
     table: str
@@ -33,16 +36,16 @@ class Verdict(NamedTuple):
 
 
 def compare(
-    data: str | os.PathLike[str],
-    root: str | os.PathLike[str] | None = None,
+    data: StrPath,
+    root: StrPath | None = None,
     *,
     labels_per_class: int | None = None,
     pool: bool = False,
-    test: Sequence[str | os.PathLike[str]] = (),
+    test: Sequence[StrPath] = (),
     draws: int = DRAWS,
     seed: int = 0,
     updates: int = UPDATES,
-    output: str | os.PathLike[str] | None = None,
+    output: StrPath | None = None,
     workers: int | None = None,
     device: str = "cpu",
     say: Callable[[str], None] = lambda text: None,
@@ -78,7 +81,7 @@ def compare(
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1.")
     check_device(device)
-    source = Source(os.fspath(data), None if root is None else os.fspath(root), tuple(os.fspath(path) for path in test))
+    source = Source(os.fspath(data), root, tuple(test))
     split = partial(everything, pool=pool)
     if labels_per_class is not None:
         split = partial(few_labels, per_class=labels_per_class, pool=pool)
@@ -105,10 +108,11 @@ def _methods(pool: bool) -> tuple[Method, ...]:
 
     return (
         Method("none"),
-        Method("affine", affine),
         Method("affine+elastic", affine_elastic),
         Method("thickness+affine+elastic", thickness_affine_elastic),
         Method("flip+shift", flip_shift),
+        after(thickness_affine_elastic, "thickness+affine+elastic+VAE", DEFAULT),
+        after(flip_shift, "flip+shift+VAE", DEFAULT),
         after(same, "strong VAE", STRONG),
         after(thickness_affine_elastic, "thickness+affine+elastic+strong VAE", STRONG),
         after(flip_shift, "flip+shift+strong VAE", STRONG),
@@ -117,11 +121,9 @@ def _methods(pool: bool) -> tuple[Method, ...]:
 
 def _work(groups: Sequence[Group], pool: bool) -> str:
     """A line on what will be done; `InputError` where a draw cannot be made."""
-    draw = groups[0].draw()
+    draw, data = groups[0].draw(), groups[0].source.data
     if pool and draw.pool is None:
-        raise InputError(
-            f"{groups[0].source.data} leaves no images for a pool: all their labels are used. Leave out --pool."
-        )
+        raise InputError(f"{data} leaves no images for a pool: all their labels are used. Leave out --pool.")
     return (
         f"{len(draw.labelled)} labelled images and {len(draw.test)} to test on; "
         f"{len(groups) * len(groups[0].methods)} classifiers of {draw.updates:,} updates and {len(groups)} VAEs"

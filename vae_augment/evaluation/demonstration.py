@@ -1,7 +1,6 @@
 """The main job in small: train a VAE, export it, and see whether it helps a classifier with few labels."""
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tqdm import tqdm
 from ..modelfile import BUNDLED
 from ..runtime import VAEModel, load
 from ..training import ImageData
+from ..training.data import StrPath
 from .classifier import BATCH, Batch
 from .distortions import affine
 from .experiment import LABELLED, POOL, WITH_VAE, Draw, Method, Run, run_method
@@ -27,18 +27,17 @@ POOL_UPDATES, LABELLED_UPDATES = 1500, 400
 SAMPLES = UPDATES * BATCH // 2  # half of the images that a classifier sees, each of them once
 
 
-def run_demo(data: str, root: str | os.PathLike[str] | None, folder: Path, say: Callable[[str], None]) -> list[Run]:
+def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str], None]) -> list[Run]:
     """Run the demo on `data`, write demo.onnx and demo.png to `folder`, and report each step through `say`."""
-    train, test = Source(data, None if root is None else os.fspath(root)).load(0)
+    train, test = Source(data, root).load(0)
     say(f"{data}: {len(train)} training images without labels, {len(test)} test images, {train.image_shape}")
     say(f"training a VAE on the unlabelled images ({POOL_UPDATES} updates) and exporting it ...")
     pool = ImageData(train.name, train.images, torch.full_like(train.labels, -1))
     config = small_config(pool, POOL_UPDATES, conditional=False, beta=BETA)
     model, report = fit_and_export(pool, folder / "demo.onnx", config)
-    say(report.table())
-    say(f"wrote {folder / 'demo.onnx'}")
-    labelled = [few_labels(train, seed, LABELS_PER_CLASS).labelled for seed in range(DRAWS)]
-    draws = [Draw(images, test, seed, updates=UPDATES) for seed, images in enumerate(labelled)]
+    say(f"{report.table()}\nwrote {folder / 'demo.onnx'}")
+    splits = [few_labels(train, seed, LABELS_PER_CLASS) for seed in range(DRAWS)]
+    draws = [Draw(split.labelled, test, seed, updates=UPDATES) for seed, split in enumerate(splits)]
     pairs = [(method, draw) for draw in draws for method in _methods(model)]
     bar = tqdm(pairs, "training classifiers", unit="run", disable=None)
     runs = [run_method(method, draw, "demo", train.name) for method, draw in bar]
@@ -47,8 +46,8 @@ def run_demo(data: str, root: str | os.PathLike[str] | None, folder: Path, say: 
         bundled = load(name, provider="cpu")
         rows += [Row(name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
     save_rows(rows, folder / "demo.png")
-    say(f"wrote {folder / 'demo.png'}")
-    say(f"\n{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of {BATCH} images per classifier")
+    say(f"wrote {folder / 'demo.png'}\n")
+    say(f"{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of {BATCH} images per classifier")
     say(detail_table(runs))
     return runs
 

@@ -28,10 +28,9 @@ def affine_elastic(images: Tensor) -> Tensor:
 
 
 def thickness(images: Tensor) -> Tensor:
-    """Thicken or thin the strokes of each image of [B, C, H, W], bright on dark, by up to one pixel on each side.
+    """Blend half of the images [B, C, H, W] with their dilation over 3x3 pixels and the others with their erosion.
 
-    Half of the images are blended with their dilation over 3x3 pixels, the others with their erosion, with random
-    weights.
+    The weights are random. Strokes, bright on dark, become thicker or thinner by up to one pixel on each side.
     """
     count, device = len(images), images.device
     dilated, eroded = F.max_pool2d(images, 3, 1, 1), -F.max_pool2d(-images, 3, 1, 1)
@@ -75,12 +74,14 @@ def _sample(images: Tensor, grid: Tensor) -> Tensor:
 
 
 def _affine_grid(images: Tensor) -> Tensor:
-    count, device = len(images), images.device
-    angle, shear = (_uniform(count, -bound, bound, device) * math.pi / 180 for bound in (ROTATION, SHEAR))
-    scale = _uniform(count, *SCALE, device)
-    shift = 2 * torch.stack([_uniform(count, -SHIFT, SHIFT, device) for _ in range(2)], dim=1)
+    parameters = torch.empty(5, len(images), device=images.device)
+    angle, shear, scale, x, y = parameters
+    angle.uniform_(-ROTATION, ROTATION).deg2rad_()
+    shear.uniform_(-SHEAR, SHEAR).deg2rad_()
+    scale.uniform_(*SCALE)
+    shift = 2 * torch.stack([x.uniform_(-SHIFT, SHIFT), y.uniform_(-SHIFT, SHIFT)], dim=1)
     cos, sin, tan = angle.cos() / scale, angle.sin() / scale, shear.tan()
-    rows = torch.stack([cos, cos * tan - sin, sin, sin * tan + cos], dim=1).reshape(count, 2, 2)
+    rows = torch.stack([cos, cos * tan - sin, sin, sin * tan + cos], dim=1).reshape(-1, 2, 2)
     return F.affine_grid(torch.cat([rows, shift[:, :, None]], dim=2), list(images.shape), align_corners=False)
 
 
@@ -99,7 +100,3 @@ def _blur(sigma: float, side: int, like: Tensor) -> Tensor:
     weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
     beyond = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, device=like.device)
     return weight / torch.exp(-0.5 * (beyond / sigma) ** 2).sum()
-
-
-def _uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:
-    return low + (high - low) * torch.rand(count, device=device)

@@ -24,8 +24,6 @@ from .splits import Source, Split
 CLASSICAL, WITH_VAE = "classical", "VAE"  # kinds of methods
 NOTHING, LABELLED, POOL = "none", "labelled only", "pool"  # what the VAE of a method was trained on
 UPDATES = 1500
-POLL_SECONDS = 0.5
-
 T = TypeVar("T")
 
 
@@ -42,7 +40,7 @@ class Draw:
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def real(self) -> Batch:
-        """The labelled images [N, C, H, W], float in [0, 1], and their labels [N], on the device."""
+        """The labelled images and their labels, as `on_device` gives them."""
         return self.on_device(self.labelled)
 
     @property
@@ -54,7 +52,7 @@ class Draw:
         return replace(self.labelled, images=images, labels=torch.cat([self.labelled.labels, self.pool.labels]))
 
     def on_device(self, data: ImageData) -> Batch:
-        """Images as float in [0, 1] and labels, on the device."""
+        """Images [N, C, H, W], float in [0, 1], and labels [N], on the device."""
         return to_float(data.images.to(self.device)), data.labels.to(self.device)
 
     def once(self, make: Callable[["Draw"], T]) -> T:
@@ -66,10 +64,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Method:
-    """One row of a table: a way to train the small classifier on a draw.
-
-    Functions are those of a module, or a `partial` of one, so that a method can be sent to another process.
-    """
+    """One row of a table: a way to train the small classifier on a draw. It can be pickled if its functions can."""
 
     name: str
     distort: Distort = same  # the augmentation of each batch of images
@@ -152,29 +147,27 @@ def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metri
 def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
     """Run all methods of all groups, and yield each run as soon as it is done.
 
-    `workers` processes run one group each, with one thread; a single worker is this process, with all its threads.
-
-    Raises:
-        InputError: fewer than one worker, or data that cannot be split.
-        VAEAugmentError: a worker died.
+    `workers` processes run one group each, with one thread; a single worker is this process, with all its threads. An
+    error or Ctrl-C ends the workers at once. `InputError`: fewer than one worker; `VAEAugmentError`: a worker died.
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")
-    if workers == 1:
-        for group in groups:
-            yield from group.runs()
-    else:
+    if workers > 1:
         yield from _in_processes(groups, workers)
+        return
+    for group in groups:
+        yield from group.runs()
 
 
 def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
     finished: SimpleQueue[Run] = context.SimpleQueue()
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
-        running = {pool.submit(_run_group, group) for group in groups}
         try:
+            running = {pool.submit(_run_group, group) for group in groups}
             while running:
-                done, running = wait(running, POLL_SECONDS)
+                done, running = wait(running, timeout=0.5)
                 while not finished.empty():
                     yield finished.get()
                 for job in done:
@@ -183,8 +176,9 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
             raise VAEAugmentError(
                 "A worker died. The system kills workers when memory runs out: use fewer (--workers)."
             ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        finally:  # else the pool would wait for the groups that are running, which takes minutes
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
 
 
 _finished: "SimpleQueue[Run]"  # of the runs that are done, in a worker

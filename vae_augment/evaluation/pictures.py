@@ -78,11 +78,7 @@ def draw_rows(rows: list[Row]) -> Image.Image:
 def save_scatter(
     points: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...], path: str | os.PathLike[str]
 ) -> None:
-    """Draw points [N, 2], coloured by their labels (-1 = none), with a legend, as one PNG, atomically.
-
-    Raises:
-        InputError: matplotlib is not installed.
-    """
+    """Draw points [N, 2], coloured by their labels (-1 = none), as one PNG; `InputError` without matplotlib."""
     try:
         from matplotlib import colormaps
         from matplotlib.figure import Figure

@@ -2,22 +2,25 @@
 
 import math
 import statistics
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from .experiment import CLASSICAL, NOTHING, WITH_VAE, Run
 
 CONFIDENCE = 0.95
 NO_FIGURE = "-"
 NO_AUGMENTATION = "none"
-_STRONG = "VAEAugment(MODEL, p=0.5, strength=3, residual=True)"
+_DEFAULT, _STRONG = "VAEAugment(MODEL)", "VAEAugment(MODEL, p=0.5, strength=3, residual=True)"
+_THICKNESS, _FLIP = "after thickness, affine and elastic distortion", "after mirroring and shifting"
 USES = {
+    "thickness+affine+elastic+VAE": f"{_DEFAULT} {_THICKNESS}",
+    "flip+shift+VAE": f"{_DEFAULT} {_FLIP}",
     "strong VAE": f"{_STRONG} and no other augmentation",
-    "thickness+affine+elastic+strong VAE": f"{_STRONG} after thickness, affine and elastic distortion",
-    "flip+shift+strong VAE": f"{_STRONG} after mirroring and shifting",
+    "thickness+affine+elastic+strong VAE": f"{_STRONG} {_THICKNESS}",
+    "flip+shift+strong VAE": f"{_STRONG} {_FLIP}",
 }
 
 Accuracies = Mapping[int, float]  # by draw
@@ -47,12 +50,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean, count = statistics.fmean(values), len(values)
     if count < 2:
         return Estimate(mean, math.inf, count)
-    from scipy.stats import ttest_1samp
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # about equal values, whose interval has no width
-        interval = ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
-    return Estimate(mean, float(interval.high - interval.low) / 2, count)
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+    return Estimate(mean, quantile * statistics.stdev(values) / math.sqrt(count), count)
 
 
 def paired(values: Accuracies, base: Accuracies) -> Estimate | None:
@@ -69,10 +68,8 @@ def compare_best(methods: Mapping[str, Accuracies], bases: Mapping[str, Accuraci
 
     On each draw, the two with the best mean over all *other* draws are compared. Two such choices share most of their
     draws, which correlates the differences and makes the usual interval too narrow. Its variance is therefore corrected
-    as in the corrected resampled t-test (Nadeau and Bengio, "Inference for the generalization error", 2003).
-
-    Args:
-        methods, bases: one or more each, all with the same draws, of which there are at least two.
+    as in the corrected resampled t-test (Nadeau and Bengio, "Inference for the generalization error", 2003). All must
+    have the same draws, at least two.
     """
     chosen, accuracies = _best_on_other_draws(methods)
     chosen_bases, base_accuracies = _best_on_other_draws(bases)

@@ -1,7 +1,7 @@
 """Where the images of a comparison come from, and which of them get labels in a draw."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..training import ImageData, load_data
-from ..training.data import NAMED
+from ..training.data import NAMED, StrPath
 
 HELD_OUT = 0.2  # of each class, where the data have no test part
 
 
 class Split(NamedTuple):
-    """The labelled images of a training set that a draw uses, and its pool."""
+    """The labelled images that a draw uses, and its pool."""
 
     labelled: ImageData
     pool: ImageData | None = None
@@ -27,14 +27,13 @@ class Source:
     """Where images come from: `data` and `root` as for `load_data`, and perhaps paths of test images."""
 
     data: str
-    root: str | None = None
-    test: tuple[str, ...] = ()
+    root: StrPath | None = None
+    test: tuple[StrPath, ...] = ()
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
         """Training and test images; `InputError` where there are fewer than two classes.
 
-        Without paths of test images, they are the test part of a named data set, or else a fifth of each class, which
-        depends on the seed.
+        Without `test`, a named data set is tested on its test part, and others on a fifth of each class, by the seed.
         """
         train = _load(self.data, self.root, True)
         if len(train.classes) < 2:
@@ -87,11 +86,11 @@ def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageD
 
 
 def _split(data: ImageData, rows: Tensor, pool: bool) -> Split:
-    labelled, others = data.subset(rows), _other_rows(data, rows)
+    others = _other_rows(data, rows)
     if not pool or not len(others):
-        return Split(labelled)
-    unlabelled = torch.full_like(data.labels[others], -1)
-    return Split(labelled, ImageData(data.name, data.images[others], unlabelled, data.classes))
+        return Split(data.subset(rows))
+    unlabelled = replace(data.subset(others), labels=torch.full((len(others),), -1))
+    return Split(data.subset(rows), unlabelled)
 
 
 def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
@@ -99,7 +98,7 @@ def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(data: str, root: str | None, train: bool) -> ImageData:
+def _load(data: StrPath, root: StrPath | None, train: bool) -> ImageData:
     return load_data(data, root, train=train)
 
 
