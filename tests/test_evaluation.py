@@ -12,7 +12,7 @@ from vae_augment.evaluation.classifier import accuracy, train_classifier
 from vae_augment.evaluation.distortions import _elastic_field, affine, affine_elastic, thickness
 from vae_augment.evaluation.experiment import Draw
 from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
-from vae_augment.evaluation.splits import few_labels
+from vae_augment.evaluation.splits import choose_labels
 from vae_augment.training import ImageData
 from vae_augment.training.data import to_float
 
@@ -70,7 +70,7 @@ def test_classifier_learns_and_repeats(digits: ImageData) -> None:
 
 
 def test_labelled_draws_are_balanced_and_differ(digits: ImageData) -> None:
-    one, same, other = (few_labels(digits, seed, 3).labelled for seed in (0, 0, 1))
+    one, same, other = (choose_labels(digits, seed, 3).labelled for seed in (0, 0, 1))
     assert one.labels.bincount().tolist() == [3] * 10
     assert torch.equal(one.images, same.images)
     assert not torch.equal(one.images, other.images)

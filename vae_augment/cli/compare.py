@@ -25,7 +25,7 @@ def compare(
     updates: Annotated[int, typer.Option(min=1, help="Updates of each classifier, of 50 images.")] = 1500,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File for all results (.json).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: options.Device = "cpu",
 ) -> None:
     """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
     from ..evaluation import comparison

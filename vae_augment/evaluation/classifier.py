@@ -43,11 +43,7 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 def train_classifier(
     images: Tensor, labels: Tensor, classes: int, *, distort: Distort = same, updates: int = 1500, seed: int = 0
 ) -> nn.Module:
-    """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last weights.
-
-    It takes images [N, C, H, W] in [0, 1] and labels [N], and augments each batch of images by `distort`. The seed is
-    that of the weights, the batches and torch's global generator, which `distort` draws from.
-    """
+    """Train `small_cnn` by Adam for `updates` batches of 50, all random numbers by the seed; return its last weights."""
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
     model.to(images.device).to(memory_format=torch.channels_last)

@@ -11,7 +11,6 @@ from torch import Tensor
 from ..errors import InputError, ModelFormatError
 from ..runtime import VAEModel
 
-PROJECTIONS = ("pca", "tsne")
 _TSNE_IMAGES = 2_000  # the time of t-SNE grows with the square of their number
 _LEVELS = 255
 
@@ -21,11 +20,11 @@ def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    if how not in PROJECTIONS:
-        raise InputError(f"projection is {how!r}; choose one of {', '.join(PROJECTIONS)}.")
     if how == "pca":
         return PCA(2).fit_transform(mean).astype(np.float32)
-    return TSNE(2, random_state=0, init="pca").fit_transform(mean[:_TSNE_IMAGES]).astype(np.float32)
+    if how == "tsne":
+        return TSNE(2, random_state=0, init="pca").fit_transform(mean[:_TSNE_IMAGES]).astype(np.float32)
+    raise InputError(f"projection is {how!r}; choose one of pca, tsne.")
 
 
 class Compressed(NamedTuple):

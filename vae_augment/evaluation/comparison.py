@@ -18,10 +18,9 @@ from .classifier import Distort, check_device, same
 from .distortions import affine_elastic, flip_shift, thickness_affine_elastic
 from .experiment import LABELLED, POOL, UPDATES, WITH_VAE, Group, Method, Run, run_groups
 from .report import advise, detail_table
-from .splits import Source, everything, few_labels
+from .splits import Source, choose_labels
 from .vaes import labelled_vae, pool_vae
 
-DRAWS = 3
 # Settings of `VAEAugment`: those that it has by default, and those for few images.
 DEFAULT = {"p": 0.5, "strength": 1.0, "residual": True}
 STRONG = DEFAULT | {"strength": 3.0}
@@ -42,7 +41,7 @@ def compare(
     labels_per_class: int | None = None,
     pool: bool = False,
     test: Sequence[StrPath] = (),
-    draws: int = DRAWS,
+    draws: int = 3,
     seed: int = 0,
     updates: int = UPDATES,
     output: StrPath | None = None,
@@ -74,23 +73,20 @@ def compare(
 
     Raises:
         InputError: data without labels or with too few, a pool that would be empty, or a value out of range.
-        NotFoundError: nothing there.
-        VAEAugmentError: a worker died.
+        VAEAugmentError: no data there, or a worker died.
     """
     for name, value in (("labels_per_class", labels_per_class), ("draws", draws), ("updates", updates)):
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1.")
     check_device(device)
     source = Source(os.fspath(data), root, tuple(test))
-    split = partial(everything, pool=pool)
-    if labels_per_class is not None:
-        split = partial(few_labels, per_class=labels_per_class, pool=pool)
+    split = partial(choose_labels, per_class=labels_per_class, pool=pool)
     name = f"{labels_per_class or 'all'} labels" + (" + pool" if pool else "")
-    numbers = range(seed, seed + draws)
-    groups = [Group(name, source, number, split, _methods(pool), updates, device) for number in numbers]
+    methods, numbers = _methods(pool), range(seed, seed + draws)
+    groups = [Group(name, source, number, split, methods, updates, device) for number in numbers]
     say(_work(groups, pool))
     found = run_groups(groups, min(draws, default_workers()) if workers is None else workers)
-    bar = tqdm(found, total=sum(len(group.methods) for group in groups), unit="run", disable=None)
+    bar = tqdm(found, total=draws * len(methods), unit="run", disable=None)
     runs = sorted(bar, key=lambda run: run.draw)
     if output is not None:
         Path(output).parent.mkdir(parents=True, exist_ok=True)

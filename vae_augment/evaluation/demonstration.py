@@ -16,7 +16,7 @@ from .distortions import affine
 from .experiment import LABELLED, POOL, WITH_VAE, Draw, Method, Run, run_method
 from .pictures import Row, preview_rows, save_rows
 from .report import detail_table
-from .splits import Source, few_labels
+from .splits import Source, choose_labels
 from .vaes import fit_and_export, fit_model, small_config
 
 LABELS_PER_CLASS = 10
@@ -36,7 +36,7 @@ def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str],
     config = small_config(pool, POOL_UPDATES, conditional=False, beta=BETA)
     model, report = fit_and_export(pool, folder / "demo.onnx", config)
     say(f"{report.table()}\nwrote {folder / 'demo.onnx'}")
-    splits = [few_labels(train, seed, LABELS_PER_CLASS) for seed in range(DRAWS)]
+    splits = [choose_labels(train, seed, LABELS_PER_CLASS) for seed in range(DRAWS)]
     draws = [Draw(split.labelled, test, seed, updates=UPDATES) for seed, split in enumerate(splits)]
     pairs = [(method, draw) for draw in draws for method in _methods(model)]
     bar = tqdm(pairs, "training classifiers", unit="run", disable=None)
@@ -53,14 +53,11 @@ def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str],
 
 
 def _methods(model: VAEModel) -> tuple[Method, ...]:
-    def vae(draw: Draw) -> VAEModel:
-        return model
-
     return (
         Method("none"),
         Method("affine", affine),
-        Method("VAE", vae=vae, kind=WITH_VAE, trained_on=POOL),
-        Method("affine+VAE", affine, vae, kind=WITH_VAE, trained_on=POOL),
+        Method("VAE", vae=lambda draw: model, kind=WITH_VAE, trained_on=POOL),
+        Method("affine+VAE", affine, lambda draw: model, kind=WITH_VAE, trained_on=POOL),
         Method("synthetic half", images=half_synthetic, kind=WITH_VAE, trained_on=LABELLED),
     )
 

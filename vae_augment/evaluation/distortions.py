@@ -28,10 +28,7 @@ def affine_elastic(images: Tensor) -> Tensor:
 
 
 def thickness(images: Tensor) -> Tensor:
-    """Blend half of the images [B, C, H, W] with their dilation over 3x3 pixels and the others with their erosion.
-
-    The weights are random. Strokes, bright on dark, become thicker or thinner by up to one pixel on each side.
-    """
+    """Thicken or thin the bright strokes of each image of [B, C, H, W] by up to one pixel on each side, at random."""
     count, device = len(images), images.device
     dilated, eroded = F.max_pool2d(images, 3, 1, 1), -F.max_pool2d(-images, 3, 1, 1)
     is_dilated, share = torch.rand(2, count, 1, 1, 1, device=device)

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from multiprocessing.queues import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +24,6 @@ from .splits import Source, Split
 CLASSICAL, WITH_VAE = "classical", "VAE"  # kinds of methods
 NOTHING, LABELLED, POOL = "none", "labelled only", "pool"  # what the VAE of a method was trained on
 UPDATES = 1500
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Draw:
         """Images [N, C, H, W], float in [0, 1], and labels [N], on the device."""
         return to_float(data.images.to(self.device)), data.labels.to(self.device)
 
-    def once(self, make: Callable[["Draw"], T]) -> T:
+    def once(self, make: Callable[[Any], Any]) -> Any:
         """The result of `make(self)`, such as a VAE, made at the first call and shared by all methods."""
         if make not in self._made:
             self._made[make] = make(self)
@@ -147,8 +146,8 @@ def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metri
 def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
     """Run all methods of all groups, and yield each run as soon as it is done.
 
-    `workers` processes run one group each, with one thread; a single worker is this process, with all its threads. An
-    error or Ctrl-C ends the workers at once. `InputError`: fewer than one worker; `VAEAugmentError`: a worker died.
+    `workers` processes run one group each, with one thread; a single worker is this process, with all its threads.
+    `InputError`: fewer than one worker; `VAEAugmentError`: a worker died.
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -100,19 +101,16 @@ def log_prior(latents: Latents | None, label: int, latent: Tensor) -> Tensor:
     if latents is None:
         return _log_standard_normal(latent)
     groups = range(len(latents.weights)) if label == UNKNOWN else [label]
-    densities = torch.stack([_log_mixture(latents, group, latent) for group in groups])
+    densities = torch.stack([_mixture(latents, group).log_prob(latent) for group in groups])
     return densities.logsumexp(0) - math.log(len(groups))
 
 
-def _log_mixture(latents: Latents, group: int, latent: Tensor) -> Tensor:
+def _mixture(latents: Latents, group: int) -> MixtureSameFamily:
     used = latents.weights[group] > 0
     weights, means, scales = (
         torch.from_numpy(array[group][used]).double() for array in (latents.weights, latents.means, latents.scales)
     )
-    # Inverting the factors once is many times faster than solving for each latent and component.
-    whitened = torch.linalg.inv(scales) @ (latent.T - means[:, :, None])  # [K, D, B]
-    volume = scales.diagonal(dim1=1, dim2=2).log().sum(1)
-    return (_log_standard_normal(whitened) + (weights.log() - volume)[:, None]).logsumexp(0)
+    return MixtureSameFamily(Categorical(weights), MultivariateNormal(means, scale_tril=scales))
 
 
 def _log_standard_normal(points: Tensor) -> Tensor:

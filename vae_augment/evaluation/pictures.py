@@ -29,10 +29,7 @@ class Row(NamedTuple):
 
 
 def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -> list[Row]:
-    """Originals, reconstructions, perturbations with and without `residual`, and samples by class.
-
-    The originals are some of `images` [N, C, H, W], or samples of the model if there are none.
-    """
+    """Some of `images` [N, C, H, W] or of the model's own, reconstructed and perturbed, and samples by class."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if images is None:

@@ -78,10 +78,7 @@ def label_pool(
 
 
 def surest(answers: Tensor, known: Tensor, share: float = SURE) -> tuple[Tensor, Tensor]:
-    """The surest images of each class by the answers [N, classes]: their row numbers and labels, on the CPU.
-
-    The first images have the labels `known`, which are certain.
-    """
+    """Row numbers and labels of the surest of each class by answers [N, classes]; the first have the labels `known`."""
     labels, probability = answers.argmax(1).cpu(), answers.amax(1).cpu()
     labels[: len(known)], probability[: len(known)] = known.cpu(), 1.0
     groups = [(labels == index).nonzero()[:, 0] for index in range(answers.shape[1])]
@@ -132,10 +129,7 @@ def smoothed_answers(teacher: nn.Module, images: Tensor) -> Tensor:
 
 
 def contrastive_features(images: Tensor, updates: int, seed: int) -> Tensor:
-    """Features [N, 128] of length 1 for images [N, C, H, W]: similar for two views of an image, else different.
-
-    Chen et al., "A simple framework for contrastive learning of visual representations" (2020), equation 1.
-    """
+    """Features [N, 128] of images [N, C, H, W], similar for views of one image (Chen et al., "SimCLR", 2020)."""
     torch.manual_seed(seed)
     encoder = _encoder(images.shape[1]).to(images.device).to(memory_format=torch.channels_last)
     head = nn.Sequential(nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH // 2)).to(images.device)
@@ -161,10 +155,9 @@ def contrastive_loss(answers: Tensor) -> Tensor:
 
 
 def spread_labels(features: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Probabilities [N, classes] for images with features [N, D], from the `labels` of the first of them.
+    """Probabilities [N, classes] of images with features [N, D], from the `labels` of the first; classes are balanced.
 
-    Zhou et al., "Learning with local and global consistency" (2003), over the graph of the 10 nearest neighbours with
-    the local scaling of Zelnik-Manor and Perona (2004), then balanced, so that all classes get the same total.
+    By Zhou et al., "Learning with local and global consistency" (2003), over the nearest neighbours.
     """
     graph = _neighbour_graph(features)
     start = np.zeros((len(features), classes))
@@ -192,6 +185,7 @@ def smoothed(features: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def _neighbour_graph(features: Tensor) -> scipy.sparse.csr_matrix:
+    """The graph of the 10 nearest neighbours with the local scaling of Zelnik-Manor and Perona (2004), normalised."""
     points = features.cpu().numpy()
     distance, index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(points).kneighbors()
     count, scale = len(points), distance[:, -1:]

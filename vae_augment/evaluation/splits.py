@@ -31,10 +31,7 @@ class Source:
     test: tuple[StrPath, ...] = ()
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
-        """Training and test images; `InputError` where there are fewer than two classes.
-
-        Without `test`, a named data set is tested on its test part, and others on a fifth of each class, by the seed.
-        """
+        """Training and test images; without `test`, the test part of a named data set, or a fifth of each class."""
         train = _load(self.data, self.root, True)
         if len(train.classes) < 2:
             raise InputError(
@@ -55,21 +52,20 @@ def shuffled_classes(data: ImageData, seed: int) -> list[Tensor]:
     return [order[labels == label] for label in range(len(data.classes))]
 
 
-def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -> Split:
-    """`per_class` random images of each class; the pool, if asked for, is every other image without its label."""
+def choose_labels(data: ImageData, seed: int, per_class: int | None = None, pool: bool = False) -> Split:
+    """`per_class` random images of each class (None = all with a label), and if asked for, the others as a pool."""
     classes = shuffled_classes(data, seed)
     for name, rows in zip(data.classes, classes, strict=True):
-        if len(rows) < per_class:
+        if per_class is not None and len(rows) < per_class:
             raise InputError(
                 f"The class {name!r} has {len(rows)} images to train on, fewer than {per_class} labels per class. "
                 "Ask for fewer labels per class, or give more images."
             )
-    return _split(data, torch.cat([rows[:per_class] for rows in classes]), pool)
-
-
-def everything(data: ImageData, seed: int, pool: bool = False) -> Split:
-    """All labelled images, whatever the seed; the pool, if asked for, is the images without a label."""
-    return _split(data, (data.labels >= 0).nonzero()[:, 0], pool)
+    chosen = (data.labels >= 0).nonzero()[:, 0] if per_class is None else torch.cat([r[:per_class] for r in classes])
+    others = _other_rows(data, chosen)
+    if not pool or not len(others):
+        return Split(data.subset(chosen))
+    return Split(data.subset(chosen), replace(data.subset(others), labels=torch.full((len(others),), -1)))
 
 
 def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageData, ImageData]:
@@ -83,14 +79,6 @@ def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageD
             )
     test = torch.cat([rows[: max(1, round(share * len(rows)))] for rows in classes])
     return data.subset(_other_rows(data, test)), data.subset(test)
-
-
-def _split(data: ImageData, rows: Tensor, pool: bool) -> Split:
-    others = _other_rows(data, rows)
-    if not pool or not len(others):
-        return Split(data.subset(rows))
-    unlabelled = replace(data.subset(others), labels=torch.full((len(others),), -1))
-    return Split(data.subset(rows), unlabelled)
 
 
 def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
@@ -110,4 +98,4 @@ def _test_images(parts: list[ImageData], like: ImageData) -> ImageData:
                 f"on are {like.image_shape} of {like.classes}. They must agree."
             )
     images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
-    return everything(ImageData("test", images, labels, like.classes), 0).labelled
+    return choose_labels(ImageData("test", images, labels, like.classes), 0).labelled
