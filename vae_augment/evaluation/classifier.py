@@ -43,7 +43,7 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 def train_classifier(
     images: Tensor, labels: Tensor, classes: int, *, distort: Distort = same, updates: int = 1500, seed: int = 0
 ) -> nn.Module:
-    """Train `small_cnn` by Adam for `updates` batches of 50, all random numbers by the seed; return its last weights."""
+    """Train `small_cnn` by Adam for `updates` batches of 50, all random by the seed; return its last weights."""
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
     model.to(images.device).to(memory_format=torch.channels_last)

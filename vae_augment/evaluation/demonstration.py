@@ -19,8 +19,7 @@ from .report import detail_table
 from .splits import Source, choose_labels
 from .vaes import fit_and_export, fit_model, small_config
 
-LABELS_PER_CLASS = 10
-DRAWS = 3
+LABELS_PER_CLASS, DRAWS = 10, 3
 BETA = 0.2  # 8x8 images have too few pixels for a KL term of weight 1: the VAE would ignore its latent
 UPDATES = 500
 POOL_UPDATES, LABELLED_UPDATES = 1500, 400

@@ -71,8 +71,7 @@ def _sample(images: Tensor, grid: Tensor) -> Tensor:
 
 
 def _affine_grid(images: Tensor) -> Tensor:
-    parameters = torch.empty(5, len(images), device=images.device)
-    angle, shear, scale, x, y = parameters
+    angle, shear, scale, x, y = torch.empty(5, len(images), device=images.device)
     angle.uniform_(-ROTATION, ROTATION).deg2rad_()
     shear.uniform_(-SHEAR, SHEAR).deg2rad_()
     scale.uniform_(*SCALE)

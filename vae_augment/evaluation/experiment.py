@@ -144,10 +144,9 @@ def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metri
 
 
 def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
-    """Run all methods of all groups, and yield each run as soon as it is done.
+    """Run all methods of all groups, and yield each run as soon as it is done; `VAEAugmentError` if a worker dies.
 
     `workers` processes run one group each, with one thread; a single worker is this process, with all its threads.
-    `InputError`: fewer than one worker; `VAEAugmentError`: a worker died.
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")

@@ -33,18 +33,18 @@ def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if images is None:
-            originals = model.sample(COLUMNS, seed=seed + 1)[0]
+            caption, originals = "its own samples", model.sample(COLUMNS, seed=seed + 1)[0]
         else:
-            originals = images[torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()]
-        rows = [
-            Row("originals" if images is not None else "its own samples", originals),
-            Row("reconstructions", model.reconstruct(originals)),
-        ]
+            caption, originals = (
+                "originals",
+                images[torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()],
+            )
+        rows = [Row(caption, originals), Row("reconstructions", model.reconstruct(originals))]
+        batch = to_batch(originals, model.spec.image_shape)
         for residual, prefix in ((False, ""), (True, "residual, ")):
             for strength in STRENGTHS:
                 augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
-                perturbed = augment(to_batch(originals, model.spec.image_shape))
-                rows.append(Row(f"{prefix}strength {strength:g}", perturbed))
+                rows.append(Row(f"{prefix}strength {strength:g}", augment(batch)))
     return [*rows, Row("samples"), *_sample_rows(model, seed)]
 
 

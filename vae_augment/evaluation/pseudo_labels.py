@@ -18,7 +18,6 @@ from .distortions import affine, affine_elastic, crop_flip_light
 
 SURE = 0.95  # share of the images of each guessed class that keeps its guess
 UPDATES = 6000
-WAYS = ("agreement", "neighbours")
 
 # Of the teacher.
 UNLABELLED = 150  # images of the pool in each update, besides 50 labelled ones
@@ -39,9 +38,9 @@ def label_pool(
     seed: int = 0,
     device: str = "cpu",
 ) -> ImageData:
-    """Give unlabelled images their most probable class, and leave the doubtful ones unlabelled.
+    """Give unlabelled images their most probable class, and leave the doubtful ones unlabelled (-1).
 
-    Labels that are there stay as they are. The classes should be about equally frequent.
+    Labels and order of the images stay as they are. The classes should be about equally frequent.
 
     >>> labelled = label_pool(load_data("folder"), by="agreement")  # folder/class/1.png, and folder/2.png without label
 
@@ -55,9 +54,6 @@ def label_pool(
         updates: of the classifier, or of the features; 6,000 take 7 or 20 minutes on one core.
         seed: of everything random.
         device: "cpu" or "cuda".
-
-    Returns:
-        The same images in the same order, with labels [N]; -1 = doubtful.
 
     Raises:
         InputError: nothing to label, a class without a labelled image, too few images, or a value out of range.
@@ -211,8 +207,8 @@ def _encoder(channels: int) -> nn.Sequential:
 
 
 def _check(data: ImageData, by: str, share: float, updates: int) -> None:
-    if by not in WAYS:
-        raise InputError(f"by is {by!r}; choose one of {', '.join(WAYS)}.")
+    if by not in ("agreement", "neighbours"):
+        raise InputError(f"by is {by!r}; choose one of agreement, neighbours.")
     if not 0 < share <= 1:
         raise InputError(f"share is {share}; it must be above 0 and at most 1.")
     if updates < 1:

@@ -32,16 +32,16 @@ class Source:
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
         """Training and test images; without `test`, the test part of a named data set, or a fifth of each class."""
-        train = _load(self.data, self.root, True)
+        train = _load(self.data, self.root)
         if len(train.classes) < 2:
             raise InputError(
                 f"{train.name} has {len(train.classes)} classes; a comparison needs labelled images of at least two: a "
                 "folder of class folders, an .npz with labels, or a named data set."
             )
         if self.test:
-            return train, _test_images([_load(path, None, True) for path in self.test], train)
+            return train, _test_images([_load(path) for path in self.test], train)
         if self.data in NAMED:
-            return train, _load(self.data, self.root, False)
+            return train, _load(self.data, self.root, train=False)
         return held_out_per_class(train, HELD_OUT, seed)
 
 
@@ -85,9 +85,7 @@ def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
     return torch.from_numpy(np.setdiff1d(np.arange(len(data)), rows.numpy()))
 
 
-@functools.lru_cache(maxsize=4)
-def _load(data: StrPath, root: StrPath | None, train: bool) -> ImageData:
-    return load_data(data, root, train=train)
+_load = functools.lru_cache(maxsize=4)(load_data)
 
 
 def _test_images(parts: list[ImageData], like: ImageData) -> ImageData:
