@@ -49,9 +49,9 @@ def train_classifier(
     model.to(images.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-    passes = math.ceil(updates * BATCH / len(images))
-    order = torch.cat([torch.randperm(len(images)) for _ in range(passes)])
-    for rows in order[: updates * BATCH].split(BATCH):
+    count = updates * BATCH
+    order = torch.cat([torch.randperm(len(images)) for _ in range(math.ceil(count / len(images)))])
+    for rows in order[:count].split(BATCH):
         loss = F.cross_entropy(logits(model, distort(images[rows])), labels[rows])
         optimizer.zero_grad()
         loss.backward()

@@ -79,7 +79,7 @@ def compare(
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1.")
     check_device(device)
-    source = Source(os.fspath(data), root, tuple(test))
+    source = Source(os.fspath(data), None if root is None else os.fspath(root), tuple(os.fspath(path) for path in test))
     split = partial(choose_labels, per_class=labels_per_class, pool=pool)
     name = f"{labels_per_class or 'all'} labels" + (" + pool" if pool else "")
     methods, numbers = _methods(pool), range(seed, seed + draws)

@@ -1,6 +1,6 @@
 """The main job in small: train a VAE, export it, and see whether it helps a classifier with few labels."""
 
-import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +28,7 @@ SAMPLES = UPDATES * BATCH // 2  # half of the images that a classifier sees, eac
 
 def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str], None]) -> list[Run]:
     """Run the demo on `data`, write demo.onnx and demo.png to `folder`, and report each step through `say`."""
-    train, test = Source(data, root).load(0)
+    train, test = Source(data, None if root is None else os.fspath(root)).load(0)
     say(f"{data}: {len(train)} training images without labels, {len(test)} test images, {train.image_shape}")
     say(f"training a VAE on the unlabelled images ({POOL_UPDATES} updates) and exporting it ...")
     pool = ImageData(train.name, train.images, torch.full_like(train.labels, -1))
@@ -66,6 +66,6 @@ def half_synthetic(draw: Draw) -> Batch:
     vae = fit_model(draw.labelled, small_config(draw.labelled, LABELLED_UPDATES, beta=BETA))
     made, classes = vae.sample(SAMPLES, seed=draw.seed)
     assert classes is not None  # the VAE is conditional
-    rows = torch.arange(len(draw.labelled)).repeat(math.ceil(SAMPLES / len(draw.labelled)))[:SAMPLES]
+    rows = torch.arange(SAMPLES) % len(draw.labelled)
     images, labels = draw.real()
     return torch.cat([images[rows], made]), torch.cat([labels[rows], classes])

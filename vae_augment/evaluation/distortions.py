@@ -29,9 +29,8 @@ def affine_elastic(images: Tensor) -> Tensor:
 
 def thickness(images: Tensor) -> Tensor:
     """Thicken or thin the bright strokes of each image of [B, C, H, W] by up to one pixel on each side, at random."""
-    count, device = len(images), images.device
     dilated, eroded = F.max_pool2d(images, 3, 1, 1), -F.max_pool2d(-images, 3, 1, 1)
-    is_dilated, share = torch.rand(2, count, 1, 1, 1, device=device)
+    is_dilated, share = torch.rand(2, len(images), 1, 1, 1, device=images.device)
     return torch.where(is_dilated < 0.5, images.lerp(dilated, share), images.lerp(eroded, EROSION * share))
 
 

@@ -18,7 +18,6 @@ from ..runtime import VAEModel
 from ..sampling import UNKNOWN
 from ..spec import Latents
 
-BINARISATIONS = ("dynamic", "threshold", "none")
 _SCREENING_SAMPLES = 20
 _NEGLIGIBLE = 10.0  # nats below the best label: such a label adds less than 0.0001
 
@@ -60,8 +59,8 @@ def likelihood(
 
 def binarise(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
     """Images in [0, 1] -> images of zeros and ones; unchanged for "none"."""
-    if how not in BINARISATIONS:
-        raise InputError(f"binarisation is {how!r}; choose one of {', '.join(BINARISATIONS)}.")
+    if how not in ("dynamic", "threshold", "none"):
+        raise InputError(f"binarisation is {how!r}; choose one of dynamic, threshold, none.")
     if how == "none":
         return images
     return torch.bernoulli(images, generator=generator) if how == "dynamic" else (images >= 0.5).float()

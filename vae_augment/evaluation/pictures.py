@@ -35,10 +35,8 @@ def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -
         if images is None:
             caption, originals = "its own samples", model.sample(COLUMNS, seed=seed + 1)[0]
         else:
-            caption, originals = (
-                "originals",
-                images[torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()],
-            )
+            chosen = torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()
+            caption, originals = "originals", images[chosen]
         rows = [Row(caption, originals), Row("reconstructions", model.reconstruct(originals))]
         batch = to_batch(originals, model.spec.image_shape)
         for residual, prefix in ((False, ""), (True, "residual, ")):

@@ -87,9 +87,8 @@ def train_teacher(images: Tensor, labels: Tensor, classes: int, updates: int, se
     """`small_cnn` trained on labelled images and on its own answers to all images.
 
     The averaged network (Tarvainen and Valpola, "Mean teachers", 2017), which is returned, answers weakly distorted
-    images [N, C, H, W], of which the first have labels. These answers are corrected towards equal classes (Berthelot
-    et al., "ReMixMatch", 2020) and sharpened (Xie et al., "Unsupervised data augmentation", 2020), and the network has
-    to give them for strongly distorted images.
+    images [N, C, H, W]. These answers are corrected towards equal classes (Berthelot et al., "ReMixMatch", 2020) and
+    sharpened (Xie et al., "UDA", 2020), and the network has to give them for strongly distorted images.
     """
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]

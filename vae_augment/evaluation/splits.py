@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..training import ImageData, load_data
-from ..training.data import NAMED, StrPath
+from ..training.data import NAMED
 
 HELD_OUT = 0.2  # of each class, where the data have no test part
 
@@ -27,8 +27,8 @@ class Source:
     """Where images come from: `data` and `root` as for `load_data`, and perhaps paths of test images."""
 
     data: str
-    root: StrPath | None = None
-    test: tuple[StrPath, ...] = ()
+    root: str | None = None
+    test: tuple[str, ...] = ()
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
         """Training and test images; without `test`, the test part of a named data set, or a fifth of each class."""
