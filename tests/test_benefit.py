@@ -11,19 +11,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.benefit.draws import Budget, Parts, StudyDraw, StudySet, Trained, balanced_accuracy
-from benchmarks.benefit.methods import oversampled, with_extra
-from benchmarks.benefit.pool_methods import Answers, pseudo_labelled, shared_features, surest_images
+from benchmarks.benefit import pool_methods
+from benchmarks.benefit.draws import Budget, Parts, StudyDraw, balanced_accuracy
+from benchmarks.benefit.methods import Duplicate, oversampled, with_extra
+from benchmarks.benefit.pool_methods import Answers, Guessed, Teacher, pseudo_labelled, shared_features, surest_images
 from benchmarks.benefit.regimes import REGIMES, Methods, Regime, everything, few_labels, long_tail, with_shared
 from benchmarks.benefit.results import Results, check_results, key_of, read_results
 from benchmarks.benefit.runs import facts, measure, plan, settings
 from vae_augment.errors import InputError, VAEAugmentError
-from vae_augment.evaluation.classifier import accuracy
+from vae_augment.evaluation.classifier import Batch, accuracy
 from vae_augment.evaluation.distortions import flip_shift
-from vae_augment.evaluation.experiment import Draw, Method, Run, TrainingSet, run_method
-from vae_augment.evaluation.methods import plain
-from vae_augment.evaluation.neighbours import contrastive_features, contrastive_loss, smoothed, spread_labels
-from vae_augment.evaluation.pseudo_labels import train_teacher
+from vae_augment.evaluation.experiment import Draw, Method, Run, run_method
+from vae_augment.evaluation.pseudo_labels import (
+    contrastive_features,
+    contrastive_loss,
+    smoothed,
+    spread_labels,
+    train_teacher,
+)
 from vae_augment.evaluation.report import best_classical, detail_table, estimate, markdown, paired
 from vae_augment.evaluation.splits import Source, held_out_per_class
 from vae_augment.training import ImageData
@@ -153,20 +158,21 @@ def test_what_methods_share_is_made_once(digits: ImageData) -> None:
     assert made == [draw]
 
 
-def test_a_method_is_scored_whatever_it_trains(digits: ImageData) -> None:
+def test_a_method_is_scored_whatever_it_trains(digits: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = make_draw(digits)
-    recipe = run_method(Method("a", plain), draw, "r", "d")
-    teacher = run_method(Method("b", lambda draw: StudySet(*draw.real, earlier_updates=40)), draw, "r", "d")
-    assert (teacher.accuracy, teacher.updates) == (recipe.accuracy, 42)
+    plain = run_method(Method("a"), draw, "r", "d")
+    guessed = run_method(Guessed("b", guess=lambda draw: Answers(torch.zeros(0), 40)), draw, "r", "d")
+    assert (guessed.accuracy, guessed.updates) == (plain.accuracy, 42)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).eval()
-    trained = run_method(Method("c", lambda draw: Trained(model, 9)), draw, "r", "d")
+    monkeypatch.setattr(pool_methods, "teacher", lambda draw: (model, 9))
+    trained = run_method(Teacher("c"), draw, "r", "d")
     assert trained.accuracy == pytest.approx(accuracy(model, *draw.on_device(draw.test)), abs=1e-4)
     assert trained.updates == 9
 
 
 def test_another_seed_trains_another_classifier(digits: ImageData) -> None:
     draw = replace(make_draw(digits), updates=1)
-    models = [StudySet(*draw.real, seed_offset=offset).train(draw)[0] for offset in (0, 0, 1)]
+    models = [method.train(draw)[0] for method in (Method("a"), Method("b"), Duplicate("c"))]
     assert torch.equal(models[0][0].weight, models[1][0].weight)
     assert not torch.equal(models[0][0].weight, models[2][0].weight)
 
@@ -231,10 +237,10 @@ def test_the_surest_images_of_each_class_are_kept(digits: ImageData) -> None:
 
     kept = surest_images(draw, guess)
     assert torch.equal(kept.labels.bincount(), (0.95 * guessed_counts(draw, count)).round().long())
-    recipe = pseudo_labelled(draw, guess)
-    assert recipe.earlier_updates == 7
     assert rows(draw.labelled) <= rows(kept), "a labelled image was left out"
-    assert torch.equal(recipe.labels, kept.labels)
+    images, labels = pseudo_labelled(draw, guess)
+    assert torch.equal(images, to_float(kept.images))
+    assert torch.equal(labels, kept.labels)
 
 
 def guessed_counts(draw: Draw, count: int) -> torch.Tensor:
@@ -283,7 +289,7 @@ def test_draws_of_the_same_images_share_their_features(digits: ImageData) -> Non
 
 def test_a_teacher_learns_from_the_pool(digits: ImageData) -> None:
     draw = make_draw(digits, 2)
-    train = partial(train_teacher, to_float(draw.with_pool.images), draw.real[1], 10, seed=0)
+    train = partial(train_teacher, to_float(draw.with_pool.images), draw.real()[1], 10, seed=0)
     early, late = (accuracy(train(updates=updates), *draw.on_device(digits)) for updates in (1, 100))
     assert late > early + 20
 
@@ -292,7 +298,7 @@ def quick_methods(data: str) -> tuple[Method, ...]:
     return QUICK_METHODS
 
 
-QUICK_METHODS = (Method("none", plain), Method("again", plain), Method("luck", plain))
+QUICK_METHODS = (Method("none"), Method("again"), Method("luck"))
 QUICK = Regime("Q", "for a test", everything, quick_methods)
 
 
@@ -323,21 +329,21 @@ def test_two_workers_do_what_one_does(tmp_path: Path) -> None:
     )
 
 
-def broken(draw: Draw) -> TrainingSet:
+def broken(draw: Draw) -> Batch:
     raise InputError(f"draw {draw.seed} is broken")
 
 
-def deadly(draw: Draw) -> TrainingSet:
+def deadly(draw: Draw) -> Batch:
     os.kill(os.getpid(), signal.SIGKILL)
-    return plain(draw)
+    return draw.real()
 
 
 def broken_methods(data: str) -> tuple[Method, ...]:
-    return (Method("broken", broken),)
+    return (Method("broken", images=broken),)
 
 
 def deadly_methods(data: str) -> tuple[Method, ...]:
-    return (Method("deadly", deadly),)
+    return (Method("deadly", images=deadly),)
 
 
 @pytest.mark.parametrize(

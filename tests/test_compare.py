@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,18 +14,19 @@ from PIL import Image
 from test_cli import run
 
 from vae_augment.errors import InputError
-from vae_augment.evaluation import methods
+from vae_augment.evaluation import vaes
 from vae_augment.evaluation.comparison import compare
 from vae_augment.evaluation.experiment import Run, run_groups
-from vae_augment.evaluation.report import Estimate, advise, compare_best, estimate
+from vae_augment.evaluation.report import USES, Estimate, advise, compare_best, estimate
 from vae_augment.training import ImageData
 
 METHODS = [
     "none",
-    "affine",
     "affine+elastic",
     "thickness+affine+elastic",
     "flip+shift",
+    "thickness+affine+elastic+VAE",
+    "flip+shift+VAE",
     "strong VAE",
     "thickness+affine+elastic+strong VAE",
     "flip+shift+strong VAE",
@@ -35,7 +37,7 @@ QUICK = ("--updates", 3, "--draws", 2, "--workers", 1)
 @pytest.fixture(autouse=True)
 def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, VAEs of one pass over few images; in workers, of the usual length."""
-    monkeypatch.setattr(methods, "MOST", 2)
+    monkeypatch.setattr(vaes, "MOST", 2)
 
 
 def write_folder(data: ImageData, folder: Path, count: int, start: int = 0) -> Path:
@@ -51,14 +53,14 @@ def test_every_run_is_written(tmp_path: Path) -> None:
     output = tmp_path / "new" / "r.json"
     code, text = run("compare", "digits", "--labels-per-class", "5", *QUICK, "-o", output)
     assert code == 0, text
-    assert "16 classifiers of 3 updates" in text
+    assert "18 classifiers of 3 updates" in text
     runs = json.loads(output.read_text())["runs"]
     assert [(entry["draw"], entry["method"]) for entry in runs] == [
         (draw, method) for draw in range(2) for method in METHODS
     ]
     assert {entry["regime"] for entry in runs} == {"5 labels"}
     assert "| strong VAE (VAE: labelled only) " in text
-    assert text.count("\n| ") == 10
+    assert text.count("\n| ") == 11
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,19 @@ def test_worker_processes_report_each_run_at_once(tmp_path: Path) -> None:
     assert found == ["first", "second"]
 
 
+def test_workers_end_at_once_when_they_are_not_waited_for(tmp_path: Path) -> None:
+    found = run_groups([Waiting(tmp_path / "never noticed")], workers=2)  # type: ignore[list-item]
+    assert next(found) == "first"
+    start = time.monotonic()
+    found.close()  # as Ctrl-C does
+    assert time.monotonic() - start < 5
+    assert not multiprocessing.active_children()
+
+
+def test_every_method_with_a_vae_has_its_advice() -> None:
+    assert set(USES) == {method for method in METHODS if method.endswith("VAE")}
+
+
 def test_the_first_draw_can_be_chosen() -> None:
     all_draws = compare("digits", labels_per_class=5, updates=2, draws=2, workers=1).runs
     second = compare("digits", labels_per_class=5, updates=2, draws=1, seed=1, workers=1).runs
@@ -105,7 +120,7 @@ def test_own_images_are_split_by_class_for_each_draw(digits: ImageData, tmp_path
     verdict = compare(folder, labels_per_class=4, pool=True, updates=2, draws=2, workers=1, say=said.append)
     assert [entry.method for entry in verdict.runs[: len(METHODS)]] == METHODS
     assert {entry.trained_on for entry in verdict.runs} == {"none", "pool"}
-    assert said == ["40 labelled images and 30 to test on; 16 classifiers of 2 updates and 2 VAEs"]
+    assert said == ["40 labelled images and 30 to test on; 18 classifiers of 2 updates and 2 VAEs"]
 
 
 def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
@@ -113,7 +128,7 @@ def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
     parts = [write_folder(digits, tmp_path / str(start), 40, start) for start in (60, 100)]
     code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test", parts[0], "--test", parts[1])
     assert code == 0, text
-    assert text.startswith("60 labelled images and 80 to test on; 8 classifiers")
+    assert text.startswith("60 labelled images and 80 to test on; 9 classifiers")
     assert "One draw cannot tell a gain from luck" in text
 
 

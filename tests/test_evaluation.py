@@ -12,7 +12,7 @@ from vae_augment.evaluation.classifier import accuracy, train_classifier
 from vae_augment.evaluation.distortions import _elastic_field, affine, affine_elastic, thickness
 from vae_augment.evaluation.experiment import Draw
 from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
-from vae_augment.evaluation.splits import few_labels
+from vae_augment.evaluation.splits import choose_labels
 from vae_augment.training import ImageData
 from vae_augment.training.data import to_float
 
@@ -70,7 +70,7 @@ def test_classifier_learns_and_repeats(digits: ImageData) -> None:
 
 
 def test_labelled_draws_are_balanced_and_differ(digits: ImageData) -> None:
-    one, same, other = (few_labels(digits, seed, 3).labelled for seed in (0, 0, 1))
+    one, same, other = (choose_labels(digits, seed, 3).labelled for seed in (0, 0, 1))
     assert one.labels.bincount().tolist() == [3] * 10
     assert torch.equal(one.images, same.images)
     assert not torch.equal(one.images, other.images)
@@ -81,11 +81,11 @@ def test_half_of_the_training_images_are_synthetic(
 ) -> None:
     monkeypatch.setattr(demonstration, "fit_model", lambda data, config: tiny_model)
     draw = Draw(digits.subset(torch.arange(15)), digits, seed=3)
-    found = demonstration.half_synthetic(draw)
-    real, made = found.images.split(demonstration.SAMPLES)
-    real_labels, made_labels = found.labels.split(demonstration.SAMPLES)
-    assert torch.equal(real[15:30], draw.real[0])
-    assert torch.equal(real_labels[15:30], draw.real[1])
+    real, made, real_labels, made_labels = (
+        part for found in demonstration.half_synthetic(draw) for part in found.split(demonstration.SAMPLES)
+    )
+    assert torch.equal(real[15:30], draw.real()[0])
+    assert torch.equal(real_labels[15:30], draw.real()[1])
     images, labels = tiny_model.sample(demonstration.SAMPLES, seed=3)
     assert torch.equal(made, images)
     assert torch.equal(made_labels, labels)

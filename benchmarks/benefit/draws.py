@@ -1,4 +1,4 @@
-"""What only the study needs: draws with extra images, shortened VAEs, and methods with classifiers of their own."""
+"""What only the study needs: draws with extra images, shortened VAEs, and a score that counts classes alike."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from vae_augment import VAEModel
-from vae_augment.evaluation.classifier import answers
-from vae_augment.evaluation.experiment import CLASSICAL, LABELLED, NOTHING, POOL, WITH_VAE, Draw, Group, TrainingSet
-from vae_augment.evaluation.methods import fit_model
+from vae_augment.evaluation.classifier import predict
+from vae_augment.evaluation.experiment import CLASSICAL, LABELLED, NOTHING, POOL, WITH_VAE, Draw, Group
+from vae_augment.evaluation.vaes import fit_model
 from vae_augment.training import FitConfig, ImageData
 
 CEILING, OTHER = "ceiling", "other"  # kinds of methods: the first sees more labels than the others
@@ -69,37 +69,6 @@ class StudyDraw(Draw):
 
 
 @dataclass(frozen=True)
-class StudySet(TrainingSet):
-    """A training set of the study.
-
-    Attributes:
-        seed_offset: added to the draw's seed: other weights and another order.
-        earlier_updates: what the method spent before on classifiers of its own, such as a teacher.
-    """
-
-    seed_offset: int = 0
-    earlier_updates: int = 0
-
-    def train(self, draw: Draw) -> tuple[nn.Module, int]:
-        model, updates = super().train(replace(draw, seed=draw.seed + self.seed_offset))
-        return model, updates + self.earlier_updates
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A classifier that a method trained by itself, in evaluation mode, and the number of updates that it took.
-
-    It takes images [B, C, H, W] in [0, 1] and gives logits [B, classes].
-    """
-
-    model: nn.Module
-    updates: int
-
-    def train(self, draw: Draw) -> tuple[nn.Module, int]:
-        return self.model, self.updates
-
-
-@dataclass(frozen=True)
 class StudyGroup(Group):
     """The methods of a regime on one draw.
 
@@ -125,5 +94,5 @@ def some(data: ImageData, most: int | None) -> ImageData:
 
 def balanced_accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """The mean over the classes of the share of correct answers, in percent: each class has the same weight."""
-    right = (answers(model, images) == labels).double()
+    right = (predict(model, images).argmax(1) == labels).double()
     return 100 * float(torch.stack([right[labels == label].mean() for label in labels.unique()]).mean())

@@ -3,53 +3,39 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import torch
+from torch import nn
 
 from vae_augment import VAEModel
 from vae_augment.evaluation.classifier import Batch, Distort, same
+from vae_augment.evaluation.comparison import STRONG
 from vae_augment.evaluation.distortions import affine, affine_elastic, flip_shift
-from vae_augment.evaluation.experiment import WITH_VAE, Method, TrainingSet
-from vae_augment.evaluation.methods import (
-    FEW_BETA,
-    MakeVAE,
-    distorted,
-    perturbed,
-    plain,
-    vae_config,
-)
+from vae_augment.evaluation.experiment import WITH_VAE, Draw, Method
+from vae_augment.evaluation.vaes import FEW_BETA, vae_config
 from vae_augment.training import FitConfig, ImageData
 
-from .draws import CEILING, FULL, StudyDraw, StudySet
+from .draws import CEILING, FULL, StudyDraw
 
 Images = Callable[[StudyDraw], Batch]
-Prepare = Callable[[StudyDraw], TrainingSet]
+MakeVAE = Callable[[StudyDraw], VAEModel]
 GARMENTS = "fashion-mnist"  # mirrored by flip+shift; its classes differ in detail, which a lighter KL term keeps
+GENTLE = {"p": 0.2, "strength": 0.5, "residual": True}
 ANOTHER_SEED = 1_000_003
 SAMPLES = 60_000
 _FULL: dict[tuple[str, int, FitConfig, float], VAEModel] = {}
 
 
-def duplicate(draw: StudyDraw) -> StudySet:
-    """The labelled images, trained on with another seed."""
-    return StudySet(*draw.real, seed_offset=ANOTHER_SEED)
+class Duplicate(Method):
+    """A method whose classifier has another seed: other weights and another order of the images."""
 
-
-def on_images(draw: StudyDraw, prepare: Prepare, images: Images) -> TrainingSet:
-    """What `prepare` makes of a draw, with other images."""
-    found, labels = images(draw)
-    return replace(prepare(draw), images=found, labels=labels)
-
-
-def real(draw: StudyDraw) -> Batch:
-    """The labelled images as they are."""
-    return draw.real
+    def train(self, draw: Draw) -> tuple[nn.Module, int]:
+        return super().train(replace(draw, seed=draw.seed + ANOTHER_SEED))
 
 
 def oversampled(draw: StudyDraw) -> Batch:
     """The labelled images, those of rare classes repeated until all classes have equally many."""
-    images, labels = draw.real
+    images, labels = draw.real()
     groups = [(labels == label).nonzero()[:, 0] for label in range(len(draw.labelled.classes))]
     most = max(len(rows) for rows in groups)
     rows = torch.cat([rows.repeat(math.ceil(most / len(rows)))[:most] for rows in groups])
@@ -58,10 +44,11 @@ def oversampled(draw: StudyDraw) -> Batch:
 
 def with_extra(draw: StudyDraw) -> Batch:
     """The labelled images and the extra ones."""
+    images, labels = draw.real()
     if draw.extra is None:
-        return draw.real
-    images, labels = draw.on_device(draw.extra)
-    return torch.cat([draw.real[0], images]), torch.cat([draw.real[1], labels])
+        return images, labels
+    extra_images, extra_labels = draw.on_device(draw.extra)
+    return torch.cat([images, extra_images]), torch.cat([labels, extra_labels])
 
 
 def labelled_vae(draw: StudyDraw) -> VAEModel:
@@ -91,11 +78,9 @@ def sampling_config(draw: StudyDraw, data: ImageData) -> FitConfig:
     return replace(vae_config(draw, data), width="base", beta=beta, latent_dim=latent_dim, label_dropout=0.1)
 
 
-def samples_only(draw: StudyDraw, vae: MakeVAE, distort: Distort = same) -> TrainingSet:
-    """60,000 generated images of balanced classes, and no real ones."""
-    length = max(len(draw.labelled.classes), round(SAMPLES * min(1.0, draw.effort)))
-    images, labels = generated(draw, vae, length)
-    return TrainingSet(images, labels, distort)
+def many_samples(draw: StudyDraw) -> Batch:
+    """60,000 generated images of balanced classes."""
+    return generated(draw, full_vae, max(len(draw.labelled.classes), round(SAMPLES * min(1.0, draw.effort))))
 
 
 def generated(draw: StudyDraw, vae: MakeVAE, length: int) -> Batch:
@@ -105,37 +90,34 @@ def generated(draw: StudyDraw, vae: MakeVAE, length: int) -> Batch:
     return images.to(draw.device), classes.to(draw.device)
 
 
-def classical(data: str, images: Images = real) -> tuple[Method, ...]:
+def classical(data: str, images: Images = StudyDraw.real) -> tuple[Method, ...]:
     """The methods that a VAE has to beat, trained on the images that `images` makes of a draw.
 
     "none" always takes the images as they are. "duplicate" trains again with another seed: the number of updates is
     fixed, so showing each image twice as often only changes the order of the same images, and any gain is luck.
     """
     methods = (
-        Method("none", plain),
-        Method("duplicate", partial(on_images, prepare=duplicate, images=images)),
-        Method("affine", partial(on_images, prepare=partial(distorted, distort=affine), images=images)),
-        Method("affine+elastic", partial(on_images, prepare=partial(distorted, distort=affine_elastic), images=images)),
+        Method("none"),
+        Duplicate("duplicate", images=images),
+        Method("affine", affine, images=images),
+        Method("affine+elastic", affine_elastic, images=images),
     )
-    flipped = partial(on_images, prepare=partial(distorted, distort=flip_shift), images=images)
-    return (*methods, Method("flip+shift", flipped)) if data == GARMENTS else methods
+    return (*methods, Method("flip+shift", flip_shift, images=images)) if data == GARMENTS else methods
 
 
 def ceilings() -> tuple[Method, ...]:
     """What real images would have given in the place of generated ones."""
-    distort = partial(distorted, distort=affine_elastic)
     return (
-        Method("extra real images", partial(on_images, prepare=plain, images=with_extra), CEILING),
-        Method("affine+elastic+extra real images", partial(on_images, prepare=distort, images=with_extra), CEILING),
+        Method("extra real images", images=with_extra, kind=CEILING),
+        Method("affine+elastic+extra real images", affine_elastic, images=with_extra, kind=CEILING),
     )
 
 
-def strong(data: str, trained_on: str, images: Images = real) -> tuple[Method, ...]:
+def strong(data: str, trained_on: str, images: Images = StudyDraw.real) -> tuple[Method, ...]:
     """For few images: perturb half of them, three times as far as the posterior spreads, and keep their detail."""
 
     def method(name: str, distort: Distort) -> Method:
-        perturb = partial(perturbed, vae=labelled_vae, distort=distort, p=0.5, strength=3.0, residual=True)
-        return Method(name, partial(on_images, prepare=perturb, images=images), WITH_VAE, trained_on)
+        return Method(name, distort, labelled_vae, STRONG, images, WITH_VAE, trained_on)
 
     methods = (method("strong VAE", same), method("affine+elastic+strong VAE", affine_elastic))
     return (*methods, method("flip+shift+strong VAE", flip_shift)) if data == GARMENTS else methods
@@ -143,17 +125,15 @@ def strong(data: str, trained_on: str, images: Images = real) -> tuple[Method, .
 
 def gentle() -> tuple[Method, ...]:
     """For many images: perturb a fifth of them, by half of the posterior's spread, and keep their detail."""
-    perturb = partial(perturbed, vae=full_vae, p=0.2, strength=0.5, residual=True)
     return (
-        Method("gentle VAE", perturb, WITH_VAE, FULL),
-        Method("affine+elastic+gentle VAE", partial(perturb, distort=affine_elastic), WITH_VAE, FULL),
+        Method("gentle VAE", same, full_vae, GENTLE, kind=WITH_VAE, trained_on=FULL),
+        Method("affine+elastic+gentle VAE", affine_elastic, full_vae, GENTLE, kind=WITH_VAE, trained_on=FULL),
     )
 
 
 def samples() -> tuple[Method, ...]:
     """Generated images alone, plain and distorted."""
-    only = partial(samples_only, vae=full_vae)
     return (
-        Method("samples", only, WITH_VAE, FULL),
-        Method("affine+elastic+samples", partial(only, distort=affine_elastic), WITH_VAE, FULL),
+        Method("samples", images=many_samples, kind=WITH_VAE, trained_on=FULL),
+        Method("affine+elastic+samples", affine_elastic, images=many_samples, kind=WITH_VAE, trained_on=FULL),
     )

@@ -1,24 +1,29 @@
 """The methods with a pool: its images get labels by a guess, and a VAE is trained on the surest of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_augment import VAEModel
-from vae_augment.evaluation.classifier import Distort, same
+from vae_augment.evaluation.classifier import Batch
 from vae_augment.evaluation.distortions import affine_elastic
-from vae_augment.evaluation.experiment import POOL, WITH_VAE, Method
-from vae_augment.evaluation.methods import MakeVAE
-from vae_augment.evaluation.neighbours import contrastive_features, spread_labels
-from vae_augment.evaluation.pseudo_labels import UPDATES, smoothed_answers, surest, train_teacher
+from vae_augment.evaluation.experiment import POOL, WITH_VAE, Draw, Method
+from vae_augment.evaluation.pseudo_labels import (
+    UPDATES,
+    contrastive_features,
+    smoothed_answers,
+    spread_labels,
+    surest,
+    train_teacher,
+)
 from vae_augment.training import ImageData
 
-from .draws import OTHER, StudyDraw, StudySet, Trained
-from .methods import GARMENTS, generated, sampling_config
+from .draws import OTHER, StudyDraw
+from .methods import GARMENTS, MakeVAE, generated, sampling_config
 
 _FEATURES: dict[tuple[str, int, int], Tensor] = {}
 
@@ -34,18 +39,18 @@ class Answers:
 Guess = Callable[[StudyDraw], Answers]
 
 
-def teacher(draw: StudyDraw) -> Trained:
-    """A classifier trained to answer the same for distorted images of the pool."""
+def teacher(draw: StudyDraw) -> tuple[nn.Module, int]:
+    """A classifier trained to answer the same for distorted images of the pool, and the number of its updates."""
     images, _ = draw.on_device(draw.with_pool)
-    updates, classes = draw.shortened(UPDATES), len(draw.labelled.classes)
-    return Trained(train_teacher(images, draw.real[1], classes, updates, draw.seed), updates)
+    updates, labels = draw.shortened(UPDATES), draw.labelled.labels.to(draw.device)
+    return train_teacher(images, labels, len(draw.labelled.classes), updates, draw.seed), updates
 
 
 def by_agreement(draw: StudyDraw) -> Answers:
     """The teacher's answers, averaged over neighbours in its features: for digits."""
     images, _ = draw.on_device(draw.with_pool)
-    trained = draw.once(teacher)
-    return Answers(smoothed_answers(trained.model, images), trained.updates)
+    model, updates = draw.once(teacher)
+    return Answers(smoothed_answers(model, images), updates)
 
 
 def by_neighbours(draw: StudyDraw) -> Answers:
@@ -80,31 +85,44 @@ def surest_vae(draw: StudyDraw, guess: Guess) -> VAEModel:
     return draw.fit(data, sampling_config(draw, data))
 
 
-def pseudo_labelled(draw: StudyDraw, guess: Guess, distort: Distort = same) -> StudySet:
-    """The surest images."""
-    images, labels = draw.on_device(surest_images(draw, guess))
-    earlier = draw.once(guess).updates
-    return StudySet(images, labels, distort, earlier_updates=earlier)
-
-
-def with_generated(draw: StudyDraw, guess: Guess, vae: MakeVAE, distort: Distort = same) -> StudySet:
+def with_generated(draw: StudyDraw, guess: Guess, vae: MakeVAE) -> Batch:
     """The surest images, and as many generated ones."""
-    real = pseudo_labelled(draw, guess, distort)
-    images, labels = generated(draw, vae, len(real.images))
-    return replace(real, images=torch.cat([real.images, images]), labels=torch.cat([real.labels, labels]))
+    images, labels = pseudo_labelled(draw, guess)
+    made, classes = generated(draw, vae, len(images))
+    return torch.cat([images, made]), torch.cat([labels, classes])
 
 
-def _shared_teacher(draw: StudyDraw) -> Trained:
-    return draw.once(teacher)
+def pseudo_labelled(draw: StudyDraw, guess: Guess) -> Batch:
+    """The surest images."""
+    return draw.on_device(surest_images(draw, guess))
+
+
+@dataclass(frozen=True)
+class Guessed(Method):
+    """A method whose images have labels by a guess, whose updates count too."""
+
+    guess: Guess = by_agreement
+
+    def train(self, draw: Draw) -> tuple[nn.Module, int]:
+        model, updates = super().train(draw)
+        return model, updates + draw.once(self.guess).updates
+
+
+class Teacher(Method):
+    """A method whose classifier is the teacher itself."""
+
+    def train(self, draw: Draw) -> tuple[nn.Module, int]:
+        return draw.once(teacher)
 
 
 def methods(data: str) -> tuple[Method, ...]:
     """The guess alone, and with as many images of a VAE of the surest ones; garments are guessed by neighbours."""
     guess = by_neighbours if data == GARMENTS else by_agreement
-    alone = partial(pseudo_labelled, guess=guess) if data == GARMENTS else _shared_teacher
-    both = partial(with_generated, guess=guess, vae=partial(surest_vae, guess=guess))
+    alone = partial(Guessed, guess=guess, images=partial(pseudo_labelled, guess=guess))
+    images = partial(with_generated, guess=guess, vae=partial(surest_vae, guess=guess))
+    both = partial(Guessed, guess=guess, images=images, kind=WITH_VAE, trained_on=POOL)
     return (
-        Method("pseudo-labels", alone, OTHER),
-        Method("pseudo-labels+samples", both, WITH_VAE, POOL),
-        Method("affine+elastic+pseudo-labels+samples", partial(both, distort=affine_elastic), WITH_VAE, POOL),
+        alone("pseudo-labels", kind=OTHER) if data == GARMENTS else Teacher("pseudo-labels", kind=OTHER),
+        both("pseudo-labels+samples"),
+        both("affine+elastic+pseudo-labels+samples", affine_elastic),
     )

@@ -42,14 +42,14 @@ class Regime:
 
 
 def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -> Parts:
-    """`splits.few_labels`, and ten times as many extra images of each class."""
+    """`splits.choose_labels`, and ten times as many extra images of each class."""
     extra = torch.cat([rows[per_class : (1 + EXTRA) * per_class] for rows in shuffled_classes(data, seed)])
-    return Parts(*splits.few_labels(data, seed, per_class, pool), subset(data, extra))
+    return Parts(*splits.choose_labels(data, seed, per_class, pool), subset(data, extra))
 
 
 def everything(data: ImageData, seed: int) -> Parts:
     """All labelled images, and no extra ones."""
-    return Parts(*splits.everything(data, seed))
+    return Parts(*splits.choose_labels(data, seed))
 
 
 def subset(data: ImageData, rows: torch.Tensor) -> ImageData | None:

@@ -8,18 +8,15 @@ from typer.core import TyperGroup
 from .._version import __version__
 from ..errors import VAEAugmentError
 from .compare import compare
-from .compress import compress, decompress
 from .demo import demo
-from .denoise import denoise
-from .embed import embed
 from .evaluate import evaluate
 from .export import export
 from .fit import fit
 from .generate import generate
 from .info import info
 from .label import label
+from .other_uses import compress, decompress, denoise, embed, score
 from .preview import preview
-from .score import score
 
 
 class Commands(TyperGroup):

@@ -8,7 +8,6 @@ import typer
 from ..errors import InputError
 from . import options
 
-_LABELS = "How many labels per class are used, or all."
 _POOL = "Train the VAE also on the images whose labels are not used."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
 _WORKERS = "Processes at once; if not given, one per draw, at most one per core."
@@ -17,7 +16,7 @@ _WORKERS = "Processes at once; if not given, one per draw, at most one per core.
 def compare(
     data: options.Data,
     root: options.Root = None,
-    labels_per_class: Annotated[str, typer.Option(help=_LABELS)] = "all",
+    labels_per_class: Annotated[str, typer.Option(help="How many labels per class are used, or all.")] = "all",
     pool: Annotated[bool, typer.Option(help=_POOL)] = False,
     test: Annotated[list[str] | None, typer.Option(help=_TEST)] = None,
     draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
@@ -25,7 +24,7 @@ def compare(
     updates: Annotated[int, typer.Option(min=1, help="Updates of each classifier, of 50 images.")] = 1500,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File for all results (.json).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: options.Device = "cpu",
 ) -> None:
     """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
     from ..evaluation import comparison

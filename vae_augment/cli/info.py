@@ -8,7 +8,6 @@ from . import options
 
 if TYPE_CHECKING:
     from ..runtime import VAEModel
-    from ..spec import Spec
 
 
 def info(
@@ -33,12 +32,16 @@ def info(
 
 
 def _facts(loaded: "VAEModel") -> dict[str, object]:
-    spec = loaded.spec
+    spec, latents = loaded.spec, "drawn from N(0, I)"
+    if spec.latents is not None:
+        groups, components = spec.latents.weights.shape
+        bank = len(spec.latents.bank)
+        latents = f"drawn from {groups} mixtures of {components} Gaussians; a bank of {bank} images"
     return {
         "file": f"{loaded.path.name}, {loaded.path.stat().st_size:,} bytes",
         "sha256": loaded.sha256,
         "images": "{} x {} x {} (channels, height, width), float32 in [0, 1]".format(*spec.image_shape),
-        "latent": f"{spec.latent_dim} dimensions, {_latents(spec)}",
+        "latent": f"{spec.latent_dim} dimensions, {latents}",
         "classes": ", ".join(spec.classes) or "none",
         "conditional": "yes" if spec.conditional else "no",
         "training": ", ".join(f"{key} {value}" for key, value in spec.training.items()) or "unknown",
@@ -46,10 +49,3 @@ def _facts(loaded: "VAEModel") -> dict[str, object]:
         "format": spec.format_version,
         "provider": loaded.device_type,
     }
-
-
-def _latents(spec: "Spec") -> str:
-    if spec.latents is None:
-        return "drawn from N(0, I)"
-    groups, components = spec.latents.weights.shape
-    return f"drawn from {groups} mixtures of {components} Gaussians; a bank of {len(spec.latents.bank)} images"

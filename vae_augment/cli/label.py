@@ -1,6 +1,5 @@
 """`vae-augment label`: labels for a pool, from a few."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,14 +12,12 @@ _BY = "agreement (digits, glyphs), or neighbours (garments, textures and whateve
 
 def label(
     data: options.Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Images and labels to write (.npz).")],
+    output: options.Arrays,
     by: Annotated[str, typer.Option(help=_BY)] = "agreement",
-    share: Annotated[
-        float, typer.Option(help="Share of each guessed class that keeps its label, surest first.")
-    ] = 0.95,
+    share: Annotated[float, typer.Option(help="Share of each guessed class that keeps its label.")] = 0.95,
     updates: Annotated[int, typer.Option(min=1, help="Of training; 6,000 take 7 to 20 minutes on one core.")] = 6000,
     seed: options.Seed = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: options.Device = "cpu",
     root: options.Root = None,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -29,7 +26,7 @@ def label(
     In a folder, the unlabelled images lie beside the class folders. Fit a conditional VAE to the result.
     """
     from ..evaluation.pseudo_labels import label_pool
-    from ..training.data import load_data
+    from ..training import load_data
 
     refuse_existing(output, overwrite)
     images = load_data(data, root)

@@ -5,15 +5,14 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="Images: digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder with one folder per "
-        "class, or an .npz, .csv or IDX file.",
-    ),
-]
+_DATA = (
+    "Images: digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder with one folder per class, or "
+    "an .npz, .csv or IDX file."
+)
+Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="mnist, fashion-mnist, or the path of an .onnx file.")]
+Arrays = Annotated[Path, typer.Option("--output", "-o", help="File to write (.npz).")]
+Picture = Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds torchvision's data sets.")]
 Download = Annotated[bool, typer.Option("--download", help="Download the data set if it is not in --root.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]

@@ -11,10 +11,8 @@ from . import options
 
 def preview(
     model: options.Model,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")] = Path("preview.png"),
-    data: Annotated[
-        str | None, typer.Option(help="Images to perturb, as for fit; if not given, the model's own samples.")
-    ] = None,
+    output: options.Picture = Path("preview.png"),
+    data: Annotated[str | None, typer.Option(help="Images to perturb, as for fit; default: its own samples.")] = None,
     root: options.Root = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,

@@ -43,23 +43,15 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 def train_classifier(
     images: Tensor, labels: Tensor, classes: int, *, distort: Distort = same, updates: int = 1500, seed: int = 0
 ) -> nn.Module:
-    """Train `small_cnn` by Adam (1e-3, cosine) for `updates` batches of 50 and return its last weights.
-
-    The arithmetic is bfloat16 where the machine has matrix units for it, which is twice as fast, and float32 elsewhere.
-
-    Args:
-        images, labels: [N, C, H, W] float in [0, 1] and [N].
-        distort: the augmentation of each batch of images.
-        seed: of the weights, the batches and torch's global generator, which `distort` draws from.
-    """
+    """Train `small_cnn` by Adam for `updates` batches of 50, all random by the seed; return its last weights."""
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
     model.to(images.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
-    passes = math.ceil(updates * BATCH / len(images))
-    order = torch.cat([torch.randperm(len(images)) for _ in range(passes)])
-    for rows in order[: updates * BATCH].split(BATCH):
+    count = updates * BATCH
+    order = torch.cat([torch.randperm(len(images)) for _ in range(math.ceil(count / len(images)))])
+    for rows in order[:count].split(BATCH):
         loss = F.cross_entropy(logits(model, distort(images[rows])), labels[rows])
         optimizer.zero_grad()
         loss.backward()
@@ -69,22 +61,22 @@ def train_classifier(
 
 
 def logits(model: nn.Module, images: Tensor) -> Tensor:
-    """The model's output in float32, computed in half precision where that is faster."""
+    """The model's output in float32, computed in bfloat16 where the machine has matrix units for it."""
     dtype = half_precision(images.device)
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         found: Tensor = model(images.contiguous(memory_format=torch.channels_last))
     return found.float()
 
 
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor) -> Tensor:
+    """The logits [N, classes] of any number of images, in batches."""
+    return torch.cat([logits(model, batch) for batch in images.split(1000)])
+
+
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of correct answers, in percent."""
-    return 100 * float((answers(model, images) == labels).double().mean())
-
-
-@torch.inference_mode()
-def answers(model: nn.Module, images: Tensor) -> Tensor:
-    """The most probable class of each image, [N]."""
-    return torch.cat([logits(model, batch).argmax(1) for batch in images.split(1000)])
+    return 100 * float((predict(model, images).argmax(1) == labels).double().mean())
 
 
 def check_device(device: str) -> None:

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError, ModelFormatError
-from ..files import save_arrays
 from ..runtime import VAEModel
 
-PROJECTIONS = ("pca", "tsne")
 _TSNE_IMAGES = 2_000  # the time of t-SNE grows with the square of their number
 _LEVELS = 255
 
@@ -22,11 +20,11 @@ def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    if how not in PROJECTIONS:
-        raise InputError(f"projection is {how!r}; choose one of {', '.join(PROJECTIONS)}.")
     if how == "pca":
         return PCA(2).fit_transform(mean).astype(np.float32)
-    return TSNE(2, random_state=0, init="pca").fit_transform(mean[:_TSNE_IMAGES]).astype(np.float32)
+    if how == "tsne":
+        return TSNE(2, random_state=0, init="pca").fit_transform(mean[:_TSNE_IMAGES]).astype(np.float32)
+    raise InputError(f"projection is {how!r}; choose one of pca, tsne.")
 
 
 class Compressed(NamedTuple):
@@ -57,13 +55,8 @@ def decompress(model: VAEModel, compressed: Compressed) -> Tensor:
     return model.decode(latent)
 
 
-def save_compressed(compressed: Compressed, path: str | os.PathLike[str]) -> None:
-    """Write one .npz, atomically, with zip's own compression of the codes."""
-    save_arrays(path, compressed._asdict(), compress=True)
-
-
 def load_compressed(path: str | os.PathLike[str]) -> Compressed:
-    """Read a file of `save_compressed`; `ModelFormatError` for any other."""
+    """Read a file of `vae-augment compress`; `ModelFormatError` for any other."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Compressed(arrays["codes"], arrays["span"], str(arrays["sha256"]))

@@ -2,29 +2,32 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from ..errors import InputError
 from ..files import atomic_path
 from ..generation.process_engine import default_workers
-from .classifier import check_device
-from .distortions import affine, affine_elastic, flip_shift, thickness_affine_elastic
+from ..training.data import StrPath
+from .classifier import Distort, check_device, same
+from .distortions import affine_elastic, flip_shift, thickness_affine_elastic
 from .experiment import LABELLED, POOL, UPDATES, WITH_VAE, Group, Method, Run, run_groups
-from .methods import distorted, labelled_vae, perturbed, plain, pool_vae
 from .report import advise, detail_table
-from .splits import Source, everything, few_labels
+from .splits import Source, choose_labels
+from .vaes import labelled_vae, pool_vae
 
-DRAWS = 3
+# Settings of `VAEAugment`: those that it has by default, and those for few images.
+DEFAULT = {"p": 0.5, "strength": 1.0, "residual": True}
+STRONG = DEFAULT | {"strength": 3.0}
 
 
 class Verdict(NamedTuple):
-    """The runs, their table and the advice."""
+    """What `compare` gives."""
 
     runs: list[Run]
     table: str
@@ -32,16 +35,16 @@ class Verdict(NamedTuple):
 
 
 def compare(
-    data: str | os.PathLike[str],
-    root: str | os.PathLike[str] | None = None,
+    data: StrPath,
+    root: StrPath | None = None,
     *,
     labels_per_class: int | None = None,
     pool: bool = False,
-    test: Sequence[str | os.PathLike[str]] = (),
-    draws: int = DRAWS,
+    test: Sequence[StrPath] = (),
+    draws: int = 3,
     seed: int = 0,
     updates: int = UPDATES,
-    output: str | os.PathLike[str] | None = None,
+    output: StrPath | None = None,
     workers: int | None = None,
     device: str = "cpu",
     say: Callable[[str], None] = lambda text: None,
@@ -70,23 +73,20 @@ def compare(
 
     Raises:
         InputError: data without labels or with too few, a pool that would be empty, or a value out of range.
-        NotFoundError: nothing there.
-        VAEAugmentError: a worker died.
+        VAEAugmentError: no data there, or a worker died.
     """
     for name, value in (("labels_per_class", labels_per_class), ("draws", draws), ("updates", updates)):
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1.")
     check_device(device)
     source = Source(os.fspath(data), None if root is None else os.fspath(root), tuple(os.fspath(path) for path in test))
-    split = partial(everything, pool=pool)
-    if labels_per_class is not None:
-        split = partial(few_labels, per_class=labels_per_class, pool=pool)
+    split = partial(choose_labels, per_class=labels_per_class, pool=pool)
     name = f"{labels_per_class or 'all'} labels" + (" + pool" if pool else "")
-    numbers = range(seed, seed + draws)
-    groups = [Group(name, source, number, split, _methods(pool), updates, device) for number in numbers]
+    methods, numbers = _methods(pool), range(seed, seed + draws)
+    groups = [Group(name, source, number, split, methods, updates, device) for number in numbers]
     say(_work(groups, pool))
     found = run_groups(groups, min(draws, default_workers()) if workers is None else workers)
-    bar = tqdm(found, total=sum(len(group.methods) for group in groups), unit="run", disable=None)
+    bar = tqdm(found, total=draws * len(methods), unit="run", disable=None)
     runs = sorted(bar, key=lambda run: run.draw)
     if output is not None:
         Path(output).parent.mkdir(parents=True, exist_ok=True)
@@ -96,29 +96,30 @@ def compare(
 
 
 def _methods(pool: bool) -> tuple[Method, ...]:
-    """No augmentation, distortions, and the recommended settings of `VAEAugment`."""
+    """No augmentation, distortions, and the recommended settings of `VAEAugment` alone and after distortions."""
     vae, trained_on = (pool_vae, POOL) if pool else (labelled_vae, LABELLED)
-    strong = partial(perturbed, vae=vae, p=0.5, strength=3.0, residual=True)
-    thick_strong = partial(strong, distort=thickness_affine_elastic)
+
+    def after(distort: Distort, name: str, settings: Mapping[str, Any]) -> Method:
+        return Method(name, distort, vae, settings, kind=WITH_VAE, trained_on=trained_on)
+
     return (
-        Method("none", plain),
-        Method("affine", partial(distorted, distort=affine)),
-        Method("affine+elastic", partial(distorted, distort=affine_elastic)),
-        Method("thickness+affine+elastic", partial(distorted, distort=thickness_affine_elastic)),
-        Method("flip+shift", partial(distorted, distort=flip_shift)),
-        Method("strong VAE", strong, WITH_VAE, trained_on),
-        Method("thickness+affine+elastic+strong VAE", thick_strong, WITH_VAE, trained_on),
-        Method("flip+shift+strong VAE", partial(strong, distort=flip_shift), WITH_VAE, trained_on),
+        Method("none"),
+        Method("affine+elastic", affine_elastic),
+        Method("thickness+affine+elastic", thickness_affine_elastic),
+        Method("flip+shift", flip_shift),
+        after(thickness_affine_elastic, "thickness+affine+elastic+VAE", DEFAULT),
+        after(flip_shift, "flip+shift+VAE", DEFAULT),
+        after(same, "strong VAE", STRONG),
+        after(thickness_affine_elastic, "thickness+affine+elastic+strong VAE", STRONG),
+        after(flip_shift, "flip+shift+strong VAE", STRONG),
     )
 
 
 def _work(groups: Sequence[Group], pool: bool) -> str:
     """A line on what will be done; `InputError` where a draw cannot be made."""
-    draw = groups[0].draw()
+    draw, data = groups[0].draw(), groups[0].source.data
     if pool and draw.pool is None:
-        raise InputError(
-            f"{groups[0].source.data} leaves no images for a pool: all their labels are used. Leave out --pool."
-        )
+        raise InputError(f"{data} leaves no images for a pool: all their labels are used. Leave out --pool.")
     return (
         f"{len(draw.labelled)} labelled images and {len(draw.test)} to test on; "
         f"{len(groups) * len(groups[0].methods)} classifiers of {draw.updates:,} updates and {len(groups)} VAEs"

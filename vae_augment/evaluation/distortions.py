@@ -28,14 +28,9 @@ def affine_elastic(images: Tensor) -> Tensor:
 
 
 def thickness(images: Tensor) -> Tensor:
-    """Thicken or thin the strokes of each image of [B, C, H, W], bright on dark, by up to one pixel on each side.
-
-    Half of the images are blended with their dilation over 3x3 pixels, the others with their erosion, with random
-    weights.
-    """
-    count, device = len(images), images.device
+    """Thicken or thin the bright strokes of each image of [B, C, H, W] by up to one pixel on each side, at random."""
     dilated, eroded = F.max_pool2d(images, 3, 1, 1), -F.max_pool2d(-images, 3, 1, 1)
-    is_dilated, share = torch.rand(2, count, 1, 1, 1, device=device)
+    is_dilated, share = torch.rand(2, len(images), 1, 1, 1, device=images.device)
     return torch.where(is_dilated < 0.5, images.lerp(dilated, share), images.lerp(eroded, EROSION * share))
 
 
@@ -75,12 +70,13 @@ def _sample(images: Tensor, grid: Tensor) -> Tensor:
 
 
 def _affine_grid(images: Tensor) -> Tensor:
-    count, device = len(images), images.device
-    angle, shear = (_uniform(count, -bound, bound, device) * math.pi / 180 for bound in (ROTATION, SHEAR))
-    scale = _uniform(count, *SCALE, device)
-    shift = 2 * torch.stack([_uniform(count, -SHIFT, SHIFT, device) for _ in range(2)], dim=1)
+    angle, shear, scale, x, y = torch.empty(5, len(images), device=images.device)
+    angle.uniform_(-ROTATION, ROTATION).deg2rad_()
+    shear.uniform_(-SHEAR, SHEAR).deg2rad_()
+    scale.uniform_(*SCALE)
+    shift = 2 * torch.stack([x.uniform_(-SHIFT, SHIFT), y.uniform_(-SHIFT, SHIFT)], dim=1)
     cos, sin, tan = angle.cos() / scale, angle.sin() / scale, shear.tan()
-    rows = torch.stack([cos, cos * tan - sin, sin, sin * tan + cos], dim=1).reshape(count, 2, 2)
+    rows = torch.stack([cos, cos * tan - sin, sin, sin * tan + cos], dim=1).reshape(-1, 2, 2)
     return F.affine_grid(torch.cat([rows, shift[:, :, None]], dim=2), list(images.shape), align_corners=False)
 
 
@@ -99,7 +95,3 @@ def _blur(sigma: float, side: int, like: Tensor) -> Tensor:
     weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
     beyond = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, device=like.device)
     return weight / torch.exp(-0.5 * (beyond / sigma) ** 2).sum()
-
-
-def _uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:
-    return low + (high - low) * torch.rand(count, device=device)

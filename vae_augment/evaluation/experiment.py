@@ -2,30 +2,28 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from multiprocessing.queues import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import InputError, VAEAugmentError
 from ..interrupt import follow_parent
+from ..runtime import VAEModel
 from ..training import ImageData
 from ..training.data import to_float
+from ..transform import VAEAugment
 from .classifier import Batch, Distort, Metric, accuracy, same, train_classifier
 from .splits import Source, Split
 
 CLASSICAL, WITH_VAE = "classical", "VAE"  # kinds of methods
 NOTHING, LABELLED, POOL = "none", "labelled only", "pool"  # what the VAE of a method was trained on
 UPDATES = 1500
-POLL_SECONDS = 0.5
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,11 @@ class Draw:
     device: str = "cpu"
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @cached_property
     def real(self) -> Batch:
-        """The labelled images [N, C, H, W], float in [0, 1], and their labels [N], on the device."""
+        """The labelled images and their labels, as `on_device` gives them."""
         return self.on_device(self.labelled)
 
-    @cached_property
+    @property
     def with_pool(self) -> ImageData:
         """The labelled images, followed by the pool."""
         if self.pool is None:
@@ -54,10 +51,10 @@ class Draw:
         return replace(self.labelled, images=images, labels=torch.cat([self.labelled.labels, self.pool.labels]))
 
     def on_device(self, data: ImageData) -> Batch:
-        """Images as float in [0, 1] and labels, on the device."""
+        """Images [N, C, H, W], float in [0, 1], and labels [N], on the device."""
         return to_float(data.images.to(self.device)), data.labels.to(self.device)
 
-    def once(self, make: Callable[["Draw"], T]) -> T:
+    def once(self, make: Callable[[Any], Any]) -> Any:
         """The result of `make(self)`, such as a VAE, made at the first call and shared by all methods."""
         if make not in self._made:
             self._made[make] = make(self)
@@ -65,33 +62,34 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class TrainingSet:
-    """What the small classifier is trained on."""
+class Method:
+    """One row of a table: a way to train the small classifier on a draw. It can be pickled if its functions can."""
 
-    images: Tensor  # [N, C, H, W] float in [0, 1]
-    labels: Tensor  # [N]
+    name: str
     distort: Distort = same  # the augmentation of each batch of images
+    vae: Callable[[Draw], VAEModel] | None = None  # with which `VAEAugment` perturbs the distorted images
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of `VAEAugment`
+    images: Callable[[Any], Batch] = Draw.real  # what a `Draw` is trained on: images as in `Draw.real`
+    kind: str = CLASSICAL
+    trained_on: str = NOTHING
 
     def train(self, draw: Draw) -> tuple[nn.Module, int]:
         """The trained classifier, in evaluation mode, and the number of updates that it took."""
-        classes = len(draw.labelled.classes)
         model = train_classifier(
-            self.images, self.labels, classes, distort=self.distort, updates=draw.updates, seed=draw.seed
+            *self.images(draw),
+            len(draw.labelled.classes),
+            distort=self.augmentation(draw),
+            updates=draw.updates,
+            seed=draw.seed,
         )
         return model, draw.updates
 
-
-@dataclass(frozen=True)
-class Method:
-    """One row of a table: a way to train the small classifier on a draw.
-
-    `prepare` is a function of a module, or a `partial` of one, so that it can be sent to another process.
-    """
-
-    name: str
-    prepare: Callable[[Draw], TrainingSet]
-    kind: str = CLASSICAL
-    trained_on: str = NOTHING
+    def augmentation(self, draw: Draw) -> Distort:
+        """`distort`, followed by `VAEAugment` if the method has a VAE."""
+        if self.vae is None:
+            return self.distort
+        perturb = VAEAugment(draw.once(self.vae), **self.settings)
+        return lambda images: perturb(self.distort(images))
 
 
 @dataclass(frozen=True)
@@ -139,38 +137,35 @@ def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metri
     """Train and score one method on one draw; `regime` and `data` are the names that the run gets."""
     start = time.monotonic()
     torch.manual_seed(draw.seed)
-    model, updates = method.prepare(draw).train(draw)
+    model, updates = method.train(draw)
     percent = round(metric(model, *draw.on_device(draw.test)), 4)
     seconds = round(time.monotonic() - start, 2)
     return Run(regime, data, method.name, method.kind, method.trained_on, draw.seed, updates, percent, seconds)
 
 
 def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
-    """Run all methods of all groups, and yield each run as soon as it is done.
+    """Run all methods of all groups, and yield each run as soon as it is done; `VAEAugmentError` if a worker dies.
 
     `workers` processes run one group each, with one thread; a single worker is this process, with all its threads.
-
-    Raises:
-        InputError: fewer than one worker, or data that cannot be split.
-        VAEAugmentError: a worker died.
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")
-    if workers == 1:
-        for group in groups:
-            yield from group.runs()
-    else:
+    if workers > 1:
         yield from _in_processes(groups, workers)
+        return
+    for group in groups:
+        yield from group.runs()
 
 
 def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
     finished: SimpleQueue[Run] = context.SimpleQueue()
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
-        running = {pool.submit(_run_group, group) for group in groups}
         try:
+            running = {pool.submit(_run_group, group) for group in groups}
             while running:
-                done, running = wait(running, POLL_SECONDS)
+                done, running = wait(running, timeout=0.5)
                 while not finished.empty():
                     yield finished.get()
                 for job in done:
@@ -179,8 +174,9 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
             raise VAEAugmentError(
                 "A worker died. The system kills workers when memory runs out: use fewer (--workers)."
             ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        finally:  # else the pool would wait for the groups that are running, which takes minutes
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
 
 
 _finished: "SimpleQueue[Run]"  # of the runs that are done, in a worker

@@ -29,25 +29,20 @@ class Row(NamedTuple):
 
 
 def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -> list[Row]:
-    """Originals, reconstructions, perturbations with and without `residual`, and samples by class.
-
-    The originals are some of `images` [N, C, H, W], or samples of the model if there are none.
-    """
+    """Some of `images` [N, C, H, W] or of the model's own, reconstructed and perturbed, and samples by class."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if images is None:
-            originals = model.sample(COLUMNS, seed=seed + 1)[0]
+            caption, originals = "its own samples", model.sample(COLUMNS, seed=seed + 1)[0]
         else:
-            originals = images[torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()]
-        rows = [
-            Row("originals" if images is not None else "its own samples", originals),
-            Row("reconstructions", model.reconstruct(originals)),
-        ]
+            chosen = torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()
+            caption, originals = "originals", images[chosen]
+        rows = [Row(caption, originals), Row("reconstructions", model.reconstruct(originals))]
+        batch = to_batch(originals, model.spec.image_shape)
         for residual, prefix in ((False, ""), (True, "residual, ")):
             for strength in STRENGTHS:
                 augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
-                perturbed = augment(to_batch(originals, model.spec.image_shape))
-                rows.append(Row(f"{prefix}strength {strength:g}", perturbed))
+                rows.append(Row(f"{prefix}strength {strength:g}", augment(batch)))
     return [*rows, Row("samples"), *_sample_rows(model, seed)]
 
 
@@ -78,11 +73,7 @@ def draw_rows(rows: list[Row]) -> Image.Image:
 def save_scatter(
     points: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...], path: str | os.PathLike[str]
 ) -> None:
-    """Draw points [N, 2], coloured by their labels (-1 = none), with a legend, as one PNG, atomically.
-
-    Raises:
-        InputError: matplotlib is not installed.
-    """
+    """Draw points [N, 2], coloured by their labels (-1 = none), as one PNG; `InputError` without matplotlib."""
     try:
         from matplotlib import colormaps
         from matplotlib.figure import Figure

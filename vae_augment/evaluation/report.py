@@ -2,22 +2,23 @@
 
 import math
 import statistics
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from .experiment import CLASSICAL, NOTHING, WITH_VAE, Run
 
-CONFIDENCE = 0.95
-NO_FIGURE = "-"
 NO_AUGMENTATION = "none"
-_STRONG = "VAEAugment(MODEL, p=0.5, strength=3, residual=True)"
+_DEFAULT, _STRONG = "VAEAugment(MODEL)", "VAEAugment(MODEL, p=0.5, strength=3, residual=True)"
+_THICKNESS, _FLIP = "after thickness, affine and elastic distortion", "after mirroring and shifting"
 USES = {
+    "thickness+affine+elastic+VAE": f"{_DEFAULT} {_THICKNESS}",
+    "flip+shift+VAE": f"{_DEFAULT} {_FLIP}",
     "strong VAE": f"{_STRONG} and no other augmentation",
-    "thickness+affine+elastic+strong VAE": f"{_STRONG} after thickness, affine and elastic distortion",
-    "flip+shift+strong VAE": f"{_STRONG} after mirroring and shifting",
+    "thickness+affine+elastic+strong VAE": f"{_STRONG} {_THICKNESS}",
+    "flip+shift+strong VAE": f"{_STRONG} {_FLIP}",
 }
 
 Accuracies = Mapping[int, float]  # by draw
@@ -47,19 +48,12 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean, count = statistics.fmean(values), len(values)
     if count < 2:
         return Estimate(mean, math.inf, count)
-    from scipy.stats import ttest_1samp
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # about equal values, whose interval has no width
-        interval = ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
-    return Estimate(mean, float(interval.high - interval.low) / 2, count)
+    quantile = float(stats.t.ppf(0.975, count - 1))
+    return Estimate(mean, quantile * statistics.stdev(values) / math.sqrt(count), count)
 
 
 def paired(values: Accuracies, base: Accuracies) -> Estimate | None:
-    """The difference of `values` from `base` on the draws that both have; None where they share none.
-
-    Accuracies differ more between draws than between methods on one draw, so only paired differences are compared.
-    """
+    """The mean difference of `values` from `base` over the draws that both have; None where they share none."""
     shared = values.keys() & base.keys()
     return estimate([values[draw] - base[draw] for draw in sorted(shared)]) if shared else None
 
@@ -67,12 +61,9 @@ def paired(values: Accuracies, base: Accuracies) -> Estimate | None:
 def compare_best(methods: Mapping[str, Accuracies], bases: Mapping[str, Accuracies]) -> Comparison:
     """The difference between the best of `methods` and the best of `bases`, neither of them chosen in hindsight.
 
-    On each draw, the two with the best mean over all *other* draws are compared. Two such choices share most of their
-    draws, which correlates the differences and makes the usual interval too narrow. Its variance is therefore corrected
-    as in the corrected resampled t-test (Nadeau and Bengio, "Inference for the generalization error", 2003).
-
-    Args:
-        methods, bases: one or more each, all with the same draws, of which there are at least two.
+    On each draw, the two with the best mean over all *other* draws are compared. Such choices share most of their
+    draws, so the interval is widened as in the corrected resampled t-test (Nadeau and Bengio, "Inference for the
+    generalization error", 2003). All must have the same draws, at least two.
     """
     chosen, accuracies = _best_on_other_draws(methods)
     chosen_bases, base_accuracies = _best_on_other_draws(bases)
@@ -91,10 +82,7 @@ def _best_on_other_draws(methods: Mapping[str, Accuracies]) -> tuple[list[str], 
 
 
 def advise(runs: Sequence[Run]) -> str:
-    """Advice from the runs of one regime and data set, in which all methods have the same draws.
-
-    A difference is called a gain or a loss when its 95 % interval (`compare_best`) does not contain 0.
-    """
+    """Advice from the runs of one regime and data set, in which all methods have the same draws."""
     classical, with_vae = (by_method(run for run in runs if run.kind == kind) for kind in (CLASSICAL, WITH_VAE))
     if len({run.draw for run in runs}) < 2:
         return "One draw cannot tell a gain from luck. Repeat the comparison with more draws."
@@ -137,8 +125,7 @@ def best_classical(runs: Sequence[Run]) -> str | None:
 
 
 def detail_table(runs: Sequence[Run]) -> str:
-    """One regime and data set, one row per method: mean, standard deviation, paired difference from the best classical
-    method."""
+    """A row per method, of the runs of one regime and data set; differences are from the best classical method."""
     best, methods, rows = best_classical(runs), by_method(runs), []
     facts = {run.method: run for run in runs}
     for method, values in methods.items():
@@ -149,8 +136,8 @@ def detail_table(runs: Sequence[Run]) -> str:
                 method if trained_on == NOTHING else f"{method} (VAE: {trained_on})",
                 f"{facts[method].updates:,}",
                 f"{statistics.fmean(values.values()):.2f}",
-                f"{statistics.stdev(values.values()):.2f}" if len(values) > 1 else NO_FIGURE,
-                NO_FIGURE if difference is None else str(difference),
+                f"{statistics.stdev(values.values()):.2f}" if len(values) > 1 else "-",
+                "-" if difference is None else str(difference),
                 str(len(values)),
             ]
         )

@@ -1,7 +1,7 @@
 """Where the images of a comparison come from, and which of them get labels in a draw."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ HELD_OUT = 0.2  # of each class, where the data have no test part
 
 
 class Split(NamedTuple):
-    """The labelled images of a training set that a draw uses, and its pool."""
+    """The labelled images that a draw uses, and its pool."""
 
     labelled: ImageData
     pool: ImageData | None = None
@@ -31,21 +31,17 @@ class Source:
     test: tuple[str, ...] = ()
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
-        """Training and test images; `InputError` where there are fewer than two classes.
-
-        Without paths of test images, they are the test part of a named data set, or else a fifth of each class, which
-        depends on the seed.
-        """
-        train = _load(self.data, self.root, True)
+        """Training and test images; without `test`, the test part of a named data set, or a fifth of each class."""
+        train = _load(self.data, self.root)
         if len(train.classes) < 2:
             raise InputError(
                 f"{train.name} has {len(train.classes)} classes; a comparison needs labelled images of at least two: a "
                 "folder of class folders, an .npz with labels, or a named data set."
             )
         if self.test:
-            return train, _test_images([_load(path, None, True) for path in self.test], train)
+            return train, _test_images([_load(path) for path in self.test], train)
         if self.data in NAMED:
-            return train, _load(self.data, self.root, False)
+            return train, _load(self.data, self.root, train=False)
         return held_out_per_class(train, HELD_OUT, seed)
 
 
@@ -56,21 +52,20 @@ def shuffled_classes(data: ImageData, seed: int) -> list[Tensor]:
     return [order[labels == label] for label in range(len(data.classes))]
 
 
-def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -> Split:
-    """`per_class` random images of each class; the pool, if asked for, is every other image without its label."""
+def choose_labels(data: ImageData, seed: int, per_class: int | None = None, pool: bool = False) -> Split:
+    """`per_class` random images of each class (None = all with a label), and if asked for, the others as a pool."""
     classes = shuffled_classes(data, seed)
     for name, rows in zip(data.classes, classes, strict=True):
-        if len(rows) < per_class:
+        if per_class is not None and len(rows) < per_class:
             raise InputError(
                 f"The class {name!r} has {len(rows)} images to train on, fewer than {per_class} labels per class. "
                 "Ask for fewer labels per class, or give more images."
             )
-    return _split(data, torch.cat([rows[:per_class] for rows in classes]), pool)
-
-
-def everything(data: ImageData, seed: int, pool: bool = False) -> Split:
-    """All labelled images, whatever the seed; the pool, if asked for, is the images without a label."""
-    return _split(data, (data.labels >= 0).nonzero()[:, 0], pool)
+    chosen = (data.labels >= 0).nonzero()[:, 0] if per_class is None else torch.cat([r[:per_class] for r in classes])
+    others = _other_rows(data, chosen)
+    if not pool or not len(others):
+        return Split(data.subset(chosen))
+    return Split(data.subset(chosen), replace(data.subset(others), labels=torch.full((len(others),), -1)))
 
 
 def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageData, ImageData]:
@@ -86,21 +81,11 @@ def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageD
     return data.subset(_other_rows(data, test)), data.subset(test)
 
 
-def _split(data: ImageData, rows: Tensor, pool: bool) -> Split:
-    labelled, others = data.subset(rows), _other_rows(data, rows)
-    if not pool or not len(others):
-        return Split(labelled)
-    unlabelled = torch.full_like(data.labels[others], -1)
-    return Split(labelled, ImageData(data.name, data.images[others], unlabelled, data.classes))
-
-
 def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
     return torch.from_numpy(np.setdiff1d(np.arange(len(data)), rows.numpy()))
 
 
-@functools.lru_cache(maxsize=4)
-def _load(data: str, root: str | None, train: bool) -> ImageData:
-    return load_data(data, root, train=train)
+_load = functools.lru_cache(maxsize=4)(load_data)
 
 
 def _test_images(parts: list[ImageData], like: ImageData) -> ImageData:
@@ -111,4 +96,4 @@ def _test_images(parts: list[ImageData], like: ImageData) -> ImageData:
                 f"on are {like.image_shape} of {like.classes}. They must agree."
             )
     images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
-    return everything(ImageData("test", images, labels, like.classes), 0).labelled
+    return choose_labels(ImageData("test", images, labels, like.classes), 0).labelled

@@ -1,6 +1,5 @@
-"""The methods that a comparison tries: no augmentation, distortions, and a VAE trained on the draw's own images."""
+"""The small VAEs of a comparison, each trained on a draw's own images."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,33 +7,11 @@ from tempfile import TemporaryDirectory
 from ..exporters import ParityReport, export
 from ..runtime import VAEModel, load
 from ..training import FitConfig, ImageData, fit
-from ..transform import VAEAugment
-from .classifier import Distort, same
-from .experiment import Draw, TrainingSet
+from .experiment import Draw
 
 BATCH = 128  # images per update of a VAE
 FEW_BETA = 0.2  # the weight of the KL term for few images, as in the demo
 PASSES, FEWEST, MOST = 20, 400, 4700  # passes of a VAE over its images, and the limits of its number of updates
-
-MakeVAE = Callable[[Draw], VAEModel]
-
-
-def plain(draw: Draw) -> TrainingSet:
-    """The labelled images without augmentation."""
-    return TrainingSet(*draw.real)
-
-
-def distorted(draw: Draw, distort: Distort) -> TrainingSet:
-    """The labelled images, distorted anew each time they are seen."""
-    return TrainingSet(*draw.real, distort)
-
-
-def perturbed(
-    draw: Draw, vae: MakeVAE, distort: Distort = same, p: float = 0.5, strength: float = 1.0, residual: bool = False
-) -> TrainingSet:
-    """The labelled images, distorted and then perturbed by `VAEAugment`."""
-    augment = VAEAugment(draw.once(vae), p=p, strength=strength, residual=residual)
-    return TrainingSet(*draw.real, lambda images: augment(distort(images)))
 
 
 def labelled_vae(draw: Draw) -> VAEModel:
