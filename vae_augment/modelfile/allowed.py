@@ -40,14 +40,19 @@ _TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "INT8", "UINT8", "INT32", "INT64", "BOOL
 ELEMENT_TYPES = frozenset(onnx.TensorProto.DataType.Value(name) for name in _TYPES)
 
 
-def check_contents(model: onnx.ModelProto, allow_ops: frozenset[str]) -> None:
+def check_contents(
+    model: onnx.ModelProto,
+    allow_ops: frozenset[str] = frozenset(),
+    opsets: range = OPSETS,
+    ir_versions: range = IR_VERSIONS,
+) -> None:
     """Apply the rules that do not depend on the spec. `allow_ops` are operators allowed besides `ALLOWED_OPS`.
 
     Raises:
         UnsafeModelError: the file contains something that is not allowed.
         ModelFormatError: a version that cannot be read, or a damaged tensor.
     """
-    _check_header(model)
+    _check_header(model, opsets, ir_versions)
     graph = model.graph
     _check_names(graph.name)
     if len(graph.node) > MAX_NODES:
@@ -72,15 +77,15 @@ def check_interface(graph: onnx.GraphProto, spec: Spec) -> None:
         _check_cut(graph, part, spec.conditional)
 
 
-def _check_header(model: onnx.ModelProto) -> None:
-    if model.ir_version not in IR_VERSIONS:
-        raise ModelFormatError(f"IR version {model.ir_version} is outside {IR_VERSIONS[0]}..{IR_VERSIONS[-1]}.")
+def _check_header(model: onnx.ModelProto, allowed_opsets: range, ir_versions: range) -> None:
+    if model.ir_version not in ir_versions:
+        raise ModelFormatError(f"IR version {model.ir_version} is outside {ir_versions[0]}..{ir_versions[-1]}.")
     opsets = [(entry.domain or "ai.onnx", entry.version) for entry in model.opset_import]
     if [domain for domain, _ in opsets] != ["ai.onnx"]:
         domains = [domain[:100] for domain, _ in opsets][:8]
         raise UnsafeModelError(f"It uses the operator domains {domains}; only ai.onnx, once, is allowed.")
-    if opsets[0][1] not in OPSETS:
-        raise ModelFormatError(f"Opset {opsets[0][1]} is outside {OPSETS[0]}..{OPSETS[-1]}.")
+    if opsets[0][1] not in allowed_opsets:
+        raise ModelFormatError(f"Opset {opsets[0][1]} is outside {allowed_opsets[0]}..{allowed_opsets[-1]}.")
     if model.functions or model.training_info:
         raise UnsafeModelError("It holds local functions or training information, which are not allowed.")
 

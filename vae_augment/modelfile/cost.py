@@ -7,6 +7,7 @@ sizes, from which `growth` concludes that they are harmless at any other.
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,16 @@ def check_cost(model: onnx.ModelProto) -> None:
         walks.append(_Walk(model, batch))
         walks[-1].run()
         check_growth(model.graph, [walk.dims for walk in walks], [walk.constants for walk in walks])
+
+
+def check_foreign_cost(model: onnx.ModelProto, row: Sequence[int]) -> None:
+    """The same for a graph from elsewhere, whose only input has the shape `row` after the batch axis."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = model.graph
+    kind = graph.input[0].type.tensor_type
+    graph.input[0].type.CopyFrom(_tensor_type(kind.elem_type, [BATCHES[0], *row]))
+    del graph.output[:], graph.value_info[:]  # they declare what they like
+    check_cost(model)
 
 
 class _Walk:
