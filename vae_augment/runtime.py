@@ -238,11 +238,7 @@ class VAEModel:
     def _probe(self, session: "InferenceSession", part: str, fill: str) -> None:
         """Run two images; "random" are always the same ones, with normal noise of strength 1."""
         inputs, outputs = part_interface(part, self.spec.conditional)
-        makers = {"zeros": torch.zeros, "ones": torch.ones, "random": _fixed_normals}
-        given = {name: makers[fill](self._shape(name, 2), device="cpu") for name in inputs if name != "label"}
-        if fill == "random":
-            ranges = {"image": lambda values: values.sigmoid(), "strength": torch.ones_like}
-            given = {name: ranges.get(name, torch.clone)(values) for name, values in given.items()}
+        given = {name: self._probe_input(name, fill) for name in inputs if name != "label"}
         label = None if fill == "zeros" else torch.tensor([0, len(self.spec.classes) - 1], device="cpu")
         for name, output in zip(outputs, self._run(session, part, given | self.label_input(label, 2)), strict=True):
             found, shape = tuple(output.shape), self._shape(name, 2)
@@ -251,14 +247,19 @@ class VAEModel:
             if name == "augmented" and not (output.min() >= -1e-3 and output.max() <= 1 + 1e-3):
                 raise ModelFormatError(f"{self.path}: its images have values outside [0, 1].")
 
+    def _probe_input(self, name: str, fill: str) -> Tensor:
+        shape = self._shape(name, 2)
+        if fill == "zeros":
+            return torch.zeros(shape, device="cpu")
+        if fill == "ones" or name == "strength":
+            return torch.ones(shape, device="cpu")
+        rows = normals(0, Stream.LATENT, 0, np.arange(2), math.prod(shape[1:]))
+        values = torch.from_numpy(rows.astype(np.float32)).reshape(shape)
+        return values.sigmoid() if name == "image" else values
+
     def _shape(self, name: str, count: int) -> tuple[int, ...]:
         tails = {"image": self.spec.image_shape, "augmented": self.spec.image_shape, "strength": ()}
         return (count, *tails.get(name, (self.spec.latent_dim,)))
-
-
-def _fixed_normals(shape: tuple[int, ...], device: str) -> Tensor:
-    rows = normals(0, Stream.LATENT, 0, np.arange(shape[0]), math.prod(shape[1:]))
-    return torch.from_numpy(rows.astype(np.float32)).reshape(shape).to(device)
 
 
 def checked_labels(labels: object, count: int, spec: Spec) -> Tensor:

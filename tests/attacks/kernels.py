@@ -49,6 +49,11 @@ def missing_input(model: ModelProto, folder: Path) -> Path:
     return save(splice(model, [make_node("BatchNormalization", ["image", "bomb.zero"], ["bomb.y"])]), folder)
 
 
+def split_with_too_many_outputs(model: ModelProto, folder: Path) -> Path:
+    """More outputs than the node says it has: onnx's shape inference aborts."""
+    return save(splice(model, [make_node("Split", ["noise"], ["bomb.x", "bomb.y"], num_outputs=1)]), folder)
+
+
 def integer_division(model: ModelProto, folder: Path) -> Path:
     """The lowest integer by -1 once a pixel is exactly 1: SIGFPE, which the probe on zeros does not see."""
     nodes = [
@@ -229,6 +234,7 @@ ATTACKS = [
     *((maker, *EMPTY) for maker in (empty_trailing_input, empty_required_input, empty_inner_input)),
     *((maker, *EMPTY) for maker in (empty_zero_point, empty_output)),
     (missing_input, FORMAT, "not well formed"),
+    (split_with_too_many_outputs, FORMAT, "Split has 2 outputs and says it has 1"),
     *((maker, *INTEGER) for maker in (integer_division, integer_division_of_labels, division_of_weights)),
     *((maker, *INTEGER) for maker in (division_of_large_weights, division_by_the_batch)),
     (modulo, UNSAFE, "the operator 'Mod'"),

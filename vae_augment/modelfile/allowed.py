@@ -103,6 +103,8 @@ def _check_node(node: onnx.NodeProto, allow_ops: frozenset[str]) -> None:
     _check_left_out(node)
     for attribute in node.attribute:
         _check_attribute(node.op_type, attribute)
+        if attribute.name == "num_outputs" and attribute.i != len(node.output):  # onnx's shape inference would abort
+            raise ModelFormatError(f"{node.op_type} has {len(node.output)} outputs and says it has {attribute.i}.")
 
 
 def _check_names(*names: str) -> None:
