@@ -67,6 +67,9 @@ def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
     del graph.output[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
     graph.output.extend(whole)
     graph.value_info.extend(inner[name] for name in INNER)
+    for node in graph.node:
+        while node.input and not node.input[-1]:  # an optional input that is left out
+            node.input.pop()
     for entry in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del entry.metadata_props[:]  # they hold the paths of the machine that exported
         entry.doc_string = ""

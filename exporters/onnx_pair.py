@@ -4,6 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx.compose
@@ -12,9 +13,10 @@ import torch
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 from torch import Tensor, nn
 
-from ..errors import ExportError, ModelFormatError, NotFoundError
-from ..sessions import open_session
-from ..spec import INNER, Spec
+from ..errors import ExportError
+from ..modelfile import check_foreign_cost, read_foreign
+from ..sessions import open_session, translated_errors
+from ..spec import INNER, MAX_SIDE, Spec
 from .graph import OPSET, rename
 from .parts import ForeignVAE
 
@@ -39,14 +41,7 @@ def from_onnx_pair(pair: Pair) -> ForeignVAE:
 
 
 def _read(path: Path) -> ModelProto:
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path)
-    except FileNotFoundError:
-        raise NotFoundError(f"There is no file {path}.") from None
-    except (DecodeError, ValueError, RuntimeError) as error:
-        raise ModelFormatError(f"{path} cannot be read as ONNX: {error}") from None
+    model = read_foreign(path)
     # Files older than version 4 list their weights as inputs too.
     model.ir_version = max(model.ir_version, 4)
     weights = {tensor.name for tensor in model.graph.initializer}
@@ -74,7 +69,9 @@ def _input_shape(model: ModelProto, part: str) -> list[int] | None:
     names = [value.name for value in model.graph.input]
     if len(names) != 1:
         raise ExportError(f"The {part} has the inputs {names}; it must have one. Noise is added outside of it.")
-    batch, *dims = model.graph.input[0].type.tensor_type.shape.dim
+    batch, *dims = model.graph.input[0].type.tensor_type.shape.dim or [onnx.TensorShapeProto.Dimension()]
+    if any(dim.HasField("dim_value") and not 1 <= dim.dim_value <= MAX_SIDE**2 for dim in dims):
+        raise ExportError(f"The {part} takes an input of {[dim.dim_value for dim in dims][:8]} numbers.")
     if batch.HasField("dim_value"):
         raise ExportError(
             f"The {part} has the batch size {batch.dim_value} baked in. Export it again with a dynamic first axis."
@@ -83,9 +80,19 @@ def _input_shape(model: ModelProto, part: str) -> list[int] | None:
 
 
 def _runner(model: ModelProto, outputs: Sequence[str]) -> Callable[[Tensor], list[Tensor]]:
-    session = open_session(model.SerializeToString(), ["CPUExecutionProvider"], None, strict=True)
     name = model.graph.input[0].name
-    return lambda rows: [torch.from_numpy(array) for array in session.run(list(outputs), {name: rows.numpy()})]
+
+    @functools.cache
+    def session(row: tuple[int, ...]) -> Any:
+        check_foreign_cost(model, row)  # nothing runs before
+        return open_session(model.SerializeToString(), ["CPUExecutionProvider"], None, strict=True)
+
+    def run(rows: Tensor) -> list[Tensor]:
+        with translated_errors("onnxruntime cannot run the model"):
+            arrays = session(tuple(rows.shape[1:])).run(list(outputs), {name: rows.numpy()})
+        return [torch.from_numpy(array) for array in arrays]
+
+    return run
 
 
 def _join(

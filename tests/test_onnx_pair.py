@@ -185,3 +185,67 @@ def test_the_command_line_takes_one_source(tmp_path: Path):
     alone = CliRunner().invoke(app, ["export", "--encoder", str(encoder), "-o", str(tmp_path / "model.onnx")])
     assert alone.exit_code == 2
     assert "give one of" in alone.output
+
+
+def attacked(folder: Path, text: str) -> tuple[Path, Path]:
+    """A pair whose encoder is another graph with the same interface."""
+    pair = make_pair(folder)
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 18]> {text}'), pair[0])
+    return pair
+
+
+INTERFACE = "encoder (float[n,1,8,8] x) => (float[n,4] mu, float[n,4] log_var)"
+FINISH = "log_var = Identity (mu)"
+HOSTILE = {
+    "an endless loop": (
+        f"{INTERFACE} {{ rows = ReduceMean <axes = [1, 2]> (x) more = Constant <value = bool {{1}}> () "
+        "mu = Loop (, more, rows) <body = body (int64 i, bool c, float[n,8] s) => (bool d, float[n,8] t) "
+        f"{{ d = Identity (c) t = Identity (s) }}> {FINISH} }}",
+        "the operator 'Loop'",
+    ),
+    "eight gigabytes": (
+        f"{INTERFACE} {{ size = Constant <value = int64[1] {{2147483648}}> () mu = ConstantOfShape (size) {FINISH} }}",
+        "the operator 'ConstantOfShape'",
+    ),
+    "a matrix of two vectors": (
+        f"{INTERFACE} {{ sizes = Constant <value = int64[2] {{-1, 1}}> () column = Reshape (x, sizes) "
+        f"row = Transpose (column) mu = Mul (column, row) {FINISH} }}",
+        "grows faster than the batch",
+    ),
+    "an integer division": (
+        f"{INTERFACE} {{ whole = Cast <to = 6> (x) ratio = Div (whole, whole) mu = Cast <to = 1> (ratio) {FINISH} }}",
+        "Div computes with integers",
+    ),
+    "a null pointer": (
+        f"{INTERFACE} {{ rows = Flatten (x) mu = Slice (rows, , rows) {FINISH} }}",
+        "left out by an empty name",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_of_a_hostile_pair_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import onnxruntime
+
+    def opened(*args: object, **kwargs: object) -> None:
+        pytest.fail("onnxruntime has seen it")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    text, words = HOSTILE[name]
+    with pytest.raises((ExportError, ModelFormatError), match=words):
+        export(attacked(tmp_path, text), tmp_path / "model.onnx")
+
+
+def test_weights_beside_the_file_are_read_but_not_without_limit(tmp_path: Path):
+    pair = make_pair(tmp_path)
+    model = onnx.load(pair[0])
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name))
+    onnx.save(model, pair[0], save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert export(pair, tmp_path / "model.onnx").worst <= 1e-5
+    model = onnx.load(pair[0], load_external_data=False)
+    length = next(entry for entry in model.graph.initializer[0].external_data if entry.key == "length")
+    length.value = str(1 << 40)
+    onnx.save(model, pair[0])
+    with pytest.raises(ModelFormatError, match="bytes of weights are outside the file"):
+        export(pair, tmp_path / "second.onnx")

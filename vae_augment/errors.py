@@ -4,8 +4,20 @@ Each child is also the built-in exception that a Python user would expect in its
 """
 
 
+def printable(text: str) -> str:
+    """`text` with control characters escaped, except line ends: a stranger's names must not command a terminal.
+
+    >>> print(printable("\\x1b[2J"))
+    \\x1b[2J
+    """
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 class VAEAugmentError(Exception):
     """Base of all errors raised on purpose by vae-augment; itself raised where training diverges or memory runs out."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(VAEAugmentError, ValueError, TypeError):

@@ -6,6 +6,7 @@ that do not exist in the child (microsoft/onnxruntime pull request 31961).
 """
 
 import functools
+import math
 import os
 import weakref
 from collections.abc import Collection, Mapping
@@ -19,7 +20,8 @@ from torch.nn import functional as F
 
 from .errors import InputError, ModelFormatError
 from .latent import kl_divergence
-from .modelfile import ModelFile, find_model, model_reference, read_model
+from .modelfile import MAX_BATCH, ModelFile, find_model, model_reference, read_model
+from .noise import Stream, normals
 from .pixels import to_batch
 from .sampling import Labels, draw, parse_labels
 from .sessions import Provider, open_session, provider_name, resolve_providers, run_session, translated_errors
@@ -202,8 +204,17 @@ class VAEModel:
     def _run(self, session: "InferenceSession", part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         _, outputs = part_interface(part, self.spec.conditional)
         count = len(next(iter(inputs.values())))
+        if count > MAX_BATCH:
+            raise InputError(f"{count} images are given at once; the model was checked for at most {MAX_BATCH}.")
         with translated_errors(f"{self.path} fails when run"):
-            return run_session(session, inputs, {name: self._shape(name, count) for name in outputs})
+            results = run_session(session, inputs, {name: self._shape(name, count) for name in outputs})
+        for name, result in zip(outputs, results, strict=True):
+            if not result.sum().isfinite():  # one pass, without a copy as large as the result
+                raise ModelFormatError(
+                    f"{self.path}: {name} came out with values that are not finite (NaN or infinity). The inputs are "
+                    "far outside those of the training, or the model is damaged."
+                )
+        return results
 
     def _run_in_chunks(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
         """`run` on at most `_CHUNK` rows at a time, so that memory does not grow with the batch."""
@@ -212,26 +223,39 @@ class VAEModel:
         return outputs[0] if len(outputs) == 1 else [torch.cat(tensors) for tensors in zip(*outputs, strict=True)]
 
     def probe(self) -> None:
-        """Run every part on two images; `ModelFormatError` for shapes or values other than the file declares."""
+        """Run every part on black, white and random images; `ModelFormatError` where results are not as declared."""
         for part in ("whole", "encoder", "decoder"):
             self._session(part)
 
     def _session(self, part: str) -> "InferenceSession":
         if part not in self._sessions:
             session = open_session(self._file.part(part), self.providers, self.threads, strict=self.provider != "auto")
-            self._probe(session, part)
+            for fill in ("zeros", "ones", "random"):
+                self._probe(session, part, fill)
             self._sessions[part] = session
         return self._sessions[part]
 
-    def _probe(self, session: "InferenceSession", part: str) -> None:
+    def _probe(self, session: "InferenceSession", part: str, fill: str) -> None:
+        """Run two images; "random" are always the same ones, with normal noise of strength 1."""
         inputs, outputs = part_interface(part, self.spec.conditional)
-        zeros = {name: torch.zeros(self._shape(name, 2), device="cpu") for name in inputs if name != "label"}
-        for name, output in zip(outputs, self._run(session, part, zeros | self.label_input(None, 2)), strict=True):
+        given = {name: self._probe_input(name, fill) for name in inputs if name != "label"}
+        label = None if fill == "zeros" else torch.tensor([0, len(self.spec.classes) - 1], device="cpu")
+        for name, output in zip(outputs, self._run(session, part, given | self.label_input(label, 2)), strict=True):
             found, shape = tuple(output.shape), self._shape(name, 2)
-            if found != shape or not output.isfinite().all():
+            if found != shape:
                 raise ModelFormatError(f"{self.path}: {name} came out as {found}, expected finite {shape}.")
             if name == "augmented" and not (output.min() >= -1e-3 and output.max() <= 1 + 1e-3):
                 raise ModelFormatError(f"{self.path}: its images have values outside [0, 1].")
+
+    def _probe_input(self, name: str, fill: str) -> Tensor:
+        shape = self._shape(name, 2)
+        if fill == "zeros":
+            return torch.zeros(shape, device="cpu")
+        if fill == "ones" or name == "strength":
+            return torch.ones(shape, device="cpu")
+        rows = normals(0, Stream.LATENT, 0, np.arange(2), math.prod(shape[1:]))
+        values = torch.from_numpy(rows.astype(np.float32)).reshape(shape)
+        return values.sigmoid() if name == "image" else values
 
     def _shape(self, name: str, count: int) -> tuple[int, ...]:
         tails = {"image": self.spec.image_shape, "augmented": self.spec.image_shape, "strength": ()}

@@ -72,11 +72,12 @@ def open_session(content: bytes, providers: list[Any], threads: int | None, *, s
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1 if _is_loader_worker() else threads or _torch().get_num_threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it would log, it also raises
     for key, value in _spinning(options.intra_op_num_threads, runtime_version()).items():
         options.add_session_config_entry(key, value)
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    with translated_errors("onnxruntime cannot open the model"):
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # for its own threads; ours are below
+    with translated_errors("onnxruntime cannot open the model"), _denormals_as_zero():
         session = onnxruntime.InferenceSession(content, options, providers=providers)
     if strict and wants_cuda and session.get_providers()[0] != _CUDA:
         raise ProviderError(
@@ -123,8 +124,21 @@ def run_session(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes"
     first = next(iter(inputs.values()))
     if len(first) > 0 and _is_on_device(session, first.device):
         return _run_bound(session, inputs, shapes)
-    outputs = session.run(list(shapes), {name: tensor.cpu().numpy() for name, tensor in inputs.items()})
+    with _denormals_as_zero():
+        outputs = session.run(list(shapes), {name: tensor.cpu().numpy() for name, tensor in inputs.items()})
     return [torch.from_numpy(output).to(first.device) for output in outputs]
+
+
+@contextlib.contextmanager
+def _denormals_as_zero() -> Iterator[None]:
+    """Treat numbers below 1e-38, which are up to a hundred times slower, as 0 in this thread; then as it was before."""
+    smallest = 5e-324
+    was_set = smallest * 1.0 == 0
+    _torch().set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        _torch().set_flush_denormal(was_set)
 
 
 def _is_on_device(session: "InferenceSession", device: "torch.device") -> bool:

@@ -19,6 +19,7 @@ LATENTS_KEY = "vae_augment.latents"
 MAX_SPEC_BYTES = 64 * 1024
 INNER = ("mean", "logvar", "latent")  # the tensors at which the graph can be cut
 UINT8_SCALE = 255.999  # images in [0, 1] times this, rounded down, are uint8: as torchvision's to_dtype(scale=True)
+MAX_LATENT_VALUE = 1e6  # far beyond any encoder's latents, far below what overflows when mixed and decoded
 MAX_SIDE, MAX_CHANNELS, MAX_LATENT, MAX_CLASSES = 1024, 16, 4096, 10_000
 MAX_NAME = 200  # characters of a class name
 
@@ -48,14 +49,15 @@ class Latents:
         """Read what `to_text` wrote; `ModelFormatError` for anything else."""
         try:
             latents = cls(**safetensors.numpy.load(base64.b64decode(text, validate=True)))
-        except (ValueError, TypeError, safetensors.SafetensorError) as error:
-            raise ModelFormatError(f"The metadata {LATENTS_KEY} cannot be read: {error}.") from None
+        # KeyError is safetensors' for a type that NumPy does not have.
+        except (ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
+            raise ModelFormatError(f"The metadata {LATENTS_KEY} cannot be read: {str(error)[:200]!r}.") from None
         latents._check(spec)
         return latents
 
     def _check(self, spec: "Spec") -> None:
         groups, components = self.weights.shape if self.weights.ndim == 2 else (-1, -1)
-        dim, bank = spec.latent_dim, len(self.bank)
+        dim, bank = spec.latent_dim, len(np.atleast_1d(self.bank))
         expected = {
             "weights": (max(1, len(spec.classes)), components),
             "means": (groups, components, dim),
@@ -72,6 +74,8 @@ class Latents:
                 )
             if not np.isfinite(array).all():
                 raise ModelFormatError(f"{LATENTS_KEY}: {name} has values that are not finite.")
+            if array.size and max(-array.min(), array.max()) > MAX_LATENT_VALUE:
+                raise ModelFormatError(f"{LATENTS_KEY}: {name} has values beyond {MAX_LATENT_VALUE:.0e}.")
         if (self.weights < 0).any() or not np.allclose(self.weights.sum(1), 1, atol=1e-4):
             raise ModelFormatError(f"{LATENTS_KEY}: the mixture weights are not probabilities.")
         if bank and not (self.bank_labels.min() >= -1 and self.bank_labels.max() < max(1, len(spec.classes))):

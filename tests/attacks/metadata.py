@@ -1,8 +1,11 @@
 """Files whose metadata are not what the format says."""
 
+import base64
 import json
 from pathlib import Path
 
+import numpy as np
+import safetensors.numpy
 from onnx import ModelProto
 
 from attacks.damage import put
@@ -96,6 +99,55 @@ def latents_not_safetensors(model: ModelProto, folder: Path) -> Path:
     return save(model, folder)
 
 
+def latents_changed(model: ModelProto, folder: Path, **arrays: np.ndarray) -> Path:
+    item = entry(model, LATENTS)
+    latents = safetensors.numpy.load(base64.b64decode(item.value)) | arrays
+    item.value = base64.b64encode(safetensors.numpy.save(latents)).decode()
+    return save(model, folder)
+
+
+def latents_of_another_type(model: ModelProto, folder: Path, name: str) -> Path:
+    item = entry(model, LATENTS)
+    content = base64.b64decode(item.value)
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    begin, end = header["bank"]["data_offsets"]
+    header["bank"] |= {"dtype": name, "shape": [(end - begin) // {"BF16": 2, "F8_E4M3": 1}[name]]}
+    text = json.dumps(header).encode()
+    item.value = base64.b64encode(len(text).to_bytes(8, "little") + text + content[8 + size :]).decode()
+    return save(model, folder)
+
+
+def latents_bank_without_axes(model: ModelProto, folder: Path) -> Path:
+    """A bank that is one number, so that it has no length."""
+    return latents_changed(model, folder, bank=np.zeros((), np.float32))
+
+
+def latents_bfloat16(model: ModelProto, folder: Path) -> Path:
+    """A type that NumPy does not have."""
+    return latents_of_another_type(model, folder, "BF16")
+
+
+def latents_float8(model: ModelProto, folder: Path) -> Path:
+    """Another one."""
+    return latents_of_another_type(model, folder, "F8_E4M3")
+
+
+def latents_huge_scales(model: ModelProto, folder: Path) -> Path:
+    """Finite, but what is drawn with them is not."""
+    return latents_changed(model, folder, scales=np.full((10, 3, 20, 20), 3e38, np.float32))
+
+
+def latents_huge_bank(model: ModelProto, folder: Path) -> Path:
+    """The same for the partners."""
+    return latents_changed(model, folder, bank=np.full((640, 20), -1e30, np.float32))
+
+
+def latents_name_with_escape(model: ModelProto, folder: Path) -> Path:
+    """An array whose name would reprogram a terminal."""
+    return latents_changed(model, folder, **{"\x1b]0;owned\x07": np.zeros(1, np.float32)})
+
+
 FORMAT = "ModelFormatError"
 ATTACKS = [
     (none, FORMAT, "no metadata key vae_augment.spec"),
@@ -111,4 +163,10 @@ ATTACKS = [
     (control_characters, FORMAT, "classes is"),
     (latents_not_base64, FORMAT, "cannot be read"),
     (latents_not_safetensors, FORMAT, "cannot be read"),
+    (latents_bank_without_axes, FORMAT, "bank is float32 of shape ()"),
+    (latents_bfloat16, FORMAT, "cannot be read"),
+    (latents_float8, FORMAT, "cannot be read"),
+    (latents_huge_scales, FORMAT, "scales has values beyond"),
+    (latents_huge_bank, FORMAT, "bank has values beyond"),
+    (latents_name_with_escape, FORMAT, "cannot be read"),
 ]

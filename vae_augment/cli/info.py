@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import printable
 from . import options
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ def info(
 
     loaded = load(model, sha256=sha256)
     for name, value in _facts(loaded).items():
-        # A stranger's file must not send control sequences to the terminal.
-        typer.echo(f"{name:<12}" + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value)))
+        typer.echo(f"{name:<12}" + printable(str(value)).replace("\n", "\\n"))
     if check:
         loaded.probe()
         typer.echo(

@@ -1,6 +1,18 @@
 """Read an untrusted .onnx file: its structure, its allowed contents, the cost of a run, and its two parts."""
 
 from .allowed import ALLOWED_OPS
-from .reading import BUNDLED, ModelFile, find_model, model_reference, read_model
+from .cost import check_foreign_cost
+from .growth import MAX_BATCH
+from .reading import BUNDLED, ModelFile, find_model, model_reference, read_foreign, read_model
 
-__all__ = ["ALLOWED_OPS", "BUNDLED", "ModelFile", "find_model", "model_reference", "read_model"]
+__all__ = [
+    "ALLOWED_OPS",
+    "BUNDLED",
+    "MAX_BATCH",
+    "ModelFile",
+    "check_foreign_cost",
+    "find_model",
+    "model_reference",
+    "read_foreign",
+    "read_model",
+]

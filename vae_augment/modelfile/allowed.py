@@ -18,6 +18,7 @@ MAX_NODES = 2_000
 MAX_ELEMENTS = 1 << 26  # of one stored tensor
 MAX_DIMENSIONS = 8
 MAX_NAME = 512
+MAX_INPUTS = 256  # of one node, and as many outputs
 OPSETS = range(18, 25)
 IR_VERSIONS = range(8, 14)
 
@@ -32,18 +33,28 @@ ALLOWED_OPS = frozenset(
 # Shape inference and kernels divide by these attributes: a zero would end the process.
 _POSITIVE = frozenset(("blocksize", "dilations", "group", "kernel_shape", "num_groups", "num_outputs", "strides"))
 _LARGEST_ATTRIBUTE = 1 << 16
+# The inputs that exporters leave out by an empty name. Kernels take other empty names for pointers: LayerNormalization
+# reads from address 0.
+_MAY_BE_EMPTY = {("Clip", 1), ("Pad", 2), ("Resize", 1), ("Resize", 2)}
 _TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "INT8", "UINT8", "INT32", "INT64", "BOOL")
+ELEMENT_TYPES = frozenset(onnx.TensorProto.DataType.Value(name) for name in _TYPES)
 
 
-def check_contents(model: onnx.ModelProto, allow_ops: frozenset[str]) -> None:
+def check_contents(
+    model: onnx.ModelProto,
+    allow_ops: frozenset[str] = frozenset(),
+    opsets: range = OPSETS,
+    ir_versions: range = IR_VERSIONS,
+) -> None:
     """Apply the rules that do not depend on the spec. `allow_ops` are operators allowed besides `ALLOWED_OPS`.
 
     Raises:
         UnsafeModelError: the file contains something that is not allowed.
         ModelFormatError: a version that cannot be read, or a damaged tensor.
     """
-    _check_header(model)
+    _check_header(model, opsets, ir_versions)
     graph = model.graph
+    _check_names(graph.name)
     if len(graph.node) > MAX_NODES:
         raise UnsafeModelError(f"It has {len(graph.node)} nodes; at most {MAX_NODES} are allowed.")
     if graph.sparse_initializer or graph.quantization_annotation:
@@ -66,15 +77,15 @@ def check_interface(graph: onnx.GraphProto, spec: Spec) -> None:
         _check_cut(graph, part, spec.conditional)
 
 
-def _check_header(model: onnx.ModelProto) -> None:
-    if model.ir_version not in IR_VERSIONS:
-        raise ModelFormatError(f"IR version {model.ir_version} is outside {IR_VERSIONS[0]}..{IR_VERSIONS[-1]}.")
+def _check_header(model: onnx.ModelProto, allowed_opsets: range, ir_versions: range) -> None:
+    if model.ir_version not in ir_versions:
+        raise ModelFormatError(f"IR version {model.ir_version} is outside {ir_versions[0]}..{ir_versions[-1]}.")
     opsets = [(entry.domain or "ai.onnx", entry.version) for entry in model.opset_import]
     if [domain for domain, _ in opsets] != ["ai.onnx"]:
         domains = [domain[:100] for domain, _ in opsets][:8]
         raise UnsafeModelError(f"It uses the operator domains {domains}; only ai.onnx, once, is allowed.")
-    if opsets[0][1] not in OPSETS:
-        raise ModelFormatError(f"Opset {opsets[0][1]} is outside {OPSETS[0]}..{OPSETS[-1]}.")
+    if opsets[0][1] not in allowed_opsets:
+        raise ModelFormatError(f"Opset {opsets[0][1]} is outside {allowed_opsets[0]}..{allowed_opsets[-1]}.")
     if model.functions or model.training_info:
         raise UnsafeModelError("It holds local functions or training information, which are not allowed.")
 
@@ -86,10 +97,29 @@ def _check_node(node: onnx.NodeProto, allow_ops: frozenset[str]) -> None:
             f"It uses the operator {name[:100]!r}, which is not on the list of allowed ones. "
             "If you trust the file's origin, pass allow_ops."
         )
-    if max(map(len, (*node.input, *node.output)), default=0) > MAX_NAME:
-        raise UnsafeModelError(f"A tensor has a name of more than {MAX_NAME} characters.")
+    if max(len(node.input), len(node.output), len(node.attribute)) > MAX_INPUTS:
+        raise UnsafeModelError(f"{node.op_type} has more than {MAX_INPUTS} inputs, outputs or attributes.")
+    _check_names(node.name, *node.input, *node.output, *(attribute.name for attribute in node.attribute))
+    _check_left_out(node)
     for attribute in node.attribute:
         _check_attribute(node.op_type, attribute)
+        if attribute.name == "num_outputs" and attribute.i != len(node.output):  # onnx's shape inference would abort
+            raise ModelFormatError(f"{node.op_type} has {len(node.output)} outputs and says it has {attribute.i}.")
+
+
+def _check_names(*names: str) -> None:
+    for name in names:
+        # onnxruntime writes them to the terminal, where an escape sequence is a command.
+        if len(name) > MAX_NAME or not name.isprintable():
+            raise ModelFormatError(f"The name {name[:40]!r} is not printable or has more than {MAX_NAME} characters.")
+
+
+def _check_left_out(node: onnx.NodeProto) -> None:
+    empty = [place for place, name in enumerate(node.input) if not name]
+    wrong = [place for place in empty if (node.op_type, place) not in _MAY_BE_EMPTY or place == len(node.input) - 1]
+    if wrong or not all(node.output):
+        kind = f"its input {wrong[0]}" if wrong else "an output"
+        raise UnsafeModelError(f"{node.op_type} has {kind} left out by an empty name, which could crash onnxruntime.")
 
 
 def _check_attribute(operator: str, attribute: onnx.AttributeProto) -> None:
@@ -100,17 +130,19 @@ def _check_attribute(operator: str, attribute: onnx.AttributeProto) -> None:
     numbers = [*attribute.ints, attribute.i]
     divides = attribute.name in _POSITIVE and min(attribute.ints or [attribute.i]) < 1
     # Constant and Shape may hold a huge number, which means "to the end" for Slice and Shape.
-    if divides or (operator not in ("Constant", "Shape") and max(map(abs, numbers)) > _LARGEST_ATTRIBUTE):
+    is_large = max(map(abs, numbers)) > _LARGEST_ATTRIBUTE or len(numbers) > MAX_INPUTS
+    if divides or (operator not in ("Constant", "Shape") and is_large):
         raise UnsafeModelError(f"{operator} has {attribute.name[:100]!r} = {numbers[:8]}, which is out of bounds.")
     for tensor in (*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])):
         _check_tensor(tensor)
 
 
 def _check_tensor(tensor: onnx.TensorProto) -> None:
+    _check_names(tensor.name)
     name = repr(tensor.name[:100])
     if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
         raise UnsafeModelError(f"Tensor {name} keeps its data outside the file, which is not allowed.")
-    if tensor.data_type not in [getattr(onnx.TensorProto, kind) for kind in _TYPES] or tensor.HasField("segment"):
+    if tensor.data_type not in ELEMENT_TYPES or tensor.HasField("segment"):
         raise UnsafeModelError(f"Tensor {name} has element type {tensor.data_type}, which is not allowed.")
     dims = list(tensor.dims)
     if len(dims) > MAX_DIMENSIONS or min(dims, default=0) < 0 or math.prod(dims) > MAX_ELEMENTS:
@@ -142,6 +174,7 @@ def _check_values(kind: str, values: Iterable[onnx.ValueInfoProto], expected: di
 
 def _check_value(value: onnx.ValueInfoProto, tail: list[int]) -> None:
     tensor = value.type.tensor_type
+    _check_names(*(dim.dim_param for dim in tensor.shape.dim))
     dims = [dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or "?") for dim in tensor.shape.dim]
     wanted = onnx.TensorProto.INT64 if value.name == "label" else onnx.TensorProto.FLOAT
     if tensor.elem_type != wanted:

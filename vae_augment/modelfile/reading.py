@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
+import onnx.external_data_helper
 import onnx.utils
 from google.protobuf.message import DecodeError
 
 from ..errors import ModelFormatError, NotFoundError, UnsafeModelError
 from ..spec import LATENTS_KEY, SPEC_KEY, Spec, part_interface
-from .allowed import check_contents, check_interface
+from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
 from .cost import check_cost
 from .structure import check_structure
 
 BUNDLED = ("mnist", "fashion-mnist")
 _BUNDLED_FOLDER = Path(__file__).parents[1].absolute() / "models"
 MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_FOREIGN_STRUCTURE_BYTES = 16 * 1024 * 1024  # exporters write the lines of the program beside each node
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,50 @@ def read_model(path: Path, *, sha256: str | None = None, allow_ops: Collection[s
     except ModelFormatError as error:
         raise type(error)(f"{path} was refused. {error}") from None
     return ModelFile(path=path, sha256=digest, spec=spec, content=content)
+
+
+def read_foreign(path: Path) -> onnx.ModelProto:
+    """Read an .onnx file of any other origin, its weights beside it included, and check what does not need its shapes.
+
+    Raises:
+        NotFoundError, ModelFormatError, UnsafeModelError: as for `load`.
+    """
+    if not path.exists():
+        raise NotFoundError(f"There is no file {path}.")
+    try:
+        content = _read_once(path)
+        check_structure(content, MAX_FOREIGN_STRUCTURE_BYTES)
+        model = _parse(content)
+        _load_external(model, path.parent)
+        for node in model.graph.node:
+            while node.input and not node.input[-1]:  # some exporters write inputs that are left out
+                node.input.pop()
+        check_contents(model, opsets=range(7, OPSETS[-1] + 1), ir_versions=range(3, IR_VERSIONS[-1] + 1))
+    except (ModelFormatError, ValueError) as error:
+        kind = type(error) if isinstance(error, ModelFormatError) else ModelFormatError
+        raise kind(f"{path} cannot be read as ONNX: {error}") from None
+    return model
+
+
+def _load_external(model: onnx.ModelProto, folder: Path) -> None:
+    """Load weights that are kept in files of the same folder; no more of them than of a model file."""
+    total = 0
+    for tensor in model.graph.initializer:
+        if not onnx.external_data_helper.uses_external_data(tensor):
+            continue
+        facts = onnx.external_data_helper.ExternalDataInfo(tensor)
+        place = folder / facts.location
+        if not place.is_file() or facts.length is None:
+            raise UnsafeModelError(f"Tensor {tensor.name[:100]!r} is not in a file beside the model, or has no length.")
+        total += facts.length
+        if facts.length < 0 or total > MAX_FILE_BYTES:
+            raise UnsafeModelError(f"More than {MAX_FILE_BYTES} bytes of weights are outside the file.")
+        try:
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))  # stays in the folder
+        except (onnx.checker.ValidationError, OSError, RuntimeError) as error:
+            raise ModelFormatError(f"Tensor {tensor.name[:100]!r} cannot be read: {str(error)[:200]!r}") from None
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
 
 
 def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:

@@ -18,9 +18,12 @@ _PAYLOADS = {(7, 5, 9), (7, 5, 4), (14, 2)}
 _PARENTS = {path[:depth] for path in _PAYLOADS for depth in range(1, len(path))}
 
 
-def check_structure(content: bytes) -> None:
+def check_structure(content: bytes, most: int = MAX_STRUCTURE_BYTES) -> None:
     """Raise `UnsafeModelError` for more structure than a VAE needs, `ModelFormatError` for what is not protobuf."""
-    _spend(content, 0, len(content), (), MAX_STRUCTURE_BYTES)
+    if _spend(content, 0, len(content), (), most) < 0:
+        raise UnsafeModelError(
+            f"More than {most} bytes are neither weights nor metadata; to parse them could take gigabytes."
+        )
 
 
 def _spend(content: bytes, start: int, end: int, path: tuple[int, ...], budget: int) -> int:
@@ -35,10 +38,7 @@ def _spend(content: bytes, start: int, end: int, path: tuple[int, ...], budget: 
         else:
             budget -= max(_LEAST, finish - position)
         if budget < 0:
-            raise UnsafeModelError(
-                f"More than {MAX_STRUCTURE_BYTES} bytes are neither weights nor metadata; to parse them could take "
-                "gigabytes."
-            )
+            break
         position = finish
     return budget
 
