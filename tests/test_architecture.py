@@ -140,6 +140,72 @@ def test_files_stay_short_and_functions_small() -> None:
     assert lengths[-1] <= 60
 
 
+def lines_of(*folders: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for folder in folders for path in folder.rglob("*.py"))
+
+
+def test_the_package_stays_small() -> None:
+    assert lines_of(PACKAGE, EXPORTERS) <= 8_200  # the goal is 7,000
+    assert lines_of(PACKAGE / "evaluation") <= 1_400
+
+
+def test_no_two_files_have_the_same_name() -> None:
+    names = [path.name for folder in (PACKAGE, EXPORTERS) for path in folder.rglob("*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == ["__init__.py"]
+
+
+def imported_files(path: Path, source: str) -> set[Path]:
+    """The files of ours that `source`, which stands at `path`, imports; imports for annotations alone count too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            parts = path.relative_to(ROOT).parent.parts
+            parts = ("vae_augment", *parts) if parts[0] == "exporters" else parts
+            folder = [*parts[: len(parts) - node.level + 1], *(node.module or "").split(".")]
+            found |= {file for alias in node.names for file in files_of([*folder, alias.name])}
+    return found - {path}
+
+
+def files_of(names: list[str]) -> set[Path]:
+    """The file that "package.module.name" comes from, where that is one of ours."""
+    names = [name for name in names if name]
+    if names[:2] == ["vae_augment", "exporters"]:
+        names = names[1:]
+    for last in (len(names), len(names) - 1):
+        base = ROOT.joinpath(*names[:last])
+        if base.with_suffix(".py").is_file():
+            return {base.with_suffix(".py")}
+    return set()
+
+
+def circle(arrows: dict[Path, set[Path]]) -> list[str]:
+    """The files on an import circle, and on the way between two; none where there is no circle."""
+    left = dict(arrows)
+    while True:
+        imported = {target for targets in left.values() for target in targets}
+        ends = [path for path, targets in left.items() if path not in imported or not targets & left.keys()]
+        if not ends:
+            return sorted(path.name for path in left)
+        for path in ends:
+            del left[path]
+
+
+def arrows_between_files() -> dict[Path, set[Path]]:
+    paths = [*PACKAGE.rglob("*.py"), *EXPORTERS.rglob("*.py")]
+    return {path: imported_files(path, path.read_text()) for path in paths if path.name != "__init__.py"}
+
+
+def test_no_import_circle_between_files() -> None:
+    assert circle(arrows_between_files()) == []
+
+
+def test_a_planted_circle_is_found() -> None:
+    arrows, latent = arrows_between_files(), PACKAGE / "latent.py"
+    assert latent in arrows[PACKAGE / "perturbation.py"]
+    arrows[latent] |= imported_files(latent, "from .perturbation import MODES")
+    assert {"latent.py", "perturbation.py"} <= set(circle(arrows))
+
+
 def test_public_signatures_take_no_kwargs() -> None:
     found = [
         f"{path.stem}.{node.name}"
