@@ -55,29 +55,21 @@ def generate(
 def _run(job: "Job", engine: "Engine", part: "Part") -> tuple["Manifest | None", dict[str, Any]]:
     from ..generation import run
 
-    counts: list[int] = []  # of the images that are done, at the start and after each shard
-    bar = tqdm(total=job.plan.images_of(part), unit=" images", disable=part[0] > 0 or None)  # None: off a terminal
-
-    def show(done: int) -> None:
-        if not counts:
-            bar.initial = bar.n = done  # what a resumed run finds does not count towards its rate
-        counts.append(done)
-        bar.update(done - bar.n)
-
-    start = time.perf_counter()
+    bar, start = _Bar(job.plan.images_of(part), is_silent=part[0] > 0), time.perf_counter()
     try:
-        with bar:
-            manifest = run(job, engine, part, show)
+        manifest = run(job, engine, part, bar.show)
     except OutputExistsError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     except (KeyboardInterrupt, SystemExit):
-        done = counts[-1] if counts else 0
-        typer.echo(f"Stopped: {done:,} of {bar.total:,} images are done. The same command goes on.", err=True)
+        bar.close()
+        typer.echo(f"Stopped: {bar.done:,} of {bar.total:,} images are done. The same command goes on.", err=True)
         raise
-    made, seconds = counts[-1] - counts[0], time.perf_counter() - start
+    finally:
+        bar.close()
+    made, seconds = bar.done - bar.first, time.perf_counter() - start
     rate = {"made": made, "seconds": round(seconds, 3), "images_per_second": round(made / seconds, 1)}
-    return manifest, {"images": counts[-1], **rate}
+    return manifest, {"images": bar.done, **rate}
 
 
 def _print(output: Path, manifest: "Manifest | None", facts: dict[str, Any], as_json: bool) -> None:
@@ -92,6 +84,26 @@ def _print(output: Path, manifest: "Manifest | None", facts: dict[str, Any], as_
         typer.echo("{images:,} images of this part are done; the last part writes manifest.json".format(**facts))
     if "made" in facts and not as_json:
         typer.echo("{made:,} made in {seconds:.1f} s, {images_per_second:,.0f} images per second".format(**facts))
+
+
+class _Bar:
+    """tqdm's bar. What a resumed run finds does not count towards its rate, and off a terminal it is silent."""
+
+    def __init__(self, total: int, is_silent: bool) -> None:
+        self.total, self.done, self.first = total, 0, 0
+        self._disable = is_silent or None  # None = only off a terminal
+        self._bar: tqdm[Any] | None = None
+
+    def show(self, done: int) -> None:
+        if self._bar is None:
+            self.first = self.done = done
+            self._bar = tqdm(total=self.total, initial=done, unit=" images", disable=self._disable)
+        self._bar.update(done - self.done)
+        self.done = done
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 def _engine(name: str | None, workers: int | None, address: str | None, part: "Part") -> tuple["Engine", "Part"]:

@@ -1,4 +1,4 @@
-"""`vae-augment embed`, `compress`, `decompress`, `denoise` and `score`: what a VAE is good for besides augmentation."""
+"""`vae-augment embed`, `compress`, `decompress`, `denoise` and `score`: other uses of a VAE."""
 
 import csv
 import io
