@@ -16,13 +16,13 @@ from unittest import mock
 import torch
 from torch import nn
 
-from benchmarks.common import RESULTS, machine
+from common import RESULTS, machine
 from vae_augment import VAEAugment
 from vae_augment.evaluation import classifier
 from vae_augment.evaluation.distortions import flip_shift, thickness_affine_elastic
 from vae_augment.evaluation.experiment import Draw
-from vae_augment.evaluation.methods import labelled_vae
-from vae_augment.evaluation.splits import Source, few_labels
+from vae_augment.evaluation.splits import Source, choose_labels
+from vae_augment.evaluation.vaes import labelled_vae
 
 SETTINGS = {
     "distortion alone": None,
@@ -47,7 +47,7 @@ def main() -> None:
         for per_class in PER_CLASS:
             for name, source in sources(options).items():
                 train, test = source.load(number)
-                draw = Draw(few_labels(train, number, per_class).labelled, test, number)
+                draw = Draw(choose_labels(train, number, per_class).labelled, test, number)
                 for setting in SETTINGS:
                     run = {"data": name, "labels_per_class": per_class, "setting": setting, "draw": number}
                     if key(run) not in done:
