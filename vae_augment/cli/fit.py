@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 LINES = 100  # at most this many epochs are shown
+_BUDGET = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
+_PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
 def fit(
@@ -25,26 +27,14 @@ def fit(
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
     conditional: Annotated[bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")] = False,
     label_dropout: Annotated[float, typer.Option(help="Share of labels hidden from a conditional model.")] = 0.5,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            show_default="1,500 updates or more",
-            help="Passes over the data. The default grows with the images: 1,608 updates for 300, 9,396 for 60,000.",
-        ),
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, show_default=_BUDGET, help="Passes over the data.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per update.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam; for conv its peak.")] = 1e-3,
     beta: Annotated[float, typer.Option(help="Weight of the KL term; below 1: sharper, closer perturbations.")] = 1.0,
     denoise: Annotated[float, typer.Option(help="Standard deviation of noise added to the input only.")] = 0.0,
     held_out: Annotated[float, typer.Option(help="Share of images held out, for early stopping.")] = 0.0,
     patience: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            show_default="a tenth of the epochs, at least 10",
-            help="Epochs without a better held-out loss before it stops.",
-        ),
+        int | None, typer.Option(min=1, show_default="a tenth, but at least 10", help=_PATIENCE)
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     seed: options.Seed = 0,
