@@ -15,7 +15,7 @@ from vae_augment import load
 from vae_augment.cli import app
 from vae_augment.errors import InputError, VAEAugmentError
 from vae_augment.exporters import export
-from vae_augment.training import FitConfig, ImageData, fit, judge, load_checkpoint, verdict
+from vae_augment.training import Epoch, FitConfig, ImageData, fit, judge, load_checkpoint, verdict
 from vae_augment.training.networks import VAE, Terms
 from vae_augment.training.trainer import Trainer
 
@@ -76,6 +76,12 @@ def test_a_dead_model_is_called_poor(tmp_path: Path) -> None:
     assert "Train longer (--epochs above 2)" in text
     facts = load_checkpoint(path).spec.training
     assert facts["reconstruction_error"] > 0.9 * facts["mean_image_error"]
+    code, text = run("export", path, "-o", tmp_path / "a.onnx")
+    assert code == 0
+    assert "warning: Reconstructions have " in text
+    code, text = run("info", tmp_path / "a.onnx")
+    assert code == 0
+    assert "quality     Reconstructions have " in text
 
 
 def test_the_judgement_against_its_definition() -> None:
@@ -90,6 +96,33 @@ def test_the_judgement_against_its_definition() -> None:
     assert facts["mean_image_error"] == pytest.approx(images.var(0, correction=0).mean().item(), abs=2e-6)
     error = (network.decode(network.mean.bias[None]) - images).square().mean()
     assert facts["reconstruction_error"] == pytest.approx(error.item(), abs=2e-6)
+
+
+def test_an_unfinished_run_is_called_so_when_it_is_exported(tmp_path: Path) -> None:
+    data, path = shapes(20, 8, 1), tmp_path / "a.safetensors"
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.number == 2:  # the first save is after the first epoch
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, path, FitConfig(network="mlp", epochs=30), report=stop)
+    code, text = run("export", path, "-o", tmp_path / "a.onnx")
+    assert code == 0
+    assert "warning: Training did not finish: 1 epochs were run" in text
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"reconstruction_error": "much", "mean_image_error": 1.0, "dimensions_in_use": 2, "latent_dim": 4, "epochs": 5},
+        {"reconstruction_error": 10**400, "mean_image_error": 1, "dimensions_in_use": 2, "latent_dim": 4, "epochs": 5},
+        {"reconstruction_error": 0.1, "mean_image_error": 1, "dimensions_in_use": [], "latent_dim": 4, "epochs": 5},
+    ],
+)
+def test_there_is_no_verdict_on_facts_that_are_missing_or_strange(facts: dict[str, Any]) -> None:
+    assert verdict(facts) is None
 
 
 @pytest.mark.parametrize(("error", "used", "is_poor"), [(0.02, 20, False), (0.09, 20, True), (0.02, 0, True)])

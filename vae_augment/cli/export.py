@@ -35,7 +35,7 @@ def export(
 ) -> None:
     """Export SOURCE to one ONNX file and compare it with PyTorch."""
     typer.echo(f"exporting {source or module or f'{encoder} and {decoder}'} ...")
-    from .. import exporters, training
+    from .. import exporters, load, training
 
     report = exporters.export(
         _source(source, module, weights, encoder, decoder),
@@ -49,6 +49,9 @@ def export(
         overwrite=overwrite,
     )
     typer.echo(f"{report.table()}\n{_summary(output)}")
+    text, is_poor = training.verdict(load(output).spec.training) or ("", False)
+    if is_poor:
+        typer.echo(f"warning: {text}", err=True)
 
 
 def _source(

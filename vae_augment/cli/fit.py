@@ -63,7 +63,7 @@ def fit(
             else:
                 typer.echo(f"\nStopped before anything was written to {output}.", err=True)
             raise
-        text, is_poor = training.verdict(checkpoint.spec.training)
+        text, is_poor = training.verdict(checkpoint.spec.training) or ("", False)
         say(f"warning: {text}" if is_poor else text)
         say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
 

@@ -32,6 +32,8 @@ def info(
 
 
 def _facts(loaded: "VAEModel") -> dict[str, object]:
+    from ..training import verdict
+
     spec, latents = loaded.spec, "drawn from N(0, I)"
     if spec.latents is not None:
         groups, components = spec.latents.weights.shape
@@ -45,6 +47,7 @@ def _facts(loaded: "VAEModel") -> dict[str, object]:
         "classes": ", ".join(spec.classes) or "none",
         "conditional": "yes" if spec.conditional else "no",
         "training": ", ".join(f"{key} {value}" for key, value in spec.training.items()) or "unknown",
+        "quality": (verdict(spec.training) or ("unknown",))[0],
         "exporter": spec.exporter,
         "format": spec.format_version,
         "provider": loaded.device_type,

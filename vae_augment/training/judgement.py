@@ -34,18 +34,29 @@ def judge(network: VAE, data: ImageData) -> dict[str, Any]:
     }
 
 
-def verdict(facts: Mapping[str, Any]) -> tuple[str, bool]:
-    """`Spec.training` of a finished model in words, and whether the model is poor."""
-    share = facts["reconstruction_error"] / max(facts["mean_image_error"], 1e-9)
-    used = facts["dimensions_in_use"]
+def verdict(facts: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """`Spec.training` of a model in words, and whether the model is poor; None where it says nothing of that.
+
+    The facts may come from a stranger's file.
+    """
+    if "epochs_run" in facts and "reconstruction_error" not in facts:
+        return (
+            f"Training did not finish: {facts['epochs_run']} epochs were run. The same fit command finishes it.",
+            True,
+        )
+    try:
+        share = float(facts["reconstruction_error"]) / max(float(facts["mean_image_error"]), 1e-9)
+        used, latent_dim, epochs = (int(facts[key]) for key in ("dimensions_in_use", "latent_dim", "epochs"))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
     text = (
         f"Reconstructions have {share:.0%} of the mean image's squared error; "
-        f"{used} of {facts['latent_dim']} latent dimensions are in use."
+        f"{used} of {latent_dim} latent dimensions are in use."
     )
     is_poor = share > POOR or not used
     if is_poor:
         text += (
             " That is poor: perturbed and generated images will hardly differ from one another. "
-            f"Train longer (--epochs above {facts['epochs']}), with --beta 0.2, or on more images."
+            f"Train longer (--epochs above {epochs}), with --beta 0.2, or on more images."
         )
     return text, is_poor
