@@ -2,8 +2,8 @@
 
 Shapes are known at a few batch sizes only. Every size must be constant or a multiple of the batch, and every number
 that a shape is computed from a line through all of them; one axis at most may depend on the batch. The operators that
-round or cut off, where a line through the known points says nothing about the others, must leave the batch alone. What
-remains are sums, products and quotients, which are of degree two at most where what they are computed from is linear:
+round, compare or cut off, where a line through the known points says nothing about the others, must leave the batch
+alone. What remains are sums, products and quotients, of degree two at most where what they are computed from is linear:
 four points decide. The last of them is the largest batch that is ever run.
 """
 
@@ -37,6 +37,7 @@ def check_growth(graph: onnx.GraphProto, shapes: Shapes, constants: Constants) -
         for name in node.output:
             _check_shape(name, [dims[name] for dims in shapes])
             _check_numbers(name, [known.get(name) for known in constants])
+        _check_steps(node, constants)
         if node.op_type in _CUTTING_OPS:
             _check_cutting(node, shapes, constants)
 
@@ -63,6 +64,15 @@ def _check_numbers(name: str, tensors: list[onnx.TensorProto | None]) -> None:
     for batch, numbers in zip(BATCHES[2:], others, strict=False):
         if np.any((numbers - first) * steps != (second - first) * (batch - BATCHES[0])):
             raise UnsafeModelError(f"The shape {name[:100]!r} is not linear in the batch.")
+
+
+def _check_steps(node: onnx.NodeProto, constants: Constants) -> None:
+    """Comparisons, roundings and table look-ups can be level at every known batch size and have a peak between them."""
+    varying = [place for place, name in enumerate(node.input) if name and _varies(name, constants)]
+    kinds = {constants[0][name].data_type for name in node.output if name in constants[0]}
+    looks_up = node.op_type in ("Div", "Gather") and 1 in varying
+    if looks_up or (varying and not kinds <= {onnx.TensorProto.INT32, onnx.TensorProto.INT64}):
+        raise UnsafeModelError(f"{node.op_type} makes a shape from the batch in a way that is not linear.")
 
 
 def _check_cutting(node: onnx.NodeProto, shapes: Shapes, constants: Constants) -> None:
