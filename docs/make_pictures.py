@@ -46,9 +46,9 @@ def overview() -> list[Row]:
     images, labels = samples("mnist")
     return [
         Row("samples of the model", images),
-        Row("the same, strength 1", perturbed(images, labels, "mnist", strength=1.0)),
-        Row("residual, strength 2", perturbed(images, labels, "mnist", strength=2.0, residual=True)),
-        Row("strength 2: may turn\na 7 into a 4", perturbed(images, labels, "mnist", strength=2.0)),
+        Row("strength 1 (default)", perturbed(images, labels, "mnist", strength=1.0, residual=True)),
+        Row("strength 2: may turn\na 4 into a 9", perturbed(images, labels, "mnist", strength=2.0, residual=True)),
+        Row("strength 2, without\nresidual", perturbed(images, labels, "mnist", strength=2.0)),
     ]
 
 
