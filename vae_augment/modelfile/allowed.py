@@ -107,10 +107,11 @@ def _check_node(node: onnx.NodeProto, allow_ops: frozenset[str]) -> None:
             raise ModelFormatError(f"{node.op_type} has {len(node.output)} outputs and says it has {attribute.i}.")
 
 
-def _check_names(*names: str) -> None:
+def _check_names(*names: str | bytes) -> None:
     for name in names:
-        # onnxruntime writes them to the terminal, where an escape sequence is a command.
-        if len(name) > MAX_NAME or not name.isprintable():
+        # Protobuf gives text that is not UTF-8 as bytes; onnxruntime writes names to the terminal, where an escape
+        # sequence is a command.
+        if isinstance(name, bytes) or len(name) > MAX_NAME or not name.isprintable():
             raise ModelFormatError(f"The name {name[:40]!r} is not printable or has more than {MAX_NAME} characters.")
 
 
