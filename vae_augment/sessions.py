@@ -132,13 +132,17 @@ def run_session(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes"
 @contextlib.contextmanager
 def _denormals_as_zero() -> Iterator[None]:
     """Treat numbers below 1e-38, which are up to a hundred times slower, as 0 in this thread; then as it was before."""
+    torch = sys.modules.get("torch")
+    if torch is None:  # in a process that only generates, onnxruntime's option does it, and nothing else minds
+        yield
+        return
     smallest = 5e-324
     was_set = smallest * 1.0 == 0
-    _torch().set_flush_denormal(True)
+    torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        _torch().set_flush_denormal(was_set)
+        torch.set_flush_denormal(was_set)
 
 
 def _is_on_device(session: "InferenceSession", device: "torch.device") -> bool:
