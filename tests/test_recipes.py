@@ -171,7 +171,7 @@ def test_going_on_after_an_interruption(recipe: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not (BUNDLED.exists() and DATA.exists()), reason="needs the bundled model and ../shared/data")
 @pytest.mark.parametrize("title", RECIPES)
 def test_a_recipe_as_it_stands_on_mnist(title: str, tmp_path: Path) -> None:
