@@ -1,4 +1,4 @@
-"""`vae-augment demo`: the whole job in about a minute."""
+"""`vae-augment demo`: the whole job in a few minutes."""
 
 from pathlib import Path
 from typing import Annotated
