@@ -18,8 +18,8 @@ from torch import nn
 
 from common import RESULTS, machine
 from vae_augment import VAEAugment
+from vae_augment.distortions import flip_shift, thickness_affine_elastic
 from vae_augment.evaluation import classifier
-from vae_augment.evaluation.distortions import flip_shift, thickness_affine_elastic
 from vae_augment.evaluation.experiment import Draw
 from vae_augment.evaluation.splits import Source, choose_labels
 from vae_augment.evaluation.vaes import labelled_vae

@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"modelfile", "pixels", "latent", "sampling", "sessions"},
     {"runtime"},
     {"perturbation"},
-    {"transform", "dataset"},
+    {"transform", "dataset", "distortions"},
     {"augmented"},
     {"__init__"},
     {"training", "generation"},

@@ -15,16 +15,17 @@ from test_cli import run
 
 from vae_augment.errors import InputError
 from vae_augment.evaluation import vaes
-from vae_augment.evaluation.comparison import compare
+from vae_augment.evaluation.comparison import _methods, compare
 from vae_augment.evaluation.experiment import Run, run_groups
-from vae_augment.evaluation.report import USES, Estimate, advise, compare_best, estimate
-from vae_augment.training import ImageData
+from vae_augment.evaluation.report import Estimate, advise, compare_best, estimate
+from vae_augment.training import FitConfig, ImageData, load_data
 
 METHODS = [
     "none",
     "affine+elastic",
     "thickness+affine+elastic",
     "flip+shift",
+    "VAE",
     "thickness+affine+elastic+VAE",
     "flip+shift+VAE",
     "strong VAE",
@@ -53,14 +54,14 @@ def test_every_run_is_written(tmp_path: Path) -> None:
     output = tmp_path / "new" / "r.json"
     code, text = run("compare", "digits", "--labels-per-class", "5", *QUICK, "-o", output)
     assert code == 0, text
-    assert "18 classifiers of 3 updates" in text
+    assert "20 classifiers of 3 updates" in text
     runs = json.loads(output.read_text())["runs"]
     assert [(entry["draw"], entry["method"]) for entry in runs] == [
         (draw, method) for draw in range(2) for method in METHODS
     ]
     assert {entry["regime"] for entry in runs} == {"5 labels"}
     assert "| strong VAE (VAE: labelled only) " in text
-    assert text.count("\n| ") == 11
+    assert text.count("\n| ") == 12
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,31 @@ def test_workers_end_at_once_when_they_are_not_waited_for(tmp_path: Path) -> Non
     assert not multiprocessing.active_children()
 
 
-def test_every_method_with_a_vae_has_its_advice() -> None:
-    assert set(USES) == {method for method in METHODS if method.endswith("VAE")}
+def test_a_model_and_settings_of_the_users_own(digits: ImageData, tmp_path: Path) -> None:
+    folder, model = tmp_path / "photos", tmp_path / "my.onnx"
+    write_folder(digits, folder, 60)
+    data = load_data(folder)
+    config = FitConfig(epochs=1, latent_dim=2, width="small")
+    vaes.fit_and_export(data, model, config)
+    options = ("--model", model, "--strength", 2, "--no-residual", *QUICK)
+    code, text = run("compare", folder, *options, "-o", tmp_path / "r.json")
+    assert code == 0, text
+    assert "14 classifiers of 3 updates and no VAE to train" in text
+    assert {entry["method"] for entry in json.loads((tmp_path / "r.json").read_text())["runs"]} == {
+        *METHODS[:4],
+        "VAE",
+        "thickness+affine+elastic+VAE",
+        "flip+shift+VAE",
+    }
+    assert "| VAE (VAE: given) " in text
+    code, text = run("compare", "digits", "--model", model, *QUICK)
+    assert (code, text) == (1, f"error: {model} takes images (3, 8, 8); those of digits are (1, 8, 8).\n")
+
+
+def test_settings_are_written_as_a_user_writes_them() -> None:
+    methods = _methods(False, "my.onnx", {"strength": 2.0, "residual": False})
+    assert methods[-1].use == "VAEAugment('my.onnx', strength=2.0, residual=False) after mirroring and shifting"
+    assert _methods(False, None, None)[4].use == "VAEAugment(MODEL) and no other augmentation"
 
 
 def test_the_first_draw_can_be_chosen() -> None:
@@ -120,7 +144,7 @@ def test_own_images_are_split_by_class_for_each_draw(digits: ImageData, tmp_path
     verdict = compare(folder, labels_per_class=4, pool=True, updates=2, draws=2, workers=1, say=said.append)
     assert [entry.method for entry in verdict.runs[: len(METHODS)]] == METHODS
     assert {entry.trained_on for entry in verdict.runs} == {"none", "pool"}
-    assert said == ["40 labelled images and 30 to test on; 18 classifiers of 2 updates and 2 VAEs"]
+    assert said == ["40 labelled images and 30 to test on; 20 classifiers of 2 updates and 2 VAEs to train"]
 
 
 def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
@@ -128,7 +152,7 @@ def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
     parts = [write_folder(digits, tmp_path / str(start), 40, start) for start in (60, 100)]
     code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test", parts[0], "--test", parts[1])
     assert code == 0, text
-    assert text.startswith("60 labelled images and 80 to test on; 9 classifiers")
+    assert text.startswith("60 labelled images and 80 to test on; 10 classifiers")
     assert "One draw cannot tell a gain from luck" in text
 
 
@@ -170,6 +194,7 @@ def test_a_class_of_one_image(tmp_path: Path) -> None:
 
 
 VAE = "thickness+affine+elastic+strong VAE"
+USES = {VAE: "VAEAugment(MODEL, strength=3.0) after thickness, affine and elastic distortion"}
 
 
 def runs(none: list[float], affine: list[float], vae: list[float]) -> list[Run]:
@@ -191,7 +216,7 @@ def runs(none: list[float], affine: list[float], vae: list[float]) -> list[Run]:
         (
             [83.0, 84.1, 85.0],
             f"VAE augmentation helps on your data: {VAE}, +2.03 ± 0.23 points against affine.",
-            "Use VAEAugment(MODEL, p=0.5, strength=3, residual=True) after thickness, affine and elastic distortion.",
+            "Use VAEAugment(MODEL, strength=3.0) after thickness, affine and elastic distortion.",
         ),
         (
             [79.0, 80.1, 81.0],
@@ -201,7 +226,7 @@ def runs(none: list[float], affine: list[float], vae: list[float]) -> list[Run]:
         (
             [80.5, 83.0, 85.0],
             f"No measurable difference: {VAE}, +0.83 ± 4.94",
-            "narrow the interval.",
+            "more draws or test images would narrow the interval.",
         ),
         (
             [83.0],
@@ -213,7 +238,7 @@ def runs(none: list[float], affine: list[float], vae: list[float]) -> list[Run]:
 )
 def test_advice_follows_from_the_interval(vae: list[float], first: str, last: str) -> None:
     count = len(vae)
-    text = advise(runs([70.0, 71.0, 72.0][:count], [81.0, 82.0, 83.0][:count], vae))
+    text = advise(runs([70.0, 71.0, 72.0][:count], [81.0, 82.0, 83.0][:count], vae), USES)
     if count > 1:
         without, text, chosen = text.splitlines()
         assert without == "Without a VAE, affine did best: +11.00 ± 0.00 points over no augmentation."
@@ -249,6 +274,45 @@ def test_a_verdict_on_noise_is_as_rare_as_its_interval_says(classical: int, with
     assert 0.01 <= sum(abs(gain.mean) > gain.half_width for gain in found) / 600 <= 0.07
 
 
+def judged(right: list[int], images: int) -> str:
+    """The advice where two draws share their test images, of which each method gets so many right."""
+    answers = [np.arange(images) < count for count in right]
+    names = {"none": "classical", "affine": "classical", VAE: "VAE"}
+    found = [
+        Run("10", "photos", name, kind, "none", draw, 1500, 100 * float(answer.mean()), 1.0, answer)
+        for (name, kind), answer in zip(names.items(), answers, strict=True)
+        for draw in range(2)
+    ]
+    return advise(found, USES)
+
+
+def test_few_test_images_get_no_verdict() -> None:
+    assert judged([15, 15, 10], 20) == "20 test images cannot tell a gain from luck. Give at least 100 to test on."
+
+
+def test_the_interval_holds_what_other_test_images_would_change() -> None:
+    # Both draws lose the same 3 of 200 images: -1.5 points, with a standard error of 0.86.
+    assert "-1.50 ± 1.68 points against no augmentation, in 2 draws." in judged([190, 190, 187], 200)
+    assert "harmful on your data: thickness+affine+elastic+strong VAE, -10.00 ± 4.16" in judged([190, 190, 170], 200)
+
+
+def test_the_interval_is_right_where_draws_share_their_test_images() -> None:
+    generator = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(400):
+        shares = 0.8 + 0.2 * generator.random(300)  # each test image has its own chance, the same for both methods
+        extra = generator.normal(0, 0.3, (2, 300))  # and its own liking for one of them
+        correct = {
+            (name, draw): generator.random(300) < np.clip(shares + extra[row], 0, 1)
+            for row, name in enumerate(("one", "other"))
+            for draw in range(3)
+        }
+        values = {name: {d: 100 * correct[name, d].mean() for d in range(3)} for name in ("one", "other")}
+        gain = compare_best({"one": values["one"]}, {"other": values["other"]}, correct).gain
+        wrong += abs(gain.mean) > gain.half_width
+    assert wrong / 400 <= 0.05
+
+
 def is_gain(found: Estimate) -> bool:
     return found.mean > found.half_width
 
@@ -267,6 +331,6 @@ def test_a_choice_in_hindsight_would_call_noise_a_gain_more_often() -> None:
 
 
 def test_advice_where_nothing_beats_no_augmentation() -> None:
-    text = advise(runs([80.0, 81.0], [70.0, 71.0], [60.0, 61.0]))
+    text = advise(runs([80.0, 81.0], [70.0, 71.0], [60.0, 61.0]), USES)
     assert text.startswith("Without a VAE, no augmentation did best.\n")
     assert "-20.00 ± 0.00 points against no augmentation" in text

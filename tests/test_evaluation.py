@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from vae_augment import VAEModel
+from vae_augment.distortions import _elastic_field, affine, affine_elastic, thickness
 from vae_augment.evaluation import demonstration
 from vae_augment.evaluation.classifier import accuracy, train_classifier
-from vae_augment.evaluation.distortions import _elastic_field, affine, affine_elastic, thickness
 from vae_augment.evaluation.experiment import Draw
 from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
 from vae_augment.evaluation.splits import choose_labels

@@ -178,7 +178,7 @@ def test_a_folder_and_an_unknown_device_are_refused(tmp_path: Path) -> None:
     )
     assert run("fit", "digits", "-o", tmp_path / "a", "--device", "bogus") == (
         1,
-        "error: device is 'bogus'; choose 'cpu' or 'cuda'.\n",
+        "error: device is 'bogus'; choose cpu or cuda.\n",
     )
 
 

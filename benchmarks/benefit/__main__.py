@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from benchmarks.common import RESULTS
 from vae_augment.errors import VAEAugmentError
-from vae_augment.evaluation.classifier import check_device
 from vae_augment.evaluation.experiment import Method, Run
 from vae_augment.evaluation.splits import Source
+from vae_augment.training.half_precision import check_device
 
 from .draws import Budget
 from .regimes import REGIMES, Methods, Regime

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from vae_augment import VAEModel
+from vae_augment.distortions import affine, affine_elastic, flip_shift
 from vae_augment.evaluation.classifier import Batch, Distort, same
 from vae_augment.evaluation.comparison import STRONG
-from vae_augment.evaluation.distortions import affine, affine_elastic, flip_shift
 from vae_augment.evaluation.experiment import WITH_VAE, Draw, Method
 from vae_augment.evaluation.vaes import FEW_BETA, vae_config
 from vae_augment.training import FitConfig, ImageData

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vae_augment import VAEModel
+from vae_augment.distortions import affine_elastic
 from vae_augment.evaluation.classifier import Batch
-from vae_augment.evaluation.distortions import affine_elastic
 from vae_augment.evaluation.experiment import POOL, WITH_VAE, Draw, Method
 from vae_augment.evaluation.pseudo_labels import (
     UPDATES,

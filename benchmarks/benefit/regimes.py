@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from vae_augment.evaluation import splits
-from vae_augment.evaluation.classifier import Metric, accuracy
+from vae_augment.evaluation.classifier import Metric, percent_correct
 from vae_augment.evaluation.experiment import LABELLED, NOTHING, Method, Run
 from vae_augment.evaluation.splits import shuffled_classes
 from vae_augment.training import ImageData
@@ -37,7 +37,7 @@ class Regime:
     title: str
     split: Split
     methods: Methods
-    metric: Metric = accuracy
+    metric: Metric = percent_correct
     like: str = ""
 
 

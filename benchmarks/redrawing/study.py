@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vae_augment.evaluation.distortions import affine_elastic, thickness_affine_elastic
+from vae_augment.distortions import affine_elastic, thickness_affine_elastic
 
 DATA = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 BATCH = 50

@@ -9,6 +9,7 @@ from ..errors import InputError
 from . import options
 
 _POOL = "Train the VAE also on the images whose labels are not used."
+_MODEL = "Try this model (a bundled name or an .onnx file) instead of a VAE trained on DATA."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
 _WORKERS = "Processes at once; if not given, one per draw, at most one per core."
 
@@ -18,6 +19,10 @@ def compare(
     root: options.Root = None,
     labels_per_class: Annotated[str, typer.Option(help="How many labels per class are used, or all.")] = "all",
     pool: Annotated[bool, typer.Option(help=_POOL)] = False,
+    model: Annotated[str | None, typer.Option(help=_MODEL)] = None,
+    strength: Annotated[float | None, typer.Option(help="Of VAEAugment, instead of 1 and 3.")] = None,
+    p: Annotated[float | None, typer.Option(help="Of VAEAugment, instead of 0.5.")] = None,
+    residual: Annotated[bool | None, typer.Option(help="Of VAEAugment, instead of --residual.")] = None,
     test: Annotated[list[str] | None, typer.Option(help=_TEST)] = None,
     draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Number of the first repetition.")] = 0,
@@ -31,11 +36,15 @@ def compare(
 
     if labels_per_class != "all" and not labels_per_class.isdecimal():
         raise InputError(f"--labels-per-class is {labels_per_class!r}; give a number of at least 1, or all.")
+    given = {"strength": strength, "p": p, "residual": residual}
+    settings = {name: value for name, value in given.items() if value is not None}
     verdict = comparison.compare(
         data,
         root,
         labels_per_class=None if labels_per_class == "all" else int(labels_per_class),
         pool=pool,
+        model=model,
+        settings=settings or None,
         test=test or (),
         draws=draws,
         seed=seed,

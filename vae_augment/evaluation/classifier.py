@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import InputError
 from ..training.half_precision import half_precision
 
 BATCH = 50
 Batch = tuple[Tensor, Tensor]
 Distort = Callable[[Tensor], Tensor]  # images [B, C, H, W] in [0, 1] -> the same, distorted
-Metric = Callable[[nn.Module, Tensor, Tensor], float]  # a classifier, images and labels -> percent
+Metric = Callable[[Tensor, Tensor], float]  # which answers are correct, and the labels -> percent
 
 
 def same(images: Tensor) -> Tensor:
@@ -74,14 +73,16 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([logits(model, batch) for batch in images.split(1000)])
 
 
+def is_correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Whether the most probable class of each image is its label, [N] bool."""
+    return predict(model, images).argmax(1) == labels
+
+
+def percent_correct(correct: Tensor, labels: Tensor) -> float:
+    """The share of correct answers, in percent: the usual `Metric`."""
+    return 100 * float(correct.double().mean())
+
+
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """The share of correct answers, in percent."""
-    return 100 * float((predict(model, images).argmax(1) == labels).double().mean())
-
-
-def check_device(device: str) -> None:
-    """Raise `InputError` for a device that is not here."""
-    if device not in ("cpu", "cuda"):
-        raise InputError(f"device is {device!r}; choose cpu or cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is 'cuda', but torch finds no CUDA device here. Use cpu.")
+    """The share of images whose most probable class is their label, in percent."""
+    return percent_correct(is_correct(model, images, labels), labels)

@@ -3,27 +3,35 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from ..distortions import affine_elastic, flip_shift, thickness_affine_elastic
 from ..errors import InputError
 from ..files import atomic_path
 from ..generation.process_engine import default_workers
+from ..runtime import load
 from ..training.data import StrPath
-from .classifier import Distort, check_device, same
-from .distortions import affine_elastic, flip_shift, thickness_affine_elastic
-from .experiment import LABELLED, POOL, UPDATES, WITH_VAE, Group, Method, Run, run_groups
+from ..training.half_precision import check_device
+from .classifier import same
+from .experiment import GIVEN, LABELLED, POOL, UPDATES, WITH_VAE, Group, Method, Run, run_groups
 from .report import advise, detail_table
 from .splits import Source, choose_labels
-from .vaes import labelled_vae, pool_vae
+from .vaes import given_vae, labelled_vae, pool_vae
 
 # Settings of `VAEAugment`: those that it has by default, and those for few images.
-DEFAULT = {"p": 0.5, "strength": 1.0, "residual": True}
-STRONG = DEFAULT | {"strength": 3.0}
+DEFAULT: Mapping[str, Any] = {}
+STRONG: Mapping[str, Any] = {"strength": 3.0}
+
+# What comes before `VAEAugment`: the beginning of the method's name, the distortion, and the same in words.
+PLACES = (
+    ("", same, "and no other augmentation"),
+    ("thickness+affine+elastic+", thickness_affine_elastic, "after thickness, affine and elastic distortion"),
+    ("flip+shift+", flip_shift, "after mirroring and shifting"),
+)
 
 
 class Verdict(NamedTuple):
@@ -40,6 +48,8 @@ def compare(
     *,
     labels_per_class: int | None = None,
     pool: bool = False,
+    model: StrPath | None = None,
+    settings: Mapping[str, Any] | None = None,
     test: Sequence[StrPath] = (),
     draws: int = 3,
     seed: int = 0,
@@ -58,6 +68,10 @@ def compare(
         data, root: labelled images, as for `load_data`.
         labels_per_class: how many labels are used, other ones in each draw; None = all.
         pool: train the VAE also on the images whose labels are not used, and on those that have none.
+        model: a bundled name or an .onnx file to try; None = a VAE is trained on the images of each draw. It should not
+            have seen the test images.
+        settings: arguments of `VAEAugment` to try, such as {"strength": 2.0, "p": 1.0}, in place of the two
+            recommended settings; those that are left out have their defaults.
         test: folders or files with the images to test on; when empty, the test part of a named data set, or else a
             fifth of each class, chosen anew in each draw.
         draws: how often everything is repeated; a verdict needs at least two, and its interval is wide with two.
@@ -82,45 +96,58 @@ def compare(
     source = Source(os.fspath(data), None if root is None else os.fspath(root), tuple(os.fspath(path) for path in test))
     split = partial(choose_labels, per_class=labels_per_class, pool=pool)
     name = f"{labels_per_class or 'all'} labels" + (" + pool" if pool else "")
-    methods, numbers = _methods(pool), range(seed, seed + draws)
+    methods, numbers = _methods(pool, model, settings), range(seed, seed + draws)
     groups = [Group(name, source, number, split, methods, updates, device) for number in numbers]
-    say(_work(groups, pool))
+    say(_work(groups, pool, model))
     found = run_groups(groups, min(draws, default_workers()) if workers is None else workers)
     bar = tqdm(found, total=draws * len(methods), unit="run", disable=None)
     runs = sorted(bar, key=lambda run: run.draw)
     if output is not None:
         Path(output).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(output) as temporary:
-            temporary.write_text(json.dumps({"runs": [asdict(run) for run in runs]}, indent=1) + "\n")
-    return Verdict(runs, detail_table(runs), advise(runs))
+            temporary.write_text(json.dumps({"runs": [run.facts() for run in runs]}, indent=1) + "\n")
+    advice = advise(runs, {method.name: method.use for method in methods})
+    return Verdict(runs, detail_table(runs), advice)
 
 
-def _methods(pool: bool) -> tuple[Method, ...]:
-    """No augmentation, distortions, and the recommended settings of `VAEAugment` alone and after distortions."""
+def _methods(pool: bool, model: StrPath | None, settings: Mapping[str, Any] | None) -> tuple[Method, ...]:
+    """No augmentation, distortions, and `VAEAugment` alone and after distortions."""
     vae, trained_on = (pool_vae, POOL) if pool else (labelled_vae, LABELLED)
-
-    def after(distort: Distort, name: str, settings: Mapping[str, Any]) -> Method:
-        return Method(name, distort, vae, settings, kind=WITH_VAE, trained_on=trained_on)
-
+    if model is not None:
+        vae, trained_on = partial(given_vae, os.fspath(model)), GIVEN
+    written = "MODEL" if model is None else repr(os.fspath(model))
+    tried = {"": DEFAULT, "strong ": STRONG} if settings is None else {"": settings}
+    found = []
+    for strength, chosen in tried.items():
+        arguments = "".join(f", {name}={value}" for name, value in chosen.items())
+        for place, distort, words in PLACES:
+            use = f"VAEAugment({written}{arguments}) {words}"
+            method = Method(
+                f"{place}{strength}VAE", distort, vae, chosen, kind=WITH_VAE, trained_on=trained_on, use=use
+            )
+            found.append(method)
     return (
         Method("none"),
         Method("affine+elastic", affine_elastic),
         Method("thickness+affine+elastic", thickness_affine_elastic),
         Method("flip+shift", flip_shift),
-        after(thickness_affine_elastic, "thickness+affine+elastic+VAE", DEFAULT),
-        after(flip_shift, "flip+shift+VAE", DEFAULT),
-        after(same, "strong VAE", STRONG),
-        after(thickness_affine_elastic, "thickness+affine+elastic+strong VAE", STRONG),
-        after(flip_shift, "flip+shift+strong VAE", STRONG),
+        *found,
     )
 
 
-def _work(groups: Sequence[Group], pool: bool) -> str:
+def _work(groups: Sequence[Group], pool: bool, model: StrPath | None) -> str:
     """A line on what will be done; `InputError` where a draw cannot be made."""
     draw, data = groups[0].draw(), groups[0].source.data
     if pool and draw.pool is None:
         raise InputError(f"{data} leaves no images for a pool: all their labels are used. Leave out --pool.")
+    trained = f"{len(groups)} VAEs"
+    if model is not None:
+        trained, spec = "no VAE", load(model, provider="cpu").spec
+        if spec.image_shape != draw.labelled.image_shape:
+            raise InputError(
+                f"{model} takes images {spec.image_shape}; those of {data} are {draw.labelled.image_shape}."
+            )
     return (
         f"{len(draw.labelled)} labelled images and {len(draw.test)} to test on; "
-        f"{len(groups) * len(groups[0].methods)} classifiers of {draw.updates:,} updates and {len(groups)} VAEs"
+        f"{len(groups) * len(groups[0].methods)} classifiers of {draw.updates:,} updates and {trained} to train"
     )

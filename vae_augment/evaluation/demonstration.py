@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from ..distortions import affine
 from ..modelfile import BUNDLED
 from ..runtime import VAEModel, load
 from ..training import ImageData
 from ..training.data import StrPath
 from .classifier import BATCH, Batch
-from .distortions import affine
 from .experiment import LABELLED, POOL, WITH_VAE, Draw, Method, Run, run_method
 from .pictures import Row, preview_rows, save_rows
 from .report import detail_table

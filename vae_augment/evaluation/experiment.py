@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import InputError, VAEAugmentError
@@ -18,11 +20,11 @@ from ..runtime import VAEModel
 from ..training import ImageData
 from ..training.data import to_float
 from ..transform import VAEAugment
-from .classifier import Batch, Distort, Metric, accuracy, same, train_classifier
+from .classifier import Batch, Distort, Metric, is_correct, percent_correct, same, train_classifier
 from .splits import Source, Split
 
 CLASSICAL, WITH_VAE = "classical", "VAE"  # kinds of methods
-NOTHING, LABELLED, POOL = "none", "labelled only", "pool"  # what the VAE of a method was trained on
+NOTHING, LABELLED, POOL, GIVEN = "none", "labelled only", "pool", "given"  # what the VAE of a method was trained on
 UPDATES = 1500
 
 
@@ -72,6 +74,7 @@ class Method:
     images: Callable[[Any], Batch] = Draw.real  # what a `Draw` is trained on: images as in `Draw.real`
     kind: str = CLASSICAL
     trained_on: str = NOTHING
+    use: str = ""  # how a user writes it
 
     def train(self, draw: Draw) -> tuple[nn.Module, int]:
         """The trained classifier, in evaluation mode, and the number of updates that it took."""
@@ -105,6 +108,11 @@ class Run:
     updates: int  # of all classifiers that the method trained
     accuracy: float  # in percent
     seconds: float  # the time of a VAE that several methods share is part of the first one's
+    correct: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)  # per test image
+
+    def facts(self) -> dict[str, Any]:
+        """The run as JSON-ready values, without `correct`."""
+        return {name: value for name, value in vars(self).items() if name != "correct"}
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class Group:
     methods: tuple[Method, ...]
     updates: int = UPDATES
     device: str = "cpu"
-    metric: Metric = accuracy
+    metric: Metric = percent_correct
 
     def draw(self) -> Draw:
         """The images that the methods get."""
@@ -133,14 +141,16 @@ class Group:
             yield run_method(method, draw, self.regime, self.source.data, self.metric)
 
 
-def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metric = accuracy) -> Run:
+def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metric = percent_correct) -> Run:
     """Train and score one method on one draw; `regime` and `data` are the names that the run gets."""
     start = time.monotonic()
     torch.manual_seed(draw.seed)
     model, updates = method.train(draw)
-    percent = round(metric(model, *draw.on_device(draw.test)), 4)
-    seconds = round(time.monotonic() - start, 2)
-    return Run(regime, data, method.name, method.kind, method.trained_on, draw.seed, updates, percent, seconds)
+    images, labels = draw.on_device(draw.test)
+    correct = is_correct(model, images, labels)
+    percent, seconds = round(metric(correct, labels), 4), round(time.monotonic() - start, 2)
+    facts = (method.name, method.kind, method.trained_on, draw.seed, updates, percent, seconds)
+    return Run(regime, data, *facts, correct.cpu().numpy())
 
 
 def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import trange
 
+from ..distortions import affine, affine_elastic, crop_flip_light
 from ..errors import InputError
 from ..training import ImageData
 from ..training.data import to_float
-from .classifier import BATCH, check_device, logits, predict, small_cnn
-from .distortions import affine, affine_elastic, crop_flip_light
+from ..training.half_precision import check_device
+from .classifier import BATCH, logits, predict, small_cnn
 
 SURE = 0.95  # share of the images of each guessed class that keeps its guess
 UPDATES = 6000

@@ -6,22 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from .experiment import CLASSICAL, NOTHING, WITH_VAE, Run
 
 NO_AUGMENTATION = "none"
-_DEFAULT, _STRONG = "VAEAugment(MODEL)", "VAEAugment(MODEL, p=0.5, strength=3, residual=True)"
-_THICKNESS, _FLIP = "after thickness, affine and elastic distortion", "after mirroring and shifting"
-USES = {
-    "thickness+affine+elastic+VAE": f"{_DEFAULT} {_THICKNESS}",
-    "flip+shift+VAE": f"{_DEFAULT} {_FLIP}",
-    "strong VAE": f"{_STRONG} and no other augmentation",
-    "thickness+affine+elastic+strong VAE": f"{_STRONG} {_THICKNESS}",
-    "flip+shift+strong VAE": f"{_STRONG} {_FLIP}",
-}
+FEWEST_TEST_IMAGES = 100  # for a verdict
 
 Accuracies = Mapping[int, float]  # by draw
+Correct = Mapping[tuple[str, int], NDArray[np.bool_]]  # by method and draw, for each test image
 
 
 class Estimate(NamedTuple):
@@ -58,18 +52,39 @@ def paired(values: Accuracies, base: Accuracies) -> Estimate | None:
     return estimate([values[draw] - base[draw] for draw in sorted(shared)]) if shared else None
 
 
-def compare_best(methods: Mapping[str, Accuracies], bases: Mapping[str, Accuracies]) -> Comparison:
+def with_test_noise(found: Estimate, pairs: Iterable[tuple[str, str, int]], correct: Correct) -> Estimate:
+    """`found`, its interval widened by how much the difference may change with other test images.
+
+    The spread over draws shows that only in part, because the draws often share their test images.
+
+    Args:
+        pairs: method, base and draw of each difference that `found` is the mean of.
+        correct: of those methods; nothing is widened where it is empty.
+    """
+    if not correct:
+        return found
+    gains = np.mean([correct[method, draw] * 1.0 - correct[base, draw] for method, base, draw in pairs], axis=0)
+    standard_error = 100 * float(gains.std()) / math.sqrt(len(gains))
+    return found._replace(half_width=math.hypot(found.half_width, 1.96 * standard_error))
+
+
+def compare_best(
+    methods: Mapping[str, Accuracies], bases: Mapping[str, Accuracies], correct: Correct | None = None
+) -> Comparison:
     """The difference between the best of `methods` and the best of `bases`, neither of them chosen in hindsight.
 
     On each draw, the two with the best mean over all *other* draws are compared. Such choices share most of their
     draws, so the interval is widened as in the corrected resampled t-test (Nadeau and Bengio, "Inference for the
-    generalization error", 2003). All must have the same draws, at least two.
+    generalization error", 2003), and by `with_test_noise` if `correct` is given. All must have the same draws, at least
+    two.
     """
     chosen, accuracies = _best_on_other_draws(methods)
     chosen_bases, base_accuracies = _best_on_other_draws(bases)
     gain, count = estimate((accuracies - base_accuracies).tolist()), len(chosen)
     widening = math.sqrt(1 + count / (count - 1))
     gain = gain._replace(half_width=widening * gain.half_width)
+    draws = sorted(next(iter(methods.values())))
+    gain = with_test_noise(gain, zip(chosen, chosen_bases, draws, strict=True), correct or {})
     return Comparison(statistics.mode(chosen), statistics.mode(chosen_bases), gain)
 
 
@@ -81,32 +96,39 @@ def _best_on_other_draws(methods: Mapping[str, Accuracies]) -> tuple[list[str], 
     return [names[index] for index in best], values[best, np.arange(len(best))]
 
 
-def advise(runs: Sequence[Run]) -> str:
-    """Advice from the runs of one regime and data set, in which all methods have the same draws."""
+def advise(runs: Sequence[Run], uses: Mapping[str, str]) -> str:
+    """Advice from the runs of one regime and data set, in which all methods have the same draws.
+
+    `uses` says for each method with a VAE how it is written in a pipeline.
+    """
     classical, with_vae = (by_method(run for run in runs if run.kind == kind) for kind in (CLASSICAL, WITH_VAE))
     if len({run.draw for run in runs}) < 2:
         return "One draw cannot tell a gain from luck. Repeat the comparison with more draws."
-    without = compare_best(classical, {NO_AUGMENTATION: classical[NO_AUGMENTATION]})
+    correct = correct_answers(runs)
+    count = min(map(len, correct.values()), default=FEWEST_TEST_IMAGES)
+    if count < FEWEST_TEST_IMAGES:
+        return f"{count} test images cannot tell a gain from luck. Give at least {FEWEST_TEST_IMAGES} to test on."
+    without = compare_best(classical, {NO_AUGMENTATION: classical[NO_AUGMENTATION]}, correct)
     first = "Without a VAE, no augmentation did best."
     if without.method != NO_AUGMENTATION:
         first = f"Without a VAE, {without.method} did best: {without.gain} points over no augmentation."
     return (
-        f"{first}\n{_verdict(compare_best(with_vae, classical))}\n"
+        f"{first}\n{_verdict(compare_best(with_vae, classical, correct), uses)}\n"
         "On each draw, the methods compared are those that did best on the other draws; those named were chosen most "
         "often."
     )
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(found: Comparison, uses: Mapping[str, str]) -> str:
     base = "no augmentation" if found.base == NO_AUGMENTATION else found.base
     difference, gain = f"{found.method}, {found.gain} points against {base}", found.gain
     if gain.mean > gain.half_width:
-        return f"VAE augmentation helps on your data: {difference}. Use {USES.get(found.method, found.method)}."
+        return f"VAE augmentation helps on your data: {difference}. Use {uses[found.method]}."
     if gain.mean < -gain.half_width:
         return f"VAE augmentation is harmful on your data: {difference}. Leave it out."
     return (
-        f"No measurable difference: {difference}, in {gain.draws} draws. Leave the VAE out; more draws would narrow "
-        "the interval."
+        f"No measurable difference: {difference}, in {gain.draws} draws. Leave the VAE out; more draws "
+        "or test images would narrow the interval."
     )
 
 
@@ -118,6 +140,11 @@ def by_method(runs: Iterable[Run]) -> dict[str, dict[int, float]]:
     return methods
 
 
+def correct_answers(runs: Iterable[Run]) -> dict[tuple[str, int], NDArray[np.bool_]]:
+    """Which test images each method got right on each draw; empty for runs that were read from a file."""
+    return {(run.method, run.draw): run.correct for run in runs if run.correct is not None}
+
+
 def best_classical(runs: Sequence[Run]) -> str | None:
     """The method without a VAE that has the best mean on the test images, chosen in hindsight; None without any."""
     methods = by_method(run for run in runs if run.kind == CLASSICAL)
@@ -127,10 +154,13 @@ def best_classical(runs: Sequence[Run]) -> str | None:
 def detail_table(runs: Sequence[Run]) -> str:
     """A row per method, of the runs of one regime and data set; differences are from the best classical method."""
     best, methods, rows = best_classical(runs), by_method(runs), []
-    facts = {run.method: run for run in runs}
+    facts, correct = {run.method: run for run in runs}, correct_answers(runs)
     for method, values in methods.items():
         trained_on = facts[method].trained_on
         difference = None if best is None or method == best else paired(values, methods[best])
+        if difference is not None:
+            shared = sorted(values.keys() & methods[str(best)].keys())
+            difference = with_test_noise(difference, [(method, str(best), draw) for draw in shared], correct)
         rows.append(
             [
                 method if trained_on == NOTHING else f"{method} (VAE: {trained_on})",

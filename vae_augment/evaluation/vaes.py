@@ -24,6 +24,11 @@ def pool_vae(draw: Draw) -> VAEModel:
     return fit_model(draw.with_pool, vae_config(draw, draw.with_pool))
 
 
+def given_vae(model: str, draw: Draw) -> VAEModel:
+    """A bundled VAE, or that of an .onnx file."""
+    return load(model, provider="auto" if draw.device == "cuda" else "cpu")
+
+
 def vae_config(draw: Draw, data: ImageData, beta: float = 1.0) -> FitConfig:
     """A small class-conditional VAE, with more updates for more images."""
     updates = min(MOST, max(FEWEST, PASSES * len(data) // BATCH))

@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass, replace
 
-import torch
-
 from ..errors import InputError
+from .half_precision import check_device
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT = 1500, 240  # of a training without a given number of epochs
@@ -69,10 +68,7 @@ class FitConfig:
             raise InputError(f"held_out is {self.held_out}; it must lie in [0, 1).")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
-        if self.device not in ("cpu", "cuda"):
-            raise InputError(f"device is {self.device!r}; choose 'cpu' or 'cuda'.")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("device is 'cuda', but torch finds no CUDA device here. Use device='cpu'.")
+        check_device(self.device)
 
     def for_images(self, count: int) -> "FitConfig":
         """This config with the `epochs` and `patience` for `count` training images where they are None."""

@@ -5,6 +5,16 @@ from contextlib import contextmanager
 
 import torch
 
+from ..errors import InputError
+
+
+def check_device(device: str) -> None:
+    """Raise `InputError` for a device that is not here."""
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"device is {device!r}; choose cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is 'cuda', but torch finds no CUDA device here. Use cpu.")
+
 
 def half_precision(device: str | torch.device) -> torch.dtype | None:
     """bfloat16 where matrix units make it faster (a GPU, or a CPU with AMX); None elsewhere, where it is slower."""
