@@ -305,9 +305,9 @@ def test_the_interval_is_right_where_draws_share_their_test_images() -> None:
         correct = {
             (name, draw): generator.random(300) < np.clip(shares + extra[row], 0, 1)
             for row, name in enumerate(("one", "other"))
-            for draw in range(3)
+            for draw in range(10)
         }
-        values = {name: {d: 100 * correct[name, d].mean() for d in range(3)} for name in ("one", "other")}
+        values = {name: {d: 100 * correct[name, d].mean() for d in range(10)} for name in ("one", "other")}
         gain = compare_best({"one": values["one"]}, {"other": values["other"]}, correct).gain
         wrong += abs(gain.mean) > gain.half_width
     assert wrong / 400 <= 0.05
