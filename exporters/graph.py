@@ -35,7 +35,7 @@ class AugmentGraph(nn.Module):
         """z = mean + strength * exp(logvar / 2) * noise (Kingma and Welling 2014, section 2.4), decoded."""
         mean, logvar = self._encode(image, label)
         latent = mean + strength[:, None] * (0.5 * logvar).exp() * noise
-        return self._decode(latent, label), mean, logvar, latent
+        return self._decode(latent, label, image), mean, logvar, latent
 
 
 def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tensor]:
@@ -99,7 +99,7 @@ def _check_operators(graph: onnx.GraphProto) -> None:
 
 
 def _trace(parts: VAEParts) -> onnx.ModelProto:
-    inputs, _ = part_interface("whole", parts.spec.conditional)
+    inputs, _ = part_interface("whole", parts.spec)
     example = example_inputs(parts, batch=2)
     try:
         with quiet():

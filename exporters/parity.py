@@ -82,7 +82,7 @@ def _compare(parts: VAEParts, model: VAEModel, inputs: dict[str, Tensor]) -> dic
         "whole: first image alone": (augmented[:1], model.run("whole", first)[0]),
         "encoder: mean": (mean, cut_mean),
         "encoder: logvar": (logvar, cut_logvar),
-        "decoder: image": (augmented, model.decode(latent, label)),
+        "decoder: image": (augmented, model.decode(latent, label, images=inputs["image"])),
     }
 
 

@@ -22,13 +22,13 @@ class VAEParts:
 
     Attributes:
         encode: images [B, C, H, W] in [0, 1] and labels [B] or None -> mean and log-variance, each [B, D].
-        decode: latents [B, D] and labels [B] or None -> images [B, C, H, W] in [0, 1].
+        decode: latents [B, D], labels [B] or None, and the encoded images -> images [B, C, H, W] in [0, 1].
         graph: the whole ONNX graph, if the source is one; `encode` and `decode` are then the reference.
     """
 
     module: nn.Module
     encode: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
-    decode: Callable[[Tensor, Tensor | None], Tensor]
+    decode: Callable[[Tensor, Tensor | None, Tensor], Tensor]
     spec: Spec
     graph: ModelProto | None = None
 
@@ -63,7 +63,7 @@ def adapt(vae: ForeignVAE, image_shape: Sequence[int] | None, classes: Sequence[
     def encode(image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return vae.encode(image.flatten(1) if takes_rows else image)
 
-    def decode(latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def decode(latent: Tensor, label: Tensor | None, image: Tensor) -> Tensor:
         pixels = vae.decode(latent).reshape(-1, *shape)
         return pixels.sigmoid() if gives_logits else pixels
 

@@ -15,6 +15,7 @@ PACKAGE, EXPORTERS = ROOT / "vae_augment", ROOT / "exporters"
 LAYERS: list[set[str]] = [
     {"errors", "interrupt", "_version"},
     {"files", "spec", "noise"},
+    {"seeded"},
     {"modelfile", "pixels", "latent", "sampling", "sessions"},
     {"runtime"},
     {"perturbation"},

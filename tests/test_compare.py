@@ -118,9 +118,9 @@ def test_a_model_and_settings_of_the_users_own(digits: ImageData, tmp_path: Path
 
 
 def test_settings_are_written_as_a_user_writes_them() -> None:
-    methods = _methods(False, "my.onnx", {"strength": 2.0, "residual": False})
+    methods = _methods(False, "my.onnx", {"strength": 2.0, "residual": False}, (1, 8, 8))
     assert methods[-1].use == "VAEAugment('my.onnx', strength=2.0, residual=False) after mirroring and shifting"
-    assert _methods(False, None, None)[4].use == "VAEAugment(MODEL) and no other augmentation"
+    assert _methods(False, None, None, (1, 8, 8))[4].use == "VAEAugment(MODEL) and no other augmentation"
 
 
 def test_the_first_draw_can_be_chosen() -> None:

@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from .dataset import SeededDataset, checked_index, fetch
 from .errors import InputError
 from .perturbation import PARTNER_MODES
 from .pixels import PIL_MODES, to_pil
+from .seeded import SeededDataset, checked_index, fetch
 from .transform import VAEAugment, default_labels, is_image
 
 

@@ -15,57 +15,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .errors import InputError
-from .noise import Stream, check_epoch, check_seed, uniforms
-from .pixels import PIL_MODES, from_batch, to_pil
+from .noise import Stream, uniforms
+from .pixels import PIL_MODES, from_batch, to_batch, to_pil
 from .runtime import VAEModel, as_model
-from .sampling import Labels, draw, parse_labels
+from .sampling import LabelPolicy, Labels, draw, parse_labels
+from .seeded import SeededDataset, checked_index, fetch
 from .sessions import Provider
 
 OUTPUTS = ("float", "uint8", "pil")
 _LATENTS_PER_DRAW = 1024  # for small batches, calling NumPy costs more than drawing the numbers
-
-
-class SeededDataset(Dataset[Any]):
-    """A base class: items that depend on a seed and an epoch, fetched by `__getitems__`."""
-
-    def __init__(self, seed: int | None, *inner: Dataset[Any]) -> None:
-        if seed is not None:
-            check_seed(seed)
-        self.seed, self._inner = seed, inner
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._epoch.share_memory_()  # a copy or a plain pickle has it in private memory, where workers see no change
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that `set_epoch` chose, at first 0."""
-        return int(self._epoch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, 0..2**29 - 1, here and in the inner datasets that have epochs, even in running workers."""
-        check_epoch(epoch)
-        self._epoch.fill_(epoch)
-        for dataset in self._inner:
-            if hasattr(dataset, "set_epoch"):
-                dataset.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed loader needs: the seed and the epoch."""
-        return {"seed": self.seed, "epoch": self.epoch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the epoch of a `state_dict`; `InputError` when it is of another seed."""
-        if state["seed"] != self.seed:
-            raise InputError(f"The state is of seed {state['seed']}, but this dataset has seed {self.seed}.")
-        self.set_epoch(state["epoch"])
-
-    def __getitem__(self, index: int) -> Any:
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        raise NotImplementedError
 
 
 class VAESyntheticDataset(SeededDataset):
@@ -79,13 +37,21 @@ class VAESyntheticDataset(SeededDataset):
     >>> image.shape, label
     (torch.Size([1, 28, 28]), 0)
 
+    A model conditioned on an image, such as "glyphs", redraws `images` of any classes, each image of a class equally
+    often on average:
+
+    >>> few = torch.rand(20, 1, 28, 28)
+    >>> data = VAESyntheticDataset("glyphs", length=1_000, images=few, labels=[0, 1] * 10)
+
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`.
         length: the number of images in an epoch, at least 1.
         labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go through in turn, or
-            a mapping from classes to weights to draw from. A model without classes gives the label -1.
+            a mapping from classes to weights to draw from. A model without classes gives the label -1. With `images`,
+            their labels, class indices [N]; the classes then come in turn.
         seed: 0..2**64 - 1.
         output: "float" ([C, H, W] float32 in [0, 1]), "uint8" ([C, H, W] in 0..255) or "pil" (mode L or RGB).
+        images: [N, C, H, W], uint8 or floating in [0, 1], for a model conditioned on an image.
         transform, target_transform: applied to each image and each label (an int), as in torchvision's datasets.
         provider: as for `load`.
 
@@ -100,7 +66,8 @@ class VAESyntheticDataset(SeededDataset):
         model: str | os.PathLike[str] | VAEModel,
         length: int,
         *,
-        labels: Labels = "balanced",
+        labels: Labels | Tensor = "balanced",
+        images: Tensor | None = None,
         seed: int = 0,
         output: str = "float",
         transform: Callable[[Any], Any] | None = None,
@@ -117,26 +84,38 @@ class VAESyntheticDataset(SeededDataset):
             raise InputError(f"output='pil' needs 1 or 3 channels; the model has {self.model.spec.image_shape[0]}.")
         self.length, self.labels, self.output = operator.index(length), labels, output
         self.transform, self.target_transform = transform, target_transform
-        self._policy = parse_labels(labels, self.model.spec)
+        self._originals: _Originals | None = None
+        if images is None:
+            self.model.check_generates()
+            self._policy = parse_labels(labels, self.model.spec)  # type: ignore[arg-type]
+        else:
+            self._originals = _Originals(self.model, images, labels)
+            self._policy = self._originals.policy
 
     def __len__(self) -> int:
         return self.length
 
     def __repr__(self) -> str:
         return (
-            f"VAESyntheticDataset({self.model.name!r}, length={self.length}, labels={self.labels!r}, seed={self.seed}, "
+            f"VAESyntheticDataset({self.model.name!r}, length={self.length}, {self._source}, seed={self.seed}, "
             f"output={self.output!r}, provider={self.model.device_type!r})"
         )
 
     @property
+    def _source(self) -> str:
+        return f"images={len(self._originals.images)}" if self._originals else f"labels={self.labels!r}"
+
+    @property
     def classes(self) -> list[str]:
-        """The names of the classes."""
+        """The names of the classes; with `images`, their indices as text."""
+        if self._originals:
+            return [str(index) for index in range(max(self._policy.choices) + 1)]
         return list(self.model.spec.classes)
 
     @property
     def class_to_idx(self) -> dict[str, int]:
         """The index of each class, by name."""
-        return {name: index for index, name in enumerate(self.model.spec.classes)}
+        return {name: index for index, name in enumerate(self.classes)}
 
     @property
     def targets(self) -> Tensor:
@@ -144,8 +123,8 @@ class VAESyntheticDataset(SeededDataset):
         return torch.from_numpy(self._policy.at(np.arange(self.length), self.seed))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        latent, labels = self._drawn(checked_index(indices, self.length))
-        images = self._decoded(latent, labels)
+        labels, *drawn = self._drawn(checked_index(indices, self.length))
+        images = self._decoded(labels, *drawn)
         items = [to_pil(image) for image in images] if self.output == "pil" else images.unbind()
         return [self._finish(item, label) for item, label in zip(items, labels.tolist(), strict=True)]
 
@@ -164,21 +143,52 @@ class VAESyntheticDataset(SeededDataset):
             raise InputError("batches() gives tensors; choose output='float' or 'uint8'.")
         count = max(size, _LATENTS_PER_DRAW // size * size)
         for start in range(0, self.length, count):
-            latents, labels = self._drawn(np.arange(start, min(start + count, self.length)))
-            for latent, label in zip(latents.split(size), labels.split(size), strict=True):
-                yield self._finish(self._decoded(latent, label), label)
+            drawn = self._drawn(np.arange(start, min(start + count, self.length)))
+            for label, *others in zip(*(rows.split(size) for rows in drawn), strict=True):
+                yield self._finish(self._decoded(label, *others), label)
 
-    def _drawn(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _drawn(self, index: NDArray[np.int64]) -> list[Tensor]:
+        """The labels and latents of the images at `index`; with `images`, their noise and rows of `images`."""
         latent, labels = draw(self.model.spec, self._policy, index, self.seed, self.epoch)
-        return torch.from_numpy(latent), torch.from_numpy(labels)
+        found = [labels, latent]
+        if self._originals:
+            choice = uniforms(self.seed, Stream.COMPONENT, self.epoch, index, 1)[:, 0]
+            found.append(self._originals.rows(labels, choice))
+        return [torch.from_numpy(rows) for rows in found]
 
-    def _decoded(self, latent: Tensor, labels: Tensor) -> Tensor:
-        images = self.model.decode(latent, labels)
+    def _decoded(self, labels: Tensor, latent: Tensor, rows: Tensor | None = None) -> Tensor:
+        if self._originals:
+            images = self.model.redraw(self._originals.images[rows], latent)
+        else:
+            images = self.model.decode(latent, labels)
         return images if self.output == "float" else from_batch(images, torch.uint8)
 
     def _finish(self, image: Any, label: Any) -> tuple[Any, Any]:
         image = image if self.transform is None else self.transform(image)
         return image, label if self.target_transform is None else self.target_transform(label)
+
+
+class _Originals:
+    """Images to redraw, by class."""
+
+    def __init__(self, model: VAEModel, images: Tensor, labels: object) -> None:
+        if not model.spec.image_conditional:
+            raise InputError(f"images are given, but {model.name!r} is not conditioned on an image. Leave them out.")
+        self.images = to_batch(torch.as_tensor(images), model.spec.image_shape)
+        found = np.asarray(labels)
+        if found.shape != (len(self.images),) or found.dtype.kind not in "iu" or not len(found) or found.min() < 0:
+            raise InputError(
+                f"labels of type {found.dtype} and shape {found.shape} do not go with {len(self.images)} images; give "
+                "the class index of each, from 0 up."
+            )
+        choices, self._starts, self._counts = np.unique(np.sort(found), return_index=True, return_counts=True)
+        self._choices, self._order = choices, np.argsort(found, kind="stable")
+        self.policy = LabelPolicy(tuple(choices.tolist()))
+
+    def rows(self, labels: NDArray[np.int64], choice: NDArray[np.float64]) -> NDArray[np.int64]:
+        """One original of each of the `labels` [B], by `choice` [B], uniform in (0, 1)."""
+        group = np.searchsorted(self._choices, labels)
+        return self._order[self._starts[group] + (choice * self._counts[group]).astype(np.int64)]
 
 
 class MixedDataset(SeededDataset):
@@ -245,23 +255,3 @@ class MixedDataset(SeededDataset):
 def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     keys = uniforms(seed, Stream.MIXING, epoch, np.arange(count), 1)[:, 0]
     return np.argsort(keys, kind="stable").astype(np.int64)
-
-
-def fetch(dataset: Dataset[Any], index: NDArray[np.int64]) -> NDArray[np.object_]:
-    """The items at `index`, in one call where the dataset can."""
-    rows = index.tolist()
-    batched = getattr(dataset, "__getitems__", None)
-    found = batched(rows) if batched and rows else [dataset[row] for row in rows]
-    items = np.empty(len(rows), dtype=object)
-    for place, item in enumerate(found):  # items[:] = found would split items that are sequences
-        items[place] = item
-    return items
-
-
-def checked_index(indices: Sequence[int], length: int) -> NDArray[np.int64]:
-    """The indices as int64 [B] with negative ones counted from the end; `IndexError` when one is out of range."""
-    index = np.asarray(indices, dtype=np.int64)
-    wrapped = np.where(index < 0, index + length, index)
-    if ((wrapped < 0) | (wrapped >= length)).any():
-        raise IndexError(f"index {index[(wrapped < 0) | (wrapped >= length)][0]} is out of range for {length} items")
-    return wrapped

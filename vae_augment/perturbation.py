@@ -30,6 +30,11 @@ class Perturbation:
         spec, name = self.model.spec, self.model.name
         if self.mode not in MODES:
             raise InputError(f"`mode` should be one of {', '.join(MODES)}, but got {self.mode!r}.")
+        if spec.image_conditional and (self.mode != "posterior" or self.residual):
+            raise InputError(
+                f"{name!r} is conditioned on an image: mode={self.mode!r}, residual={self.residual} has no meaning for "
+                "it. Leave both out."
+            )
         if has_labels and not spec.classes:
             raise InputError(f"labels_getter is given, but the model {name!r} knows no classes. Leave it out.")
         if self.mode == "prior" and not (has_labels and spec.generates_classes):

@@ -149,19 +149,29 @@ class VAEModel:
         mean, logvar = self._run_in_chunks("encoder", {"image": batch, **self.label_input(labels, len(batch))})
         return mean, logvar
 
-    def decode(self, latent: Tensor, labels: object = None) -> Tensor:
-        """Latents [B, D] -> images [B, C, H, W] in [0, 1]."""
+    def decode(self, latent: Tensor, labels: object = None, images: Tensor | None = None) -> Tensor:
+        """Latents [B, D] -> images [B, C, H, W] in [0, 1]; a model conditioned on an image also needs the `images`."""
         latent = torch.as_tensor(latent, dtype=torch.float32)
         if latent.ndim != 2 or latent.shape[1] != self.spec.latent_dim:
             raise InputError(
                 f"The latent has shape {tuple(latent.shape)}; the model takes [B, {self.spec.latent_dim}]."
             )
         inputs = {"latent": latent.contiguous(), **self.label_input(labels, len(latent))}
+        if self.spec.image_conditional:
+            if images is None:
+                raise InputError(f"{self.name!r} is conditioned on an image: its decoder needs the `images` too.")
+            inputs["image"] = to_batch(torch.as_tensor(images), self.spec.image_shape)
         return self._run_in_chunks("decoder", inputs)[0]
+
+    def redraw(self, images: Tensor, noise: Tensor, strength: float = 1.0, labels: object = None) -> Tensor:
+        """Images [B, C, H, W] and standard normal noise [B, D] -> images whose latents have moved by `strength`."""
+        batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
+        inputs = {"image": batch, "noise": noise, "strength": torch.full((len(batch),), strength, device="cpu")}
+        return self._run_in_chunks("whole", inputs | self.label_input(labels, len(batch)))[0]
 
     def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
         """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W] in [0, 1]."""
-        return self.decode(self.encode(images, labels)[0], labels)
+        return self.decode(self.encode(images, labels)[0], labels, images)
 
     def sample(self, n: int, labels: Labels = "balanced", seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """Generate n images, at least 1: item i is that of `VAESyntheticDataset` with the same labels and seed.
@@ -171,9 +181,18 @@ class VAEModel:
         """
         if n < 1:
             raise InputError(f"n is {n}; it must be at least 1.")
+        self.check_generates()
         latent, drawn = draw(self.spec, parse_labels(labels, self.spec), np.arange(n), seed)
         images = self.decode(torch.from_numpy(latent), drawn)
         return images, torch.from_numpy(drawn) if self.spec.generates_classes else None
+
+    def check_generates(self) -> None:
+        """Raise `InputError` for a model conditioned on an image, which draws nothing out of nothing."""
+        if self.spec.image_conditional:
+            raise InputError(
+                f"{self.name!r} is conditioned on an image: it redraws images that it is given. Use VAEAugment, or "
+                "VAESyntheticDataset with images= and labels=."
+            )
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """How unlike the training data each of the images [B, C, H, W] is, in nats, [B]; larger = less like it.
@@ -181,6 +200,8 @@ class VAEModel:
         It is the negative ELBO at the posterior mean, minus the entropy of the image's own grey levels, which is the
         cross-entropy of a perfect reconstruction.
         """
+        if self.spec.image_conditional:
+            raise InputError(f"{self.name!r} is conditioned on an image, so it gives no likelihood. Use another model.")
         return torch.cat([self._anomaly_score(chunk) for chunk in torch.as_tensor(images).split(_CHUNK)])
 
     def _anomaly_score(self, images: Tensor) -> Tensor:
@@ -202,7 +223,7 @@ class VAEModel:
         return self._run(self._session(part), part, inputs)
 
     def _run(self, session: "InferenceSession", part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        _, outputs = part_interface(part, self.spec.conditional)
+        _, outputs = part_interface(part, self.spec)
         count = len(next(iter(inputs.values())))
         if count > MAX_BATCH:
             raise InputError(f"{count} images are given at once; the model was checked for at most {MAX_BATCH}.")
@@ -237,7 +258,7 @@ class VAEModel:
 
     def _probe(self, session: "InferenceSession", part: str, fill: str) -> None:
         """Run two images; "random" are always the same ones, with normal noise of strength 1."""
-        inputs, outputs = part_interface(part, self.spec.conditional)
+        inputs, outputs = part_interface(part, self.spec)
         given = {name: self._probe_input(name, fill) for name in inputs if name != "label"}
         label = None if fill == "zeros" else torch.tensor([0, len(self.spec.classes) - 1], device="cpu")
         for name, output in zip(outputs, self._run(session, part, given | self.label_input(label, 2)), strict=True):

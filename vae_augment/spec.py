@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import ModelFormatError
 
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)  # 2 is for models that are conditioned on an image
 SPEC_KEY = "vae_augment.spec"
 LATENTS_KEY = "vae_augment.latents"
 MAX_SPEC_BYTES = 64 * 1024
@@ -88,6 +88,9 @@ class Spec:
 
     A model may have `classes` without being `conditional`: its latents are then grouped by class, but neither the
     encoder nor the decoder takes a label.
+
+    A model that is `image_conditional` redraws images: it encodes an image to the prior p(z|x) of other images of the
+    class, and its decoder takes the image as well as the latent. It knows no classes.
     """
 
     image_shape: tuple[int, int, int]
@@ -96,12 +99,17 @@ class Spec:
     conditional: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     exporter: str = ""
-    format_version: int = FORMAT_VERSION
+    image_conditional: bool = False
     latents: Latents | None = field(default=None, repr=False, compare=False)
 
     def check(self) -> None:
         """Raise `ModelFormatError` for what `from_metadata` would refuse, without looking at the latents."""
         _checked(_parsed(replace(self, latents=None).to_metadata()))
+
+    @property
+    def format_version(self) -> int:
+        """The version of the file format that such a model needs."""
+        return 2 if self.image_conditional else 1
 
     @property
     def generates_classes(self) -> bool:
@@ -110,14 +118,18 @@ class Spec:
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata entries for this spec."""
-        facts = {key: value for key, value in vars(self).items() if key != "latents"}
+        facts = {key: vars(self)[key] for key in _SCHEMA if key in vars(self)} | {"format_version": self.format_version}
+        if self.format_version == 1:
+            del facts["image_conditional"]
         metadata = {SPEC_KEY: json.dumps(facts, sort_keys=True)}
         return metadata if self.latents is None else metadata | {LATENTS_KEY: self.latents.to_text()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "Spec":
         """Read what `to_metadata` wrote; `ModelFormatError` for anything else, such as another format version."""
-        spec = cls(**_checked(_parsed(metadata)))
+        facts = _checked(_parsed(metadata))
+        del facts["format_version"]
+        spec = cls(**facts)
         latents = Latents.from_text(metadata[LATENTS_KEY], spec) if LATENTS_KEY in metadata else None
         return replace(spec, latents=latents)
 
@@ -137,9 +149,9 @@ def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ModelFormatError(f"{SPEC_KEY} is not JSON: {error}.") from None
     if not isinstance(facts, dict):
         raise ModelFormatError(f"{SPEC_KEY} is not a JSON object.")
-    if facts.get("format_version") != FORMAT_VERSION:
+    if facts.get("format_version") not in FORMAT_VERSIONS:
         raise ModelFormatError(
-            f"The file has format version {facts.get('format_version')!r}; this vae-augment reads {FORMAT_VERSION}. "
+            f"The file has format version {facts.get('format_version')!r}; this vae-augment reads 1 and 2. "
             "Export the model again, or install the version of vae-augment that made it."
         )
     return facts
@@ -181,26 +193,30 @@ _SCHEMA = {
     "conditional": lambda value: isinstance(value, bool),
     "training": lambda value: isinstance(value, dict),
     "exporter": _is_name,
-    "format_version": lambda value: value == FORMAT_VERSION,
+    "format_version": lambda value: type(value) is int,
+    "image_conditional": lambda value: value is True,
 }
 
 
 def _checked(facts: dict[str, Any]) -> dict[str, Any]:
-    if facts.keys() != _SCHEMA.keys():
-        raise ModelFormatError(f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(_SCHEMA)}.")
-    for key, is_valid in _SCHEMA.items():
-        if not is_valid(facts[key]):
+    expected = _SCHEMA.keys() - ({"image_conditional"} if facts["format_version"] == 1 else set())
+    if facts.keys() != expected:
+        raise ModelFormatError(f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(expected)}.")
+    for key in expected:
+        if not _SCHEMA[key](facts[key]):
             raise ModelFormatError(f"{SPEC_KEY}: {key} is {str(facts[key])[:100]!r}, which the format does not allow.")
     if facts["conditional"] and not facts["classes"]:
         raise ModelFormatError(f"{SPEC_KEY}: the model is conditional but names no classes.")
+    if "image_conditional" in facts and facts["classes"]:
+        raise ModelFormatError(f"{SPEC_KEY}: the model is conditioned on an image, but names classes.")
     return facts | {"image_shape": tuple(facts["image_shape"]), "classes": tuple(facts["classes"])}
 
 
-def part_interface(part: str, conditional: bool) -> tuple[list[str], list[str]]:
+def part_interface(part: str, spec: Spec) -> tuple[list[str], list[str]]:
     """The names of the inputs and outputs of a part: "whole", "encoder" or "decoder"."""
     inputs, outputs = {
         "whole": (["image", "noise", "strength"], ["augmented"]),
         "encoder": (["image"], ["mean", "logvar"]),
-        "decoder": (["latent"], ["augmented"]),
+        "decoder": (["latent", "image"] if spec.image_conditional else ["latent"], ["augmented"]),
     }[part]
-    return inputs + ["label"] * conditional, outputs
+    return inputs + ["label"] * spec.conditional, outputs

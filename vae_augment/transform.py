@@ -50,7 +50,8 @@ class VAEAugment(v2.Transform):
         p: probability of each image to be perturbed, in [0, 1].
         residual: True returns `image + decode(moved) - decode(mean)`, clipped to the range: this keeps the detail that
             a VAE blurs, and strength 0 is the identity. It decodes twice. False returns `decode(moved)` alone, which
-            lowered a classifier's accuracy on every set of images that was tried.
+            lowered a classifier's accuracy on every set of images that was tried. None = True, but False for a model
+            conditioned on an image, such as "glyphs", whose decoder takes the detail from the image.
         labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a pair, or the entry
             named "labels" of a dict), or a function from the inputs to the labels.
         provider: as for `load`.
@@ -69,15 +70,17 @@ class VAEAugment(v2.Transform):
         mode: str = "posterior",
         strength: float = 1.0,
         p: float = 0.5,
-        residual: bool = True,
+        residual: bool | None = None,
         labels_getter: LabelsGetter | str | None = None,
         provider: Provider = "auto",
     ) -> None:
         super().__init__()
         _check_arguments(p, strength, labels_getter)
+        self.model = as_model(model, provider)
+        if residual is None:
+            residual = not self.model.spec.image_conditional
         if residual and strength == 0:
             warnings.warn("VAEAugment with residual=True and strength=0 changes nothing.", stacklevel=2)
-        self.model = as_model(model, provider)
         self.mode, self.strength, self.p, self.residual = mode, float(strength), float(p), residual
         self.labels_getter = labels_getter
         self._perturb.check(has_labels=labels_getter is not None)

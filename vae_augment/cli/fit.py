@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LINES = 100  # at most this many epochs are shown
 _BUDGET = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
+_CONDITION = "nothing, or image: learn from pairs of one class how an image may be redrawn."
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
@@ -25,6 +26,7 @@ def fit(
     network: Annotated[str, typer.Option(help="conv, or mlp (the classic 784-400-20).")] = "conv",
     width: Annotated[str, typer.Option(help="Of conv: small, base or large.")] = "base",
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
+    condition: Annotated[str, typer.Option(help=_CONDITION)] = "nothing",
     conditional: Annotated[bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")] = False,
     label_dropout: Annotated[float, typer.Option(help="Share of labels hidden from a conditional model.")] = 0.5,
     epochs: Annotated[int | None, typer.Option(min=1, show_default=_BUDGET, help="Passes over the data.")] = None,

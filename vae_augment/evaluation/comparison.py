@@ -32,6 +32,15 @@ PLACES = (
     ("thickness+affine+elastic+", thickness_affine_elastic, "after thickness, affine and elastic distortion"),
     ("flip+shift+", flip_shift, "after mirroring and shifting"),
 )
+GLYPHS = Method(
+    "glyphs+thickness+affine+elastic",
+    thickness_affine_elastic,
+    partial(given_vae, "glyphs"),
+    vae_is_first=True,
+    kind=WITH_VAE,
+    trained_on=GIVEN,
+    use='VAEAugment("glyphs") before thickness, affine and elastic distortion',
+)
 
 
 class Verdict(NamedTuple):
@@ -96,7 +105,8 @@ def compare(
     source = Source(os.fspath(data), None if root is None else os.fspath(root), tuple(os.fspath(path) for path in test))
     split = partial(choose_labels, per_class=labels_per_class, pool=pool)
     name = f"{labels_per_class or 'all'} labels" + (" + pool" if pool else "")
-    methods, numbers = _methods(pool, model, settings), range(seed, seed + draws)
+    image_shape = source.load(seed)[0].image_shape
+    methods, numbers = _methods(pool, model, settings, image_shape), range(seed, seed + draws)
     groups = [Group(name, source, number, split, methods, updates, device) for number in numbers]
     say(_work(groups, pool, model))
     found = run_groups(groups, min(draws, default_workers()) if workers is None else workers)
@@ -110,7 +120,9 @@ def compare(
     return Verdict(runs, detail_table(runs), advice)
 
 
-def _methods(pool: bool, model: StrPath | None, settings: Mapping[str, Any] | None) -> tuple[Method, ...]:
+def _methods(
+    pool: bool, model: StrPath | None, settings: Mapping[str, Any] | None, image_shape: tuple[int, ...]
+) -> tuple[Method, ...]:
     """No augmentation, distortions, and `VAEAugment` alone and after distortions."""
     vae, trained_on = (pool_vae, POOL) if pool else (labelled_vae, LABELLED)
     if model is not None:
@@ -126,6 +138,8 @@ def _methods(pool: bool, model: StrPath | None, settings: Mapping[str, Any] | No
                 f"{place}{strength}VAE", distort, vae, chosen, kind=WITH_VAE, trained_on=trained_on, use=use
             )
             found.append(method)
+    if model is None and settings is None and image_shape == load("glyphs", provider="cpu").spec.image_shape:
+        found.append(GLYPHS)
     return (
         Method("none"),
         Method("affine+elastic", affine_elastic),

@@ -71,6 +71,7 @@ class Method:
     distort: Distort = same  # the augmentation of each batch of images
     vae: Callable[[Draw], VAEModel] | None = None  # with which `VAEAugment` perturbs the distorted images
     settings: Mapping[str, Any] = field(default_factory=dict)  # of `VAEAugment`
+    vae_is_first: bool = False  # so that the perturbed images are distorted
     images: Callable[[Any], Batch] = Draw.real  # what a `Draw` is trained on: images as in `Draw.real`
     kind: str = CLASSICAL
     trained_on: str = NOTHING
@@ -92,6 +93,8 @@ class Method:
         if self.vae is None:
             return self.distort
         perturb = VAEAugment(draw.once(self.vae), **self.settings)
+        if self.vae_is_first:
+            return lambda images: self.distort(perturb(images))
         return lambda images: perturb(self.distort(images))
 
 

@@ -29,7 +29,12 @@ class Row(NamedTuple):
 
 
 def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -> list[Row]:
-    """Some of `images` [N, C, H, W] or of the model's own, reconstructed and perturbed, and samples by class."""
+    """Some of `images` [N, C, H, W] or of the model's own, reconstructed and perturbed, and samples by class.
+
+    Raises:
+        InputError: no images for a model that is conditioned on an image, which has no samples of its own.
+    """
+    redraws = model.spec.image_conditional
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if images is None:
@@ -39,11 +44,11 @@ def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -
             caption, originals = "originals", images[chosen]
         rows = [Row(caption, originals), Row("reconstructions", model.reconstruct(originals))]
         batch = to_batch(originals, model.spec.image_shape)
-        for residual, prefix in ((False, ""), (True, "residual, ")):
+        for residual, prefix in ((False, ""),) if redraws else ((False, ""), (True, "residual, ")):
             for strength in STRENGTHS:
                 augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
                 rows.append(Row(f"{prefix}strength {strength:g}", augment(batch)))
-    return [*rows, Row("samples"), *_sample_rows(model, seed)]
+    return rows if redraws else [*rows, Row("samples"), *_sample_rows(model, seed)]
 
 
 def save_rows(rows: list[Row], path: str | os.PathLike[str]) -> None:

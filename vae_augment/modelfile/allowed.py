@@ -25,10 +25,10 @@ IR_VERSIONS = range(8, 14)
 # What encoders and decoders need: no control flow, no random numbers, nothing that makes a small tensor a large one.
 ALLOWED_OPS = frozenset(
     "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace DequantizeLinear "
-    "Div Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GroupNormalization HardSigmoid HardSwish "
-    "Identity InstanceNormalization LayerNormalization LeakyRelu Log MatMul Max MaxPool Min Mish Mul Neg PRelu Pad "
-    "Pow QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice Softmax Softplus "
-    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
+    "Div Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GridSample GroupNormalization HardSigmoid "
+    "HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Log MatMul Max MaxPool Min Mish Mul Neg "
+    "PRelu Pad Pow QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice "
+    "Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
 )
 # Shape inference and kernels divide by these attributes: a zero would end the process.
 _POSITIVE = frozenset(("blocksize", "dilations", "group", "kernel_shape", "num_groups", "num_outputs", "strides"))
@@ -36,6 +36,8 @@ _LARGEST_ATTRIBUTE = 1 << 16
 # The inputs that exporters leave out by an empty name. Kernels take other empty names for pointers: LayerNormalization
 # reads from address 0.
 _MAY_BE_EMPTY = {("Clip", 1), ("Pad", 2), ("Resize", 1), ("Resize", 2)}
+# Other kinds of GridSample compute addresses from coordinates that may be infinite.
+_GRID_SAMPLE = {"mode": [b"bilinear", b"linear"], "padding_mode": [b"zeros"]}
 _TYPES = ("FLOAT", "FLOAT16", "DOUBLE", "INT8", "UINT8", "INT32", "INT64", "BOOL")
 ELEMENT_TYPES = frozenset(onnx.TensorProto.DataType.Value(name) for name in _TYPES)
 
@@ -68,13 +70,13 @@ def check_contents(
 def check_interface(graph: onnx.GraphProto, spec: Spec) -> None:
     """Raise `ModelFormatError` unless the names, types and shapes are those of `spec` and the graph can be cut."""
     image, latent = list(spec.image_shape), [spec.latent_dim]
-    names, _ = part_interface("whole", spec.conditional)
+    names, _ = part_interface("whole", spec)
     shapes: dict[str, list[Any]] = {"image": image, "noise": latent, "strength": [], "label": []}
     _check_values("inputs", graph.input, {name: shapes[name] for name in names})
     _check_values("outputs", graph.output, {"augmented": image})
     _check_values("named tensors", graph.value_info, dict.fromkeys(INNER, latent))
     for part in ("encoder", "decoder"):
-        _check_cut(graph, part, spec.conditional)
+        _check_cut(graph, part, spec)
 
 
 def _check_header(model: onnx.ModelProto, allowed_opsets: range, ir_versions: range) -> None:
@@ -103,6 +105,8 @@ def _check_node(node: onnx.NodeProto, allow_ops: frozenset[str]) -> None:
     _check_left_out(node)
     for attribute in node.attribute:
         _check_attribute(node.op_type, attribute)
+        if node.op_type == "GridSample" and attribute.s not in _GRID_SAMPLE.get(attribute.name, [attribute.s]):
+            raise UnsafeModelError(f"GridSample has {attribute.name} = {attribute.s[:40]!r}, which is not allowed.")
         if attribute.name == "num_outputs" and attribute.i != len(node.output):  # onnx's shape inference would abort
             raise ModelFormatError(f"{node.op_type} has {len(node.output)} outputs and says it has {attribute.i}.")
 
@@ -187,8 +191,8 @@ def _check_value(value: onnx.ValueInfoProto, tail: list[int]) -> None:
         )
 
 
-def _check_cut(graph: onnx.GraphProto, part: str, conditional: bool) -> None:
-    inputs, outputs = part_interface(part, conditional)
+def _check_cut(graph: onnx.GraphProto, part: str, spec: Spec) -> None:
+    inputs, outputs = part_interface(part, spec)
     reached = _reached(graph, inputs, outputs)
     stray = reached & {value.name for value in graph.input} - set(inputs)
     if stray or inputs[0] not in reached:

@@ -18,7 +18,7 @@ from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
 from .cost import check_cost
 from .structure import check_structure
 
-BUNDLED = ("mnist", "fashion-mnist")
+BUNDLED = ("mnist", "fashion-mnist", "glyphs")
 _BUNDLED_FOLDER = Path(__file__).parents[1].absolute() / "models"
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_FOREIGN_STRUCTURE_BYTES = 16 * 1024 * 1024  # exporters write the lines of the program beside each node
@@ -38,7 +38,7 @@ class ModelFile:
         if name == "whole":
             return self.content
         extractor = onnx.utils.Extractor(onnx.load_from_string(self.content))
-        return bytes(extractor.extract_model(*part_interface(name, self.spec.conditional)).SerializeToString())
+        return bytes(extractor.extract_model(*part_interface(name, self.spec)).SerializeToString())
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:

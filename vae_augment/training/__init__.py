@@ -8,6 +8,7 @@ from .fitting import Epoch, fit
 from .judgement import judge, verdict
 from .mixture import fit_latents
 from .networks import VAE
+from .redrawing import RedrawingVAE
 
 __all__ = [
     "VAE",
@@ -15,6 +16,7 @@ __all__ = [
     "Epoch",
     "FitConfig",
     "ImageData",
+    "RedrawingVAE",
     "consistency_loss",
     "fit",
     "fit_latents",

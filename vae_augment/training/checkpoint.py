@@ -18,6 +18,7 @@ from ..errors import ModelFormatError, NotFoundError
 from ..files import atomic_path
 from ..spec import SPEC_KEY, Latents, Spec
 from .networks import VAE
+from .redrawing import RedrawingVAE
 
 CHECKPOINT_KEY = "vae_augment.checkpoint"
 CHECKPOINT_VERSION = 1
@@ -44,12 +45,21 @@ class Checkpoint:
         """True when training has run to its end."""
         return not self.state
 
-    def build(self) -> VAE:
+    def build(self) -> VAE | RedrawingVAE:
         """The network with its weights, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):  # initial weights would draw from the user's generator
-            model = VAE(image_shape=self.spec.image_shape, latent_dim=self.spec.latent_dim, **self.network)
+            model = build_network(self.spec.image_shape, self.spec.latent_dim, **self.network)
         model.load_state_dict(dict(self.weights))
         return model.eval()
+
+
+def build_network(
+    image_shape: tuple[int, int, int], latent_dim: int, *, network: str, classes: int = 0, width: str = "base"
+) -> VAE | RedrawingVAE:
+    """A new network; "redrawing" is the one that is conditioned on an image."""
+    if network == "redrawing":
+        return RedrawingVAE(image_shape, latent_dim)
+    return VAE(network, image_shape, latent_dim, classes, width)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:

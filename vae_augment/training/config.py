@@ -19,6 +19,8 @@ class FitConfig:
             cosine decay of the learning rate, warm-up of the KL term (Sonderby et al., "Ladder Variational
             Autoencoders", 2016), gradient clipping and averaged weights.
         width: of `conv`: "small", "base" or "large".
+        condition: "nothing", or "image": train on pairs of images of one class, to redraw any image as another one of
+            its class could look (see `RedrawingVAE`); `network` and `width` then do not count.
         latent_dim: size of the latent.
         conditional: give the labels to encoder and decoder.
         label_dropout: share of labels hidden in training, 0 to 1, so that a conditional model works without them too.
@@ -40,6 +42,7 @@ class FitConfig:
 
     network: str = "conv"
     width: str = "base"
+    condition: str = "nothing"
     latent_dim: int = 20
     conditional: bool = False
     label_dropout: float = 0.5
@@ -62,6 +65,10 @@ class FitConfig:
         for name in ("beta", "denoise"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be finite and at least 0.")
+        if self.condition not in ("nothing", "image"):
+            raise InputError(f"condition is {self.condition!r}; choose 'nothing' or 'image'.")
+        if self.condition == "image" and (self.conditional or self.denoise or self.held_out):
+            raise InputError("condition='image' does not go with conditional, denoise or held_out. Leave those out.")
         if not 0 <= self.label_dropout <= 1:
             raise InputError(f"label_dropout is {self.label_dropout}; it must lie in [0, 1].")
         if not 0 <= self.held_out < 1:

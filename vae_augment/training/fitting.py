@@ -19,9 +19,10 @@ from . import distributed
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data import ImageData
-from .judgement import judge
+from .judgement import judge, judge_pairs
 from .mixture import fit_latents, room_per_class
 from .networks import Terms
+from .redrawing import RedrawingVAE
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -80,8 +81,13 @@ def fit(
         _train(trainer, output, report)
         finished = replace(trainer.checkpoint(), state={})
         network = finished.build()
-        latents = fit_latents(network.encode, data, config.seed, weight_bytes=trainer.weight_bytes)
-        training = {**finished.spec.training, **judge(network, trainer.held_out or trainer.data)}
+        latents, seen = None, trainer.held_out or trainer.data
+        if isinstance(network, RedrawingVAE):
+            facts = judge_pairs(network, seen)
+        else:
+            facts = judge(network, seen)
+            latents = fit_latents(network.encode, data, config.seed, weight_bytes=trainer.weight_bytes)
+        training = {**finished.spec.training, **facts}
         finished = replace(finished, spec=replace(finished.spec, training=training, latents=latents))
         _save(finished, output)
     return finished

@@ -73,8 +73,8 @@ class VAE(nn.Module):
         logits: Tensor = self.render(self.leave(self._with_label(latent, label)).relu())
         return logits[..., : self.image_shape[1], : self.image_shape[2]]  # without the padding of `conv_layers`
 
-    def decode(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Latents -> images in [0, 1]."""
+    def decode(self, latent: Tensor, label: Tensor | None = None, image: Tensor | None = None) -> Tensor:
+        """Latents -> images in [0, 1]. The encoded image is not used; `RedrawingVAE` needs it."""
         return self.decode_logits(latent, label).sigmoid()
 
     def _with_label(self, rows: Tensor, label: Tensor | None) -> Tensor:

@@ -17,13 +17,15 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .._version import __version__
 from ..errors import InputError, VAEAugmentError
+from ..latent import partner_in_batch
 from ..spec import Spec
 from . import distributed
-from .checkpoint import Checkpoint, flatten, part
+from .checkpoint import Checkpoint, build_network, flatten, part
 from .config import FitConfig
 from .data import ImageData, to_float
 from .half_precision import half_precision, half_products
-from .networks import VAE, Terms
+from .networks import Terms
+from .redrawing import common_warp
 
 
 class Best(NamedTuple):
@@ -38,7 +40,8 @@ class Trainer:
     """The state of a run, and one update of it at a time. Under torchrun each rank takes its share of every batch."""
 
     def __init__(self, data: ImageData, config: FitConfig) -> None:
-        self.data, self.held_out = _split(data, config)
+        self.is_paired = config.condition == "image"
+        self.data, self.held_out = _split(_in_pairs(data) if self.is_paired else data, config)
         self.config = config = config.for_images(len(self.data))
         self.facts: dict[str, Any] = {"data": data.name, "images": len(data), "data_sha256": data.digest}
         self.facts |= asdict(config)
@@ -50,12 +53,14 @@ class Trainer:
         self.step = 0
         classes = len(data.classes) if config.conditional else 0
         self.network: dict[str, Any] = {"network": config.network, "width": config.width, "classes": classes}
+        if self.is_paired:
+            self.network = {"network": "redrawing"}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = VAE(image_shape=data.image_shape, latent_dim=config.latent_dim, **self.network)
+            self.model = build_network(data.image_shape, config.latent_dim, **self.network)
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.is_classic = config.network == "mlp"  # trained exactly as the classic example
+        self.is_classic = self.network["network"] == "mlp"  # trained exactly as the classic example
         self.average = self.model if self.is_classic else copy.deepcopy(self.model)
         self.objective = DistributedDataParallel(self.model) if distributed.world_size() > 1 else self.model
         self.best = Best({})
@@ -65,7 +70,7 @@ class Trainer:
         # The classic network is so small that the conversions of autocast cost more than it saves.
         has_autocast = self.precision is not None and not (self.is_classic and config.precision == "auto")
         self.autocast = torch.autocast(config.device, self.precision, enabled=has_autocast)
-        self._plan: tuple[int, Tensor, Tensor, Tensor] | None = None
+        self._plan: tuple[int, Tensor, Tensor, Tensor, Tensor] | None = None
 
     @property
     def epoch(self) -> int:
@@ -85,10 +90,10 @@ class Trainer:
 
     def update(self) -> Terms:
         """Take one step and return the means of the two terms over the whole batch."""
-        image, label, noise, batch_size = self._batch()
+        image, target, label, noise, batch_size = self._batch()
         with half_products(self.precision is not None):
             with self.autocast:
-                terms = self.objective(self._noisy(image, batch_size), image, label, noise)
+                terms = self.objective(self._noisy(image, batch_size), target, label, noise)
             # Each rank divides by the size of the whole batch, so that the sum over ranks is the mean.
             mean = Terms(*distributed.total(torch.stack([term.detach() for term in terms]).sum(1) / batch_size))
             self._check_finite(mean)
@@ -145,12 +150,12 @@ class Trainer:
         warm = 1.0 if self.is_classic else min(1.0, self.step / (0.2 * self.total))
         return self.config.beta * warm
 
-    def _batch(self) -> tuple[Tensor, Tensor | None, Tensor, int]:
-        """This rank's images, labels and noise, and how many images the batch has on all ranks together."""
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor, int]:
+        """This rank's images, targets, labels and noise, and how many images the batch has on all ranks together."""
         epoch, batch = divmod(self.step, self.per_epoch)
         if self._plan is None or self._plan[0] != epoch:
             self._plan = (epoch, *self._plan_epoch(epoch))
-        _, order, noise, is_dropped = self._plan
+        _, order, noise, is_dropped, partner = self._plan
         first, end = batch * self.config.batch_size, min((batch + 1) * self.config.batch_size, len(order))
         places = slice(first + distributed.rank(), end, distributed.world_size())
         rows = order[places]
@@ -158,15 +163,24 @@ class Trainer:
         label = None
         if self.config.conditional:
             label = self.data.labels[rows].masked_fill(is_dropped[places], -1).to(self.config.device)
-        return image, label, noise[places].to(self.config.device), end - first
+        target = image
+        if self.is_paired:
+            other = to_float(self.data.images.index_select(0, partner[rows])).to(self.config.device)
+            generator = _generator(self.config.seed, self.step, distributed.rank(), purpose=4)
+            image, target = common_warp(torch.cat([image, other], 1), generator).chunk(2, 1)
+        return image, target, label, noise[places].to(self.config.device), end - first
 
-    def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The order of the images, the latent noise [N, D] and which labels are dropped [N]."""
+    def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The order of the images, the latent noise [N, D], which labels are dropped [N] and a partner of each [N]."""
         generator = _generator(self.config.seed, epoch)
         count = len(self.data)
         order = torch.randperm(count, generator=generator)
         noise = torch.randn(count, self.config.latent_dim, generator=generator)
-        return order, noise, torch.rand(count, generator=generator) < self.config.label_dropout
+        is_dropped = torch.rand(count, generator=generator) < self.config.label_dropout
+        partner = order
+        if self.is_paired:
+            partner = partner_in_batch(self.data.labels, torch.rand(count, generator=generator))
+        return order, noise, is_dropped, partner
 
     def _noisy(self, image: Tensor, batch_size: int) -> Tensor:
         if not self.config.denoise:
@@ -194,8 +208,9 @@ class Trainer:
         spec = Spec(
             image_shape=self.data.image_shape,
             latent_dim=self.config.latent_dim,
-            classes=self.data.classes,
+            classes=() if self.is_paired else self.data.classes,
             conditional=self.config.conditional,
+            image_conditional=self.is_paired,
             training=self.facts | {"epochs_run": self.epoch},
             exporter=f"vae-augment {__version__}",
         )
@@ -217,6 +232,15 @@ class Trainer:
                 # The fused kernel goes through memory as it lies, so the moments need the layout of their parameter.
                 moments[index][name] = torch.empty_like(parameter).copy_(moments[index][name])
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+
+
+def _in_pairs(data: ImageData) -> ImageData:
+    """The images of classes that have at least two; `InputError` when there are none."""
+    counts = data.labels[data.labels >= 0].bincount(minlength=len(data.classes) + 1)
+    rows = ((data.labels >= 0) & (counts[data.labels] > 1)).nonzero()[:, 0]
+    if not len(rows):
+        raise InputError(f"No class of {data.name} has two images; condition='image' trains on pairs of one class.")
+    return data.subset(rows)
 
 
 def _split(data: ImageData, config: FitConfig) -> tuple[ImageData, ImageData | None]:

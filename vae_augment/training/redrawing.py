@@ -1,0 +1,145 @@
+"""The VAE that is conditioned on an image: how else may what it shows be drawn?"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import InputError
+from ..latent import perturb
+from .networks import Terms
+
+WIDTHS = (32, 64)  # channels at half and at a quarter of the resolution
+# Standard deviations of the blurs, in pixels of a side of 28, and weights of the squared distances after them.
+BLURS = ((0.7, 2.0), (1.5, 4.0), (3.0, 10.0))
+# Of the warp that both images of a pair go through: largest turn in radians besides the quarter turns, standard
+# deviation of the bends in units of half a side, and limits of the stretch (as a logarithm) and of the shear.
+TURN, BEND, STRETCH, SHEAR = 0.3, 0.06, 0.12, 0.25
+
+
+class RedrawingVAE(nn.Module):
+    """p(x' | x, z): x and x' are two images of one class, such as two people's drawings of a character.
+
+    Its posterior is q(z | x, x'), its prior p(z | x) is learned (Sohn et al., "Learning structured output
+    representation using deep conditional generative models", 2015). The decoder sees x as well as z and gives a smooth
+    displacement field by which x is warped: strokes stay as sharp as they are, and z has only the shape to tell.
+
+    Images are [B, C, H, W] in [0, 1], latents [B, D].
+
+    Raises:
+        InputError: a side that is not a multiple of 4.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], latent_dim: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        if height % 4 or width % 4:
+            raise InputError(
+                f"The images are {height} x {width}; a model conditioned on an image needs sides that are multiples of "
+                "4. Resize or pad the images."
+            )
+        self.image_shape, self.latent_dim, self.low = image_shape, latent_dim, (height // 4, width // 4)
+        half, quarter = WIDTHS
+        flat = quarter * math.prod(self.low)
+        self.look_half, self.look_quarter = _conv(4 * channels, half), _conv(half, quarter, 2)
+        self.prior = nn.Linear(flat, 2 * latent_dim)
+        self.posterior = nn.Sequential(
+            nn.PixelUnshuffle(2), _conv(8 * channels, half), nn.ReLU(), _conv(half, quarter, 2), nn.ReLU(),
+            nn.Flatten(), nn.Linear(flat, 2 * latent_dim),
+        )  # fmt: skip
+        self.place, self.scale = nn.Linear(latent_dim, flat), nn.Linear(latent_dim, 2 * quarter)
+        self.first, self.second, self.field = _conv(quarter, quarter), _conv(quarter, quarter), _conv(quarter, 2)
+        for parameter in (*self.prior.parameters(), *self.field.parameters()):
+            nn.init.zeros_(parameter)  # the prior starts as N(0, I), and the field as standing still
+        self._add_constant("rows", spline(self.low[0], height))
+        self._add_constant("columns", spline(self.low[1], width))
+        self._add_constant("identity", _identity_grid(height, width))
+        for number, (sigma, _) in enumerate(BLURS):
+            self._add_constant(f"blur_rows_{number}", _blur(sigma, height))
+            self._add_constant(f"blur_columns_{number}", _blur(sigma, width))
+
+    def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
+        """One-sample estimate of the terms for `target`, another image of the class of `image`."""
+        mean, logvar = (moment.float() for moment in self.posterior(torch.cat([image, target], 1)).chunk(2, 1))
+        features = self._features(image)
+        prior_mean, prior_logvar = (moment.float() for moment in self.prior(features.flatten(1)).chunk(2, 1))
+        redrawn = self._decode(image, features, perturb(mean, logvar, noise, 1.0)).float()
+        # At three resolutions, because a stroke that lies beside its place has to feel in which direction to move.
+        distances = [
+            weight * (self._blurred(redrawn, number) - self._blurred(target, number)).square().flatten(1).sum(1)
+            for number, (_, weight) in enumerate(BLURS)
+        ]
+        gap = (logvar.exp() + (mean - prior_mean).square()) / prior_logvar.exp()
+        return Terms(torch.stack(distances).sum(0), 0.5 * (prior_logvar - logvar + gap - 1).sum(1))
+
+    def encode(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Images -> mean and log-variance of the prior p(z|x), each [B, D]. There are no labels."""
+        mean, logvar = self.prior(self._features(image).flatten(1)).chunk(2, 1)
+        return mean, logvar
+
+    def decode(self, latent: Tensor, label: Tensor | None, image: Tensor) -> Tensor:
+        """Latents and the images that were encoded -> redrawn images in [0, 1]."""
+        return self._decode(image, self._features(image), latent).clamp(0, 1)
+
+    def _features(self, image: Tensor) -> Tensor:
+        return self.look_quarter(self.look_half(F.pixel_unshuffle(image, 2)).relu()).relu()
+
+    def _decode(self, image: Tensor, features: Tensor, latent: Tensor) -> Tensor:
+        factor, shift = self.scale(latent)[:, :, None, None].chunk(2, 1)
+        hidden = features + self.place(latent).unflatten(1, (-1, *self.low))
+        hidden = (self.first(hidden) * (1 + factor) + shift).relu()
+        hidden = self.second(hidden).relu() + hidden
+        field = self.rows @ self.field(hidden).float() @ self.columns.T
+        return F.grid_sample(image, self.identity + field.permute(0, 2, 3, 1), align_corners=False)
+
+    def _blurred(self, images: Tensor, number: int) -> Tensor:
+        return self.get_buffer(f"blur_rows_{number}") @ images @ self.get_buffer(f"blur_columns_{number}")
+
+    def _add_constant(self, name: str, value: Tensor) -> None:
+        self.register_buffer(name, value, persistent=False)
+
+
+def common_warp(images: Tensor, generator: torch.Generator) -> Tensor:
+    """One random warp for all channels of each of [B, C, H, W]: it makes new characters out of the known ones.
+
+    A quarter turn, perhaps mirrored, and a mild turn, stretch, shear and bend.
+    """
+    count, _, height, width = images.shape
+    angle, first, second, shear = 2 * torch.rand(4, count, generator=generator) - 1
+    quarter, mirrored = torch.randint(4, (count,), generator=generator), torch.randint(2, (count,), generator=generator)
+    angle = math.pi / 2 * quarter + TURN * angle
+    cos, sin = angle.cos(), angle.sin()
+    turned = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
+    stretch = torch.exp(STRETCH * torch.stack([first, second], 1))
+    stretch[:, 0] *= 1 - 2 * mirrored
+    sheared = torch.eye(2).repeat(count, 1, 1)
+    sheared[:, 0, 1] = SHEAR * shear
+    moves = torch.cat([turned @ sheared * stretch[:, None], torch.zeros(count, 2, 1)], 2)
+    bend = BEND * torch.randn(count, 2, 4, 4, generator=generator)
+    bend = (spline(4, height) @ bend @ spline(4, width).T).permute(0, 2, 3, 1)
+    grid = F.affine_grid(moves, list(images.shape), align_corners=False) + bend
+    return F.grid_sample(images, grid.to(images.device), align_corners=False).clamp(0, 1)
+
+
+def spline(points: int, side: int) -> Tensor:
+    """The matrix [side, points] of a cubic B-spline, which makes a smooth curve of control points."""
+    place = (torch.arange(side) + 0.5) / side * points - 0.5
+    distance = (place[:, None] - torch.arange(points)).abs()
+    near, far = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance).clamp(min=0) ** 3 / 6
+    weight = torch.where(distance < 1, near, far)
+    return weight / weight.sum(1, keepdim=True)
+
+
+def _identity_grid(height: int, width: int) -> Tensor:
+    return F.affine_grid(torch.eye(2, 3)[None], [1, 1, height, width], align_corners=False)
+
+
+def _blur(sigma: float, side: int) -> Tensor:
+    place, sigma = torch.arange(side), sigma * side / 28
+    weight = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
+    return weight / (sigma * math.sqrt(2 * math.pi))
+
+
+def _conv(channels: int, out: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels, out, 3, stride, padding=1)
