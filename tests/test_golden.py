@@ -38,9 +38,10 @@ def test_format_1_onnx_has_its_exact_metadata():
             "width": "small",
         },
         "exporter": "vae-augment 0.1.0",
-        "format_version": 1,
+        "image_conditional": False,
         "latents": None,
     }
+    assert spec.format_version == 1
     assert {name: array.shape for name, array in vars(spec.latents).items()} == {
         "weights": (10, 20),
         "means": (10, 20, 3),

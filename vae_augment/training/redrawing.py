@@ -91,7 +91,7 @@ class RedrawingVAE(nn.Module):
         hidden = (self.first(hidden) * (1 + factor) + shift).relu()
         hidden = self.second(hidden).relu() + hidden
         field = self.rows @ self.field(hidden).float() @ self.columns.T
-        return F.grid_sample(image, self.identity + field.permute(0, 2, 3, 1), align_corners=False)
+        return sampled(image, self.identity + field.permute(0, 2, 3, 1))
 
     def _blurred(self, images: Tensor, number: int) -> Tensor:
         return self.get_buffer(f"blur_rows_{number}") @ images @ self.get_buffer(f"blur_columns_{number}")
@@ -100,26 +100,30 @@ class RedrawingVAE(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
 
-def common_warp(images: Tensor, generator: torch.Generator) -> Tensor:
-    """One random warp for all channels of each of [B, C, H, W]: it makes new characters out of the known ones.
+def random_warps(count: int, image_shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+    """Sampling grids [count, H, W, 2] of random warps. Under the same warp, both images of a pair become another class.
 
     A quarter turn, perhaps mirrored, and a mild turn, stretch, shear and bend.
     """
-    count, _, height, width = images.shape
-    angle, first, second, shear = 2 * torch.rand(4, count, generator=generator) - 1
-    quarter, mirrored = torch.randint(4, (count,), generator=generator), torch.randint(2, (count,), generator=generator)
+    _, height, width = image_shape
+    angle, stretch_x, stretch_y, shear = 2 * torch.rand(4, count, generator=generator) - 1
+    quarter, is_mirrored = torch.randint(4, (count,), generator=generator), torch.rand(count, generator=generator) < 0.5
     angle = math.pi / 2 * quarter + TURN * angle
     cos, sin = angle.cos(), angle.sin()
     turned = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
-    stretch = torch.exp(STRETCH * torch.stack([first, second], 1))
-    stretch[:, 0] *= 1 - 2 * mirrored
+    stretch = torch.exp(STRETCH * torch.stack([stretch_x, stretch_y], 1))
+    stretch[is_mirrored, 0] *= -1
     sheared = torch.eye(2).repeat(count, 1, 1)
     sheared[:, 0, 1] = SHEAR * shear
     moves = torch.cat([turned @ sheared * stretch[:, None], torch.zeros(count, 2, 1)], 2)
     bend = BEND * torch.randn(count, 2, 4, 4, generator=generator)
     bend = (spline(4, height) @ bend @ spline(4, width).T).permute(0, 2, 3, 1)
-    grid = F.affine_grid(moves, list(images.shape), align_corners=False) + bend
-    return F.grid_sample(images, grid.to(images.device), align_corners=False).clamp(0, 1)
+    return F.affine_grid(moves, [count, 1, height, width], align_corners=False) + bend
+
+
+def sampled(images: Tensor, grid: Tensor) -> Tensor:
+    """The images [B, C, H, W] warped by grids [B, H, W, 2]: bilinear, and black outside."""
+    return F.grid_sample(images, grid, align_corners=False)
 
 
 def spline(points: int, side: int) -> Tensor:

@@ -25,7 +25,7 @@ from .config import FitConfig
 from .data import ImageData, to_float
 from .half_precision import half_precision, half_products
 from .networks import Terms
-from .redrawing import common_warp
+from .redrawing import random_warps, sampled
 
 
 class Best(NamedTuple):
@@ -166,8 +166,10 @@ class Trainer:
         target = image
         if self.is_paired:
             other = to_float(self.data.images.index_select(0, partner[rows])).to(self.config.device)
-            generator = _generator(self.config.seed, self.step, distributed.rank(), purpose=4)
-            image, target = common_warp(torch.cat([image, other], 1), generator).chunk(2, 1)
+            generator = _generator(self.config.seed, self.step, purpose=4)
+            grids = random_warps(end - first, self.data.image_shape, generator)
+            grids = grids[distributed.rank() :: distributed.world_size()].to(image.device)
+            image, target = sampled(torch.cat([image, other], 1), grids).clamp(0, 1).chunk(2, 1)
         return image, target, label, noise[places].to(self.config.device), end - first
 
     def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
