@@ -1,0 +1,63 @@
+"""Does VAEAugment("glyphs") add to thickness+affine+elastic? Each pair has the same labels and seed.
+
+    python benchmarks/redrawing/glyphs_model.py DATA RESULTS.jsonl mnist:1:0-4 symbols:10:0-2 ...
+
+DATA holds MNIST/raw and symbols. Each job is data, labels per class, and the first and last draw. The small CNN is
+trained for 5,000 updates of 50 images. Runs that RESULTS holds are not repeated.
+"""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vae_augment.distortions import thickness_affine_elastic
+from vae_augment.evaluation.comparison import GLYPHS
+from vae_augment.evaluation.experiment import Group, Method, run_method
+from vae_augment.evaluation.splits import Source, choose_labels
+
+UPDATES = 5000
+METHODS = (Method("thickness+affine+elastic", thickness_affine_elastic), GLYPHS)
+
+
+def source(data: str, root: Path, folder: Path) -> Source:
+    """MNIST, or the symbols' two files as one that has a test part."""
+    if data != "symbols":
+        return Source(data, str(root))
+    path = folder / "symbols.npz"
+    if not path.exists():
+        arrays = {}
+        for part in ("train", "test"):
+            found = np.load(root / "symbols" / f"symbols-{part}.npz")
+            arrays |= {f"{part}_images": found["images"], f"{part}_labels": found["labels"]}
+        np.savez(folder / "train.npz", images=arrays["train_images"], labels=arrays["train_labels"])
+        np.savez(folder / "test.npz", images=arrays["test_images"], labels=arrays["test_labels"])
+    return Source(str(folder / "train.npz"), None, (str(folder / "test.npz"),))
+
+
+def main(root: str, results: str, *jobs: str) -> None:
+    torch.set_num_threads(1)
+    path = Path(results)
+    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    seen = {(run["regime"], run["data"], run["method"], run["draw"]) for run in done}
+    for job in jobs:
+        data, labels, draws = job.split(":")
+        first, last = map(int, draws.split("-"))
+        split = functools.partial(choose_labels, per_class=int(labels))
+        for draw in range(first, last + 1):
+            group = Group(f"{labels} labels", source(data, Path(root), path.parent), draw, split, METHODS, UPDATES)
+            images = group.draw()
+            for method in METHODS:
+                if (group.regime, data, method.name, draw) in seen:
+                    continue
+                run = run_method(method, images, group.regime, data)
+                with open(path, "a") as file:
+                    file.write(json.dumps(run.facts()) + "\n")
+                print(run.regime, data, draw, method.name, run.accuracy, f"{run.seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
