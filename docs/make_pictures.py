@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from vae_augment import VAEAugment, load
 from vae_augment.evaluation.pictures import COLUMNS, Row, save_rows
@@ -14,6 +16,7 @@ from vae_augment.evaluation.pictures import COLUMNS, Row, save_rows
 FOLDER = Path(__file__).parent / "pictures"
 SEED = 1  # of the samples
 NOISE_SEED = 4  # of the perturbations; with this one the last row of the overview turns its 7 into a 4
+LETTERS = "ψЖλЯ♪§∑&"  # printed, in place of drawings of a data set
 STRIPE = 0.35  # how much darker every second line of the striped garments is
 
 
@@ -68,6 +71,31 @@ def residual() -> list[Row]:
     return [Row("samples with stripes", images), Row("strength 2", plain), Row("residual, strength 2", kept)]
 
 
+def glyphs() -> list[Row]:
+    """Digits, letters and symbols, and six redrawings of each by the bundled model `glyphs`."""
+    digits, _ = samples("mnist")
+    images = torch.cat([digits[[2, 3, 4, 7]], *map(printed, LETTERS)])
+    torch.manual_seed(NOISE_SEED)
+    augment = VAEAugment("glyphs", p=1.0, provider="cpu")
+    return [Row("given", images), *(Row("redrawn" if row == 0 else "", augment(images)) for row in range(6))]
+
+
+def printed(character: str) -> Tensor:
+    """A character of a font as an image [1, 1, 28, 28], as large as the digits and in the middle."""
+    from matplotlib import font_manager
+    from PIL import Image, ImageDraw, ImageFont
+
+    path = font_manager.findfont("DejaVu Sans")
+    picture = Image.new("L", (112, 112))
+    ImageDraw.Draw(picture).text((56, 56), character, fill=255, font=ImageFont.truetype(path, 84), anchor="mm")
+    image = pil_to_tensor(picture.crop(picture.getbbox()))[None].float() / 255
+    scale = 20 / max(image.shape[-2:])
+    image = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True)
+    height, width = image.shape[-2:]
+    top, left = (28 - height) // 2, (28 - width) // 2
+    return F.pad(image, (left, 28 - width - left, top, 28 - height - top)).clamp(0, 1)
+
+
 def main() -> None:
     """Write all pictures."""
     FOLDER.mkdir(exist_ok=True)
@@ -77,6 +105,7 @@ def main() -> None:
         "residual": residual(),
         "interpolation": mode_rows((0.25, 0.5, 1.0), mode="interpolation", labels_getter="default"),
         "extrapolation": mode_rows((0.25, 0.5, 1.0), mode="extrapolation", labels_getter="default"),
+        "glyphs": glyphs(),
         "prior": mode_rows((0.25, 0.5, 1.0), mode="prior", labels_getter="default"),
     }
     for name, rows in pictures.items():

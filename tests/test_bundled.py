@@ -22,12 +22,14 @@ MODELS = Path(vae_augment.__file__).parent / "models"
 def test_size_kind_and_documentation(name: str) -> None:
     model = load(name)
     assert (MODELS / f"{name}.onnx").stat().st_size <= 5_000_000
-    assert model.spec.conditional
     assert model.spec.image_shape == (1, 28, 28)
-    assert len(model.spec.classes) == 10
+    redraws = name == "glyphs"
+    assert (model.spec.conditional, model.spec.image_conditional, len(model.spec.classes)) == (
+        (False, True, 0) if redraws else (True, False, 10)
+    )
     text = (MODELS / "README.md").read_text()
     assert model.sha256 in text
-    assert re.search(rf"vae-augment fit {name} .*--conditional", text)
+    assert re.search(rf"vae-augment fit {name}\S* .*--condition{' image' if redraws else 'al'} ", text)
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -43,6 +45,15 @@ def test_anomaly_score_separates_fashion_from_digits() -> None:
     digits, garments = (load_data(name, DATA, train=False).images[:1000] for name in ("mnist", "fashion-mnist"))
     scores = load("mnist").anomaly_score(torch.cat([digits, garments]))
     assert roc_auc_score([0] * 1000 + [1] * 1000, scores) >= 0.99
+
+
+@needs_mnist
+def test_glyphs_redraws_digits_that_it_never_saw() -> None:
+    digits = to_float(load_data("mnist", DATA, train=False).images[:500])
+    torch.manual_seed(0)
+    redrawn = VAEAugment("glyphs", p=1.0)(digits)
+    far = (redrawn - digits[torch.randperm(500)]).square().mean()
+    assert 0.1 * far < (redrawn - digits).square().mean() < 0.6 * far  # changed, and still much like the original
 
 
 @needs_mnist

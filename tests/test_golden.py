@@ -1,4 +1,4 @@
-"""tests/data/format-1.onnx, a file of format version 1 as users hold it, loads and computes what it always did."""
+"""Files of each format version as users hold them, tests/data/format-*.onnx, load and compute what they always did."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import torch
 from vae_augment import load
 
 GOLDEN = Path(__file__).parent / "data" / "format-1.onnx"
+GOLDEN_2 = GOLDEN.with_name("format-2.onnx")
 SHA256 = "3d21a20aefe5edeed69ece97a2d572ecfd7f63885bbeee0fac143054b1102d7b"
 
 
@@ -73,3 +74,16 @@ def test_format_1_onnx_is_what_the_document_says():
     assert [value.name for value in model.graph.value_info] == ["mean", "logvar", "latent"]
     assert [entry.key for entry in model.metadata_props] == ["vae_augment.spec", "vae_augment.latents"]
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+
+
+def test_format_2_onnx_loads_and_computes_what_it_did():
+    model = load(GOLDEN_2, provider="cpu", sha256="c615c6e581d1ec96e6e5ed0684f70bb0be04423d79b0a648877272680c13ab75")
+    spec = model.spec
+    assert (spec.format_version, spec.image_conditional, spec.image_shape, spec.latent_dim) == (2, True, (1, 8, 8), 3)
+    image = torch.linspace(0, 1, 64).view(1, 1, 8, 8)
+    mean, logvar = model.encode(image)
+    torch.testing.assert_close(mean, torch.tensor([[0.1432, -0.0337, 0.2541]]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(logvar, torch.tensor([[-1.2735, -0.7224, -1.1928]]), atol=1e-4, rtol=0)
+    row = model.decode(torch.ones(1, 3), images=image)[0, 0, 3]
+    expected = torch.tensor([0.1179, 0.3937, 0.4162, 0.4404, 0.4652, 0.4894, 0.5118, 0.5320])
+    torch.testing.assert_close(row, expected, atol=1e-4, rtol=0)

@@ -1,4 +1,8 @@
-"""Omniglot's drawings at 28x28 with equal stroke thickness, whatever the size of the drawing: python glyphs.py DATA."""
+"""Omniglot's drawings at 28x28 with equal stroke thickness, whatever the size of the drawing.
+
+python glyphs.py DATA                # writes background.pt and evaluation.pt, for study.py
+python glyphs.py DATA glyphs.npz     # one class per character and thickness, for vae-augment fit --condition image
+"""
 
 import sys
 
@@ -45,15 +49,24 @@ def _extent(sums: Tensor) -> Tensor:
     return (ink * place).amax(1) - torch.where(ink > 0, place, 1000).amin(1) + 1
 
 
-def main(data: str) -> None:
+def main(data: str, output: str = "") -> None:
     torch.set_num_threads(1)
+    parts = []
     for part in ("background", "evaluation"):
         found = np.load(f"{data}/omniglot/images_{part}.npz")["images"]  # True is paper
         chunks = np.array_split(~found.reshape(-1, *found.shape[2:]), 100)
         images = torch.cat([render(chunk) for chunk in chunks], 1)
-        torch.save(images.view(len(THICKNESSES), *found.shape[:2], SIDE, SIDE), f"{part}.pt")
+        images = images.view(len(THICKNESSES), *found.shape[:2], SIDE, SIDE)
+        parts.append(images)
+        if not output:
+            torch.save(images, f"{part}.pt")
         print(part, images.shape, flush=True)
+    if output:
+        images = torch.cat(parts, 1)
+        levels, characters, drawings = images.shape[:3]
+        labels = torch.arange(levels * characters).repeat_interleave(drawings)
+        np.savez(output, images=images.reshape(-1, 1, SIDE, SIDE).numpy(), labels=labels.numpy())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

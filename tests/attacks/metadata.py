@@ -74,7 +74,7 @@ def twice(model: ModelProto, folder: Path) -> Path:
 
 def future(model: ModelProto, folder: Path) -> Path:
     """A version of the format that does not exist yet."""
-    return changed(model, folder, format_version=2)
+    return changed(model, folder, format_version=3)
 
 
 def wrong_kind(model: ModelProto, folder: Path) -> Path:

@@ -43,7 +43,7 @@ def generate(
         _print(output, generation.verify(output), {}, as_json)
         return
     if not model:
-        raise InputError("No MODEL was given. Give mnist, fashion-mnist, or the path of an .onnx file.")
+        raise InputError("No MODEL was given. Give mnist, fashion-mnist or the path of an .onnx file.")
     if n is None:
         raise InputError("-n is required: how many images to generate.")
     make, part = _engine(engine, workers, address, (shard_index, num_shards))

@@ -117,8 +117,8 @@ def make_plan(
     spec = model.spec
     if spec.image_conditional:
         raise InputError(
-            f"{model.path.stem!r} is conditioned on an image, so it generates nothing by itself. Use VAESyntheticDataset "
-            "with images= and labels=, or another model."
+            f"{model.path.stem!r} is conditioned on an image, so it generates nothing by itself. Use "
+            "VAESyntheticDataset with images= and labels=, or another model."
         )
     if shard_size is None:
         shard_size = BLOCKS_PER_SHARD * block_size(spec.image_shape)
