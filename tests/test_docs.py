@@ -105,4 +105,4 @@ def test_blocks_of_python_run_as_they_stand(block: str, monkeypatch: pytest.Monk
 
 
 def test_there_is_a_block_for_the_readme_and_for_each_mode() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8

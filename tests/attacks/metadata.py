@@ -158,7 +158,7 @@ ATTACKS = [
     (huge_number, FORMAT, "is not JSON"),
     (unknown_key, FORMAT, "'ort_config'"),
     (twice, FORMAT, "Its metadata keys are"),
-    (future, FORMAT, "format version 2"),
+    (future, FORMAT, "format version 3"),
     (wrong_kind, FORMAT, "image_shape is '8'"),
     (control_characters, FORMAT, "classes is"),
     (latents_not_base64, FORMAT, "cannot be read"),

@@ -10,9 +10,8 @@ _DATA = (
     "an .npz, .csv or IDX file."
 )
 Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="mnist, fashion-mnist, glyphs, or the path of an .onnx file.")
-]
+_MODEL = "mnist, fashion-mnist, glyphs, or the path of an .onnx file."
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
 Arrays = Annotated[Path, typer.Option("--output", "-o", help="File to write (.npz).")]
 Picture = Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds torchvision's data sets.")]
