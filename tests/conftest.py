@@ -1,5 +1,6 @@
 """One tiny VAE, trained by the tests themselves on scikit-learn's digits (1x8x8), serves them all."""
 
+import os
 import random
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from vae_augment.exporters import export
 from vae_augment.training import FitConfig, ImageData, fit, load_data
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes would only take the cores from each other
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+    torch.set_num_threads(1)
 
 needs_mnist = pytest.mark.skipif(
     not (DATA / "MNIST").exists(), reason=f"needs MNIST in {DATA.name}/ beside the checkout"

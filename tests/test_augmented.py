@@ -23,7 +23,6 @@ from vae_augment import AugmentedDataset, MixedDataset, VAEAugment, VAEAugmentEr
 SHAPE, LENGTH = (1, 8, 8), 40
 pytestmark = [
     pytest.mark.timeout(60),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata calls it
 ]
 

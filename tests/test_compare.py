@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 from test_cli import run
 
+from vae_augment import VAEModel
 from vae_augment.errors import InputError
-from vae_augment.evaluation import vaes
+from vae_augment.evaluation import comparison, vaes
 from vae_augment.evaluation.comparison import _methods, compare
-from vae_augment.evaluation.experiment import Run, run_groups
+from vae_augment.evaluation.experiment import Draw, Run, run_groups
 from vae_augment.evaluation.report import Estimate, advise, compare_best, estimate
 from vae_augment.training import FitConfig, ImageData, load_data
 
@@ -37,7 +38,7 @@ QUICK = ("--updates", 3, "--draws", 2, "--workers", 1)
 
 @pytest.fixture(autouse=True)
 def _short_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process, VAEs of one pass over few images; in workers, of the usual length."""
+    """In this process, VAEs of one pass over few images."""
     monkeypatch.setattr(vaes, "MOST", 2)
 
 
@@ -131,8 +132,15 @@ def test_the_first_draw_can_be_chosen() -> None:
     ]
 
 
+def short_labelled_vae(draw: Draw) -> VAEModel:
+    """`labelled_vae`, which a worker trains as briefly as this process does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vaes, "MOST", 2)
+        return vaes.labelled_vae(draw)
+
+
 def test_two_workers_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # VAEs of the usual length, as in the workers
+    monkeypatch.setattr(comparison, "labelled_vae", short_labelled_vae)
     one, two = (compare("digits", labels_per_class=5, updates=3, draws=2, workers=workers).runs for workers in (1, 2))
     assert [(run.draw, run.method) for run in one] == [(run.draw, run.method) for run in two]
     assert [run.accuracy for run in one] == pytest.approx([run.accuracy for run in two], abs=1.0)

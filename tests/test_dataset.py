@@ -21,9 +21,7 @@ from vae_augment import VAEAugmentError, VAEModel, VAESyntheticDataset, load
 LENGTH = 600
 pytestmark = [
     pytest.mark.timeout(60),
-    # of machines with fewer processors than workers, and of Python 3.12 where torch has started threads
-    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),  # with fewer processors than workers
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata calls it
 ]
 

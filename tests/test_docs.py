@@ -40,7 +40,11 @@ def test_the_links_that_are_checked_are_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["pip install -e '.[cpu]' && vae-augment demo", "pip install -e '.[cpu,test]' && python -m pytest"]
+    "command",
+    [
+        "pip install -e '.[cpu]' && vae-augment demo",
+        "pip install -e '.[cpu,test]' && python -m pytest -n 2 --dist loadgroup",
+    ],
 )
 def test_the_set_up_commands_stand_at_the_top_of_the_readme(command: str) -> None:
     assert command in README.splitlines()[:30]

@@ -14,7 +14,6 @@ from vae_augment import MixedDataset, VAEAugmentError, VAESyntheticDataset
 
 pytestmark = [
     pytest.mark.timeout(60),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata calls it
 ]
 

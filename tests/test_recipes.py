@@ -21,7 +21,6 @@ RECIPES: dict[str, str] = dict(re.findall(r"^## (.+?)$(?:(?!^## ).)*?^```python\
 
 pytestmark = [
     pytest.mark.timeout(60),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),  # torchdata calls it
 ]
 
@@ -46,6 +45,14 @@ class Digits(datasets.VisionDataset):
         return (self.transform(image) if self.transform else image), int(self.targets[index])
 
 
+SMALLER = {
+    "alpha=34.0, sigma=4.0": "alpha=10.0, sigma=1.0",  # 8x8 images are too small for it
+    "updates=1000": "updates=200",
+    "epochs=20)": "epochs=2)",
+    "epochs=200,": "epochs=20,",
+}
+
+
 @pytest.fixture
 def recipe(
     request: pytest.FixtureRequest, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -53,8 +60,9 @@ def recipe(
     """What a recipe's block leaves behind."""
     monkeypatch.setattr(datasets, "MNIST", Digits)
     monkeypatch.chdir(tmp_path)
-    code = RECIPES[request.param].replace('"mnist"', repr(str(tiny_model_path))).replace("updates=1000", "updates=200")
-    code = code.replace("alpha=34.0, sigma=4.0", "alpha=10.0, sigma=1.0")  # 8x8 images are too small for it
+    code = RECIPES[request.param].replace('"mnist"', repr(str(tiny_model_path)))
+    for usual, small in SMALLER.items():
+        code = code.replace(usual, small)
     method = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("fork", force=True)
     names: dict[str, Any] = {"__name__": "recipe"}

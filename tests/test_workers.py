@@ -24,10 +24,7 @@ from vae_augment.sessions import _spinning
 
 SHAPE = (1, 8, 8)
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-pytestmark = [
-    pytest.mark.timeout(60),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
+pytestmark = pytest.mark.timeout(60)
 
 
 class Same(Dataset[Tensor]):
