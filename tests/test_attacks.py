@@ -12,7 +12,6 @@ from vae_augment import load
 from vae_augment.errors import UnsafeModelError
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs fork and /proc")
-sharing_results = pytest.mark.xdist_group("attacks")  # in one process of pytest-xdist, so that they are made once
 
 
 MUTATED = range(150)
@@ -38,7 +37,6 @@ def mutated(content: bytes, folder: Path, seeds: range) -> dict[int, Path]:
     return paths
 
 
-@sharing_results
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_is_refused(name: str, results: dict[object, Verdict]):
     _, error, words = ATTACKS[name]
@@ -51,13 +49,11 @@ def test_an_attack_is_refused(name: str, results: dict[object, Verdict]):
     assert verdict.opened == (name in SEEN_WHEN_RUN)
 
 
-@sharing_results
 def test_the_good_file_passes_the_same_way(results: dict[object, Verdict]):
     assert results["good"].outcome == "accepted", results["good"]
     assert results["good"].opened
 
 
-@sharing_results
 def test_mutated_files_do_no_harm(results: dict[object, Verdict]):
     check_tame([results[seed] for seed in MUTATED])
 

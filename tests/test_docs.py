@@ -43,7 +43,7 @@ def test_the_links_that_are_checked_are_found() -> None:
     "command",
     [
         "pip install -e '.[cpu]' && vae-augment demo",
-        "pip install -e '.[cpu,test]' && python -m pytest -n 2 --dist loadgroup",
+        "pip install -e '.[cpu,test]' && python -m pytest -n 2 --dist loadfile",
     ],
 )
 def test_the_set_up_commands_stand_at_the_top_of_the_readme(command: str) -> None:

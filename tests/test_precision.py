@@ -12,8 +12,6 @@ from vae_augment.errors import InputError
 from vae_augment.exporters import ParityReport, export
 from vae_augment.training import FitConfig, fit, load_data
 
-pytestmark = pytest.mark.xdist_group("precision")  # one process of pytest-xdist makes `reduced` for all
-
 
 @pytest.fixture(scope="module", params=["fp16", "int8"])
 def reduced(
