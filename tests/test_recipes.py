@@ -47,8 +47,8 @@ class Digits(datasets.VisionDataset):
 
 SMALLER = {
     "alpha=34.0, sigma=4.0": "alpha=10.0, sigma=1.0",  # 8x8 images are too small for it
-    "updates=1000": "updates=200",
-    "epochs=20)": "epochs=2)",
+    "updates=500": "updates=200",
+    "epochs=10)": "epochs=2)",
     "epochs=200,": "epochs=20,",
 }
 
