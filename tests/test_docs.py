@@ -34,7 +34,7 @@ def test_links_lead_to_files(page: Path) -> None:
 def test_the_links_that_are_checked_are_found() -> None:
     assert {link for link, _ in LINK.findall(README)} >= {
         "docs/benefit.md",
-        "docs/pictures/overview.png",
+        "docs/pictures/glyphs.png",
         "CONTRIBUTING.md",
     }
 
@@ -85,8 +85,8 @@ BLOCKS = {
 }
 
 
-class FewGarments:
-    """Grey images in the place of torchvision's FashionMNIST."""
+class FewImages:
+    """Grey images in the place of torchvision's MNIST."""
 
     def __init__(self, root: str, download: bool, transform: Callable[[Image.Image], Any]) -> None:
         self.transform = transform
@@ -100,7 +100,7 @@ class FewGarments:
 
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS.keys())
 def test_blocks_of_python_run_as_they_stand(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "FashionMNIST", FewGarments)
+    monkeypatch.setattr(datasets, "MNIST", FewImages)
     names: dict[str, Any] = {}
     exec(compile(block, "block", "exec"), names)
     augmented = names.get("augmented", names["images"])
