@@ -1,6 +1,7 @@
 """Does VAEAugment("glyphs") add to thickness+affine+elastic? Each pair has the same labels and seed.
 
     python benchmarks/redrawing/glyphs_model.py DATA RESULTS.jsonl mnist:1:0-4 symbols:10:0-2 ...
+    python benchmarks/redrawing/glyphs_model.py --table RESULTS.jsonl
 
 DATA holds MNIST/raw and symbols. Each job is data, labels per class, and the first and last draw. The small CNN is
 trained for 5,000 updates of 50 images. Runs that RESULTS holds are not repeated.
@@ -16,7 +17,8 @@ import torch
 
 from vae_augment.distortions import thickness_affine_elastic
 from vae_augment.evaluation.comparison import GLYPHS
-from vae_augment.evaluation.experiment import Group, Method, run_method
+from vae_augment.evaluation.experiment import Group, Method, Run, run_method
+from vae_augment.evaluation.report import by_method, markdown, paired
 from vae_augment.evaluation.splits import Source, choose_labels
 
 UPDATES = 5000
@@ -38,7 +40,23 @@ def source(data: str, root: Path, folder: Path) -> Source:
     return Source(str(folder / "train.npz"), None, (str(folder / "test.npz"),))
 
 
+def table(path: Path) -> str:
+    """For each data set and number of labels, both accuracies of each draw and their difference."""
+    runs = [Run(**json.loads(line)) for line in path.read_text().splitlines()]
+    rows = []
+    for data, regime in sorted({(run.data, run.regime) for run in runs}):
+        found = by_method(run for run in runs if (run.data, run.regime) == (data, regime))
+        base, glyphs = (found.get(method.name, {}) for method in METHODS)
+        draws = sorted(base.keys() & glyphs.keys())
+        pairs = ", ".join(f"{draw}: {base[draw]:.2f} -> {glyphs[draw]:.2f}" for draw in draws)
+        rows.append([data, regime, pairs, str(paired(glyphs, base))])
+    return markdown(["data", "labels per class", "draw: without -> with glyphs", "difference, 95 %"], rows)
+
+
 def main(root: str, results: str, *jobs: str) -> None:
+    if root == "--table":
+        print(table(Path(results)))
+        return
     torch.set_num_threads(1)
     path = Path(results)
     done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

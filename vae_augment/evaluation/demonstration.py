@@ -15,7 +15,7 @@ from ..training.data import StrPath
 from .classifier import BATCH, Batch
 from .experiment import LABELLED, POOL, WITH_VAE, Draw, Method, Run, run_method
 from .pictures import Row, preview_rows, save_rows
-from .report import detail_table
+from .report import advise, detail_table
 from .splits import Source, choose_labels
 from .vaes import fit_and_export, fit_model, small_config
 
@@ -23,6 +23,7 @@ LABELS_PER_CLASS, DRAWS = 10, 3
 BETA = 0.2  # 8x8 images have too few pixels for a KL term of weight 1: the VAE would ignore its latent
 UPDATES = 500
 POOL_UPDATES, LABELLED_UPDATES = 1500, 400
+_USE = 'VAEAugment("demo.onnx")'
 SAMPLES = UPDATES * BATCH // 2  # half of the images that a classifier sees, each of them once
 
 
@@ -49,6 +50,7 @@ def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str],
     say(f"wrote {folder / 'demo.png'}\n")
     say(f"{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of {BATCH} images per classifier")
     say(detail_table(runs))
+    say("\n" + advise(runs, {method.name: method.use for method in _methods(model)}))
     return runs
 
 
@@ -56,9 +58,11 @@ def _methods(model: VAEModel) -> tuple[Method, ...]:
     return (
         Method("none"),
         Method("affine", affine),
-        Method("VAE", vae=lambda draw: model, kind=WITH_VAE, trained_on=POOL),
-        Method("affine+VAE", affine, lambda draw: model, kind=WITH_VAE, trained_on=POOL),
-        Method("synthetic half", images=half_synthetic, kind=WITH_VAE, trained_on=LABELLED),
+        Method("VAE", vae=lambda draw: model, kind=WITH_VAE, trained_on=POOL, use=_USE),
+        Method(
+            "affine+VAE", affine, lambda draw: model, kind=WITH_VAE, trained_on=POOL, use=f"{_USE} after distortion"
+        ),
+        Method("synthetic half", images=half_synthetic, kind=WITH_VAE, trained_on=LABELLED, use="VAESyntheticDataset"),
     )
 
 
