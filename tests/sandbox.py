@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS, MEGABYTES = 2.0, 300
+BATCHES = (1, 3, 7, 64, 257)  # those that the loader's own check does not try
 HANG = 20.0  # by the clock, as against processor seconds, so that a busy machine fails nobody
 
 
@@ -31,6 +32,7 @@ class Verdict:
         outcome: "accepted", the class of our own error, or "foreign: ...", "crash: ..." or "hang".
         message: of the error.
         opened: whether onnxruntime saw it.
+        batch: the number of images that it was last run on; 0 = it was not run beyond the probe.
         seconds, megabytes: processor time and memory it took, beyond what the process had before.
     """
 
@@ -38,6 +40,7 @@ class Verdict:
     outcome: str
     message: str = ""
     opened: bool = False
+    batch: int = 0
     seconds: float = 0.0
     megabytes: float = 0.0
 
@@ -88,7 +91,6 @@ def _in_child(path: str) -> Verdict:
 
 def _load(path: str) -> dict[str, Any]:
     import onnxruntime
-    import torch
 
     from vae_augment import VAEAugmentError, load
 
@@ -97,11 +99,12 @@ def _load(path: str) -> dict[str, Any]:
     real = onnxruntime.InferenceSession
     onnxruntime.InferenceSession = lambda *args, **kwargs: opened.append(0) or real(*args, **kwargs)
     before, start = _peak(), time.process_time()
-    outcome, message = "accepted", ""
+    outcome, message, batch = "accepted", "", 0
     try:
         model = load(path, provider="cpu", threads=1)
         model.probe()
-        model.decode(torch.zeros(5, model.spec.latent_dim))
+        for batch in BATCHES:
+            _run(model, batch)
     except VAEAugmentError as error:
         outcome, message = type(error).__name__, str(error)[:500]
     except BaseException as error:
@@ -111,9 +114,24 @@ def _load(path: str) -> dict[str, Any]:
         "outcome": outcome,
         "message": message,
         "opened": bool(opened),
+        "batch": batch,
         "seconds": seconds,
         "megabytes": _peak() - before,
     }
+
+
+def _run(model: Any, batch: int) -> None:
+    import torch
+
+    spec = model.spec
+    # Ones, because kernels that trip over integers do so over a pixel that is exactly 1.
+    image = torch.ones(batch, *spec.image_shape) if batch % 2 else torch.rand(batch, *spec.image_shape)
+    label = torch.randint(-1, len(spec.classes), (batch,)) if spec.conditional else None
+    noise = torch.randn(batch, spec.latent_dim)
+    inputs = {"image": image, "noise": noise, "strength": torch.ones(batch)}
+    model.run("whole", inputs | model.label_input(label, batch))
+    model.encode(image, label)
+    model.decode(noise, label)
 
 
 def _limit_memory() -> None:

@@ -1,10 +1,12 @@
 """Every hostile file is refused by our own error, quickly and in little memory; mutated files do no harm."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
 from attacks import ATTACKS
+from attacks.random_graphs import random_graph
 from mutations import mutate
 from sandbox import MEGABYTES, SECONDS, Verdict, verdicts
 
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="n
 
 
 MUTATED = range(150)
+GRAPHS = range(100)
 SEEN_WHEN_RUN = {"interface.output_out_of_range", "kernels.not_finite_on_white", "kernels.not_finite_with_noise"}
 
 
@@ -26,14 +29,15 @@ def results(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     for name, (maker, _, _) in ATTACKS.items():
         (root / name).mkdir()
         paths[name] = maker(onnx.load_from_string(content), root / name)
-    paths |= mutated(content, root, MUTATED)
+    paths |= files(mutate, content, root, MUTATED)
     return dict(zip(paths, verdicts(list(paths.values()), timeout=110), strict=True))
 
 
-def mutated(content: bytes, folder: Path, seeds: range) -> dict[int, Path]:
+def files(make: Callable[[bytes, int], bytes], content: bytes, folder: Path, seeds: range) -> dict[int, Path]:
+    """Files by seed, each made from the good model."""
     paths = {seed: folder / f"{seed}.onnx" for seed in seeds}
     for seed, path in paths.items():
-        path.write_bytes(mutate(content, seed))
+        path.write_bytes(make(content, seed))
     return paths
 
 
@@ -58,6 +62,13 @@ def test_mutated_files_do_no_harm(results: dict[object, Verdict]):
     check_tame([results[seed] for seed in MUTATED])
 
 
+def test_random_graphs_do_no_harm(tiny_model_path: Path, tmp_path: Path):
+    paths = files(random_graph, tiny_model_path.read_bytes(), tmp_path, GRAPHS)
+    found = verdicts(list(paths.values()))
+    check_tame(found)
+    assert {"UnsafeModelError", "ModelFormatError"} <= {verdict.outcome for verdict in found}
+
+
 def check_tame(found: list[Verdict]) -> None:
     assert [verdict for verdict in found if not verdict.is_tame] == []
     # Both happen, or the mutations are too weak or too strong to tell anything.
@@ -77,9 +88,10 @@ def test_a_flipped_bit_is_found_by_the_digest(tiny_model_path: Path, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("part", range(10))
-def test_ten_thousand_mutated_files_do_no_harm(part: int, tiny_model_path: Path, tmp_path: Path):
-    paths = mutated(tiny_model_path.read_bytes(), tmp_path, range(1000 * (part + 1), 1000 * (part + 2)))
+@pytest.mark.parametrize("part", range(30))
+def test_thirty_thousand_files_do_no_harm(part: int, tiny_model_path: Path, tmp_path: Path):
+    make, seeds = mutate if part < 10 else random_graph, range(1000 * (part + 1), 1000 * (part + 2))
+    paths = files(make, tiny_model_path.read_bytes(), tmp_path, seeds)
     check_tame(verdicts(list(paths.values()), timeout=1700))
     for path in paths.values():
         path.unlink()
