@@ -1,9 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from vae_augment import VAEAugmentError
-from vae_augment.sampling import parse_labels
-from vae_augment.spec import Spec
+from vae_augment.sampling import draw_latents, parse_labels
+from vae_augment.spec import Latents, Spec
 
 ANIMALS = Spec(image_shape=(1, 8, 8), latent_dim=2, classes=("cat", "dog", "emu"), conditional=True)
 UNLABELLED = Spec(image_shape=(1, 8, 8), latent_dim=2)
@@ -82,3 +84,38 @@ def test_classes_of_a_model_without_them() -> None:
     with pytest.raises(VAEAugmentError) as caught:
         parse_labels(3, UNLABELLED)
     assert str(caught.value) == "labels=3 was asked for, but this model does not know classes. Leave labels out."
+
+
+def mixture(dim: int, components: int) -> Latents:
+    rng = np.random.default_rng(0)
+    shape = (3, components, dim)
+    means, scales = (rng.standard_normal(size).astype(np.float32) for size in (shape, (*shape, dim)))
+    bank = np.zeros((0, dim), np.float32)
+    weights = np.full((3, components), 1 / components, np.float32)
+    return Latents(weights, means, scales, bank, bank, np.zeros(0, np.int64))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dim", [1, 2, 7, 20, 129])
+def test_latents_are_the_same_to_the_byte_in_parts_of_any_size(
+    dim: int, dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents, rng = mixture(dim, components=4), np.random.default_rng(1)
+    labels, choice, noise = rng.integers(0, 3, 50), rng.random(50).astype(dtype), rng.standard_normal((50, dim))
+    noise = noise.astype(dtype)
+    component = np.minimum(choice * 4, 3).astype(int)
+    products = latents.scales[labels, component] * noise[:, None, :]
+    whole = (latents.means[labels, component] + products.sum(axis=2)).astype(np.float32)
+    for size in (1, 3 * dim**2, 1 << 20):
+        monkeypatch.setattr("vae_augment.sampling._PRODUCTS_PER_STEP", size)
+        assert draw_latents(latents, labels, choice, noise).tobytes() == whole.tobytes()
+
+
+def test_drawing_large_latents_takes_little_memory() -> None:
+    latents, labels = mixture(512, components=1), np.zeros(128, np.int64)
+    noise = np.random.default_rng(0).standard_normal((128, 512))
+    tracemalloc.start()
+    draw_latents(latents, labels, np.full(128, 0.5), noise)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6  # it was 700e6

@@ -5,7 +5,7 @@ Without torch, which would take most of a generating process's memory and starti
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from .noise import Stream, normals, uniforms
 from .spec import Latents, Spec
 
 UNKNOWN = -1
+_PRODUCTS_PER_STEP = 1 << 20  # their memory does not grow with the batch or the latent
 Class = int | str
 Labels = str | int | Sequence[Class] | Mapping[Class, float]
 
@@ -46,7 +47,7 @@ def parse_labels(labels: Labels | LabelPolicy, spec: Spec) -> LabelPolicy:
         raise InputError(f"labels={labels!r} was asked for, but this model does not know classes. Leave labels out.")
     if isinstance(labels, Mapping):
         return _weighted(labels, spec)
-    wanted = [labels] if isinstance(labels, int | str | np.integer) else list(labels)
+    wanted = [labels] if isinstance(labels, str) or not isinstance(labels, Iterable) else list(labels)
     if not wanted:
         raise InputError("labels is empty. Give at least one class, or 'balanced'.")
     return LabelPolicy(tuple(class_index(item, spec) for item in wanted))
@@ -98,6 +99,10 @@ def draw_latents(
     group = np.maximum(labels, 0)  # a model without classes has one group, number 0
     cumulative = latents.weights[group].cumsum(axis=1, dtype=np.float64)
     component = (choice[:, None] * cumulative[:, -1:] >= cumulative).sum(axis=1)
-    means, scales = latents.means[group, component], latents.scales[group, component]
-    # Not by matmul, whose result for a row may depend on the number of rows.
-    return (means + (scales * noise[:, None, :]).sum(axis=2)).astype(np.float32)
+    drawn = latents.means[group, component]
+    count = max(1, _PRODUCTS_PER_STEP // drawn.shape[1] ** 2)
+    for rows in (slice(start, start + count) for start in range(0, len(drawn), count)):
+        # Not by matmul, whose result for a row may depend on the number of rows.
+        products = latents.scales[group[rows], component[rows]] * noise[rows, None, :]
+        drawn[rows] = drawn[rows] + products.sum(axis=2)
+    return drawn
