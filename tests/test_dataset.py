@@ -1,11 +1,13 @@
 """VAESyntheticDataset: item i is a function of (seed, epoch, i), whatever fetches it."""
 
 import copy
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -221,6 +223,9 @@ def test_concatenation_works_item_by_item(data: VAESyntheticDataset, expected: t
     [
         ({"length": 0}, "length is 0; it must be at least 1."),
         ({"seed": -1}, "seed is -1; it must lie in 0..2**64 - 1."),
+        ({"seed": 2.0}, "seed is 2.0; it must be an integer."),
+        ({"seed": None}, "seed is None; it must be an integer."),
+        ({"length": 2.5}, "length is 2.5; it must be an integer."),
         ({"output": "numpy"}, "output is 'numpy'; choose one of float, uint8, pil."),
         ({"labels": "ten"}, "There is no class 'ten'; the model knows 0..9: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9."),
     ],
@@ -229,6 +234,39 @@ def test_what_cannot_be_used_is_refused_when_built(model: VAEModel, arguments: d
     with pytest.raises(VAEAugmentError) as caught:
         VAESyntheticDataset(**({"model": model, "length": 5} | arguments))
     assert str(caught.value) == message
+
+
+def test_an_epoch_that_is_none_is_refused_and_changes_nothing(model: VAEModel) -> None:
+    data = VAESyntheticDataset(model, 5)
+    for epoch in (2.5, "1", True):
+        with pytest.raises(VAEAugmentError, match=f"^epoch is {epoch!r}; it must be an integer.$"):
+            data.set_epoch(epoch)
+    assert data.epoch == 0
+    data.set_epoch(np.int64(3))
+    assert data.epoch == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+def test_a_thousand_datasets_take_few_file_descriptors(model: VAEModel) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    many = [VAESyntheticDataset(model, 5) for _ in range(1000)]
+    assert len(os.listdir("/proc/self/fd")) - before < 20
+    for epoch, data in enumerate(many):
+        data.set_epoch(epoch)
+    assert [data.epoch for data in many] == list(range(1000))
+    assert len(pickle.dumps(many[0])) < 4_000
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_dataset_made_in_a_forked_child_has_an_epoch_of_its_own(model: VAEModel) -> None:
+    VAESyntheticDataset(model, 5)
+    child = os.fork()
+    if child == 0:
+        VAESyntheticDataset(model, 5).set_epoch(9)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert [VAESyntheticDataset(model, 5).epoch for _ in range(300)] == [0] * 300
 
 
 def test_what_cannot_be_used_later(model: VAEModel) -> None:

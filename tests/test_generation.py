@@ -483,3 +483,13 @@ def test_the_plan_of_a_model_of_three_channels(tiny_model_path: Path, tmp_path: 
 def test_a_plan_is_its_own_json(tiny_model_path: Path) -> None:
     plan = make_plan(read_model(tiny_model_path), 5, labels={"3": 0.3, 5: 0.1})
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_numbers_of_numpy_give_the_plan_of_pythons(tiny_model_path: Path, tmp_path: Path) -> None:
+    manifest = generate(tiny_model_path, np.int64(5), tmp_path, seed=np.uint8(7), shard_size=np.int32(3), workers=1)
+    assert manifest.plan.to_json()["seed"] == 7
+    assert [record.images for record in manifest.shards] == [3, 2]
+    for wrong in ({"seed": 1.0}, {"seed": True}, {"shard_size": 2.5}):
+        with pytest.raises(InputError, match="it must be an integer"):
+            generate(tiny_model_path, 5, tmp_path / "no", **wrong)
+    assert not (tmp_path / "no").exists()

@@ -5,10 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kstest
 
 from vae_augment import VAEAugmentError
-from vae_augment.noise import Stream, normals, philox4x32, uniforms
+from vae_augment.noise import Stream, check_epoch, check_seed, normals, philox4x32, uniforms
 
 # kat_vectors of Random123, the reference implementation of Salmon et al. (2011): counter, key, result
 KNOWN_ANSWERS = [
@@ -84,6 +85,21 @@ def test_an_address_that_does_not_fit_is_refused(seed: int, epoch: int) -> None:
 def digest() -> str:
     drawn = normals(1, Stream.LATENT, 0, np.arange(20_000), 20).astype(np.float32)
     return hashlib.sha256(drawn.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("seed", [np.int64(5), np.uint8(5), torch.tensor(5), 5])
+def test_any_type_of_integer_is_a_seed_and_an_epoch(seed: object) -> None:
+    assert type(check_seed(seed)) is type(check_epoch(seed)) is int
+    expected = normals(5, Stream.LATENT, 5, np.arange(3), 4)
+    assert (normals(seed, Stream.LATENT, seed, np.arange(3), 4) == expected).all()
+
+
+@pytest.mark.parametrize("value", [2.0, 2.5, np.float64(2), True, np.bool_(True), torch.tensor(True), "1", None])
+def test_what_is_no_integer_is_no_seed_and_no_epoch(value: object) -> None:
+    for name, check in (("seed", check_seed), ("epoch", check_epoch)):
+        with pytest.raises(VAEAugmentError) as caught:
+            check(value)
+        assert str(caught.value) == f"{name} is {value!r}; it must be an integer."
 
 
 @pytest.mark.timeout(60)

@@ -4,9 +4,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vae_augment import VAEAugmentError, VAEModel, load
 from vae_augment.errors import ModelFormatError
@@ -120,3 +122,59 @@ def test_a_part_that_failed_its_probe_is_probed_again(tiny_model_path: Path, mon
         with pytest.raises(ModelFormatError, match="fails when run"):
             model.probe()
     assert not model._sessions
+
+
+LARGEST = np.iinfo(np.uint64).max
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([LARGEST, 1], np.uint64), f"labels lie in 1..{LARGEST}; the model knows -1 (unknown) and 0..9."),
+        ([1.7, 2], "labels of type torch.float32 and length 2 do not go with 2 images."),
+        ([1j, 2], "labels of type torch.complex64 and length 2 do not go with 2 images."),
+        (["a", "b"], "The labels ['a', 'b'] are not integers: "),
+        (np.array([1, 2], object), "The labels [1 2] are not integers: "),
+    ],
+)
+def test_labels_that_are_none_are_refused(tiny_model: VAEModel, labels: object, message: str) -> None:
+    with pytest.raises(VAEAugmentError) as caught:
+        tiny_model.encode(torch.rand(2, 1, 8, 8), labels)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.int32])
+def test_labels_of_any_type_of_integer(tiny_model: VAEModel, kind: type) -> None:
+    images = torch.rand(2, 1, 8, 8)
+    given = tiny_model.encode(images, np.array([3, 9], kind))[0]
+    assert torch.equal(given, tiny_model.encode(images, torch.tensor([3, 9]))[0])
+
+
+class Recorder(TorchDispatchMode):
+    """Notes which operators of torch run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_torch_computes_nothing_in_a_run_on_the_cpu(tiny_model: VAEModel) -> None:
+    inputs = {"image": torch.rand(256, 1, 8, 8)} | tiny_model.label_input(None, 256)
+    tiny_model.run("encoder", inputs)
+    with Recorder() as recorder:
+        tiny_model.run("encoder", inputs)
+    assert recorder.names <= {"detach", "_to_copy", "lift_fresh"}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_one_value_that_is_not_finite_is_found(tiny_model: VAEModel, value: float) -> None:
+    latent = torch.zeros(3, tiny_model.spec.latent_dim)
+    assert tiny_model.decode(latent).isfinite().all()
+    latent[1, 2] = value
+    with pytest.raises(ModelFormatError, match="not finite"):
+        tiny_model.decode(latent)

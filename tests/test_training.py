@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -176,6 +177,10 @@ def test_divergence_stops_and_names_the_step(few: ImageData, tmp_path: Path) -> 
     ("changes", "message"),
     [
         ({"epochs": 0}, "epochs is 0; it must be greater than 0."),
+        ({"epochs": 2.5}, "epochs is 2.5; it must be an integer."),
+        ({"batch_size": True}, "batch_size is True; it must be an integer."),
+        ({"seed": 1.0}, "seed is 1.0; it must be an integer."),
+        ({"seed": -1}, "seed is -1; it must lie in 0..2**64 - 1."),
         ({"learning_rate": -1.0}, "learning_rate is -1.0; it must be greater than 0."),
         ({"label_dropout": 2.0}, "label_dropout is 2.0; it must lie in [0, 1]."),
         ({"denoise": -0.1}, "denoise is -0.1; it must be finite and at least 0."),
@@ -185,6 +190,19 @@ def test_config_refusals(changes: dict[str, float], message: str) -> None:
     with pytest.raises(InputError) as caught:
         replace(SMALL, **changes)
     assert str(caught.value) == message
+
+
+def test_a_config_of_numpys_numbers_can_be_saved_and_resumed(digits: ImageData, tmp_path: Path):
+    changes = {"seed": np.int64(3), "epochs": np.int32(1), "beta": np.float32(0.5), "batch_size": torch.tensor(900)}
+    config = FitConfig(width="small", **changes)
+    assert config == FitConfig(width="small", seed=3, epochs=1, beta=0.5, batch_size=900)
+    assert fit(digits, tmp_path / "a.safetensors", config).spec.training["seed"] == 3
+
+
+def test_labels_that_are_not_int64_are_refused(digits: ImageData):
+    for labels in (digits.labels + 0.7, digits.labels.to(torch.uint8)):
+        with pytest.raises(InputError, match=f"digits has labels of type {labels.dtype}; give int64"):
+            replace(digits, labels=labels)
 
 
 def test_unknown_network_and_missing_labels(few: ImageData, tmp_path: Path) -> None:

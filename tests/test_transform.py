@@ -308,7 +308,7 @@ def test_p_outside_the_interval_is_refused_in_torchvisions_words(tiny_model_path
         VAEAugment(tiny_model_path, p=p)
 
 
-@pytest.mark.parametrize("strength", [-0.1, float("inf"), float("nan")])
+@pytest.mark.parametrize("strength", [-0.1, float("inf"), float("nan"), 1e300, 1e7])
 def test_a_strength_that_is_none_is_refused(tiny_model_path: Path, strength: float) -> None:
     with pytest.raises(ValueError, match=r"`strength` should be a finite value of at least 0"):
         VAEAugment(tiny_model_path, strength=strength)
@@ -320,6 +320,22 @@ def test_p_of_0_is_the_identity_and_still_draws(tiny_model_path: Path, uint8: Te
     after = torch.rand(1)
     torch.manual_seed(0)
     assert not torch.equal(torch.rand(1), after)
+
+
+@pytest.mark.parametrize("mode", ["posterior", "interpolation", "prior"])
+def test_the_default_dtype_changes_nothing(tiny_model_path: Path, mode: str) -> None:
+    def perturbed() -> Tensor:
+        torch.manual_seed(0)
+        augment = VAEAugment(tiny_model_path, mode=mode, labels_getter="default" if mode == "prior" else None)
+        images = torch.linspace(0, 1, 8 * 64, dtype=torch.float32).reshape(8, *SHAPE)
+        return augment(images, torch.zeros(8, dtype=torch.int64))[0]
+
+    expected = perturbed()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(perturbed(), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_draws_come_from_the_cpu_whatever_the_default_device(augment: VAEAugment) -> None:

@@ -5,6 +5,7 @@ state, so batch size, worker count, order and rank cannot change a row.
 """
 
 import math
+import operator
 from enum import IntEnum
 
 import numpy as np
@@ -32,16 +33,31 @@ class Stream(IntEnum):
     AUGMENT_NOISE = 5
 
 
-def check_seed(seed: int) -> None:
-    """Raise `InputError` for a seed that does not fit into the generator's key."""
+def whole_number(name: str, value: object) -> int:
+    """`value` as Python's int; `InputError` unless it is an integer of whatever type. A bool is none here."""
+    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    try:
+        if not is_bool:
+            return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise InputError(f"{name} is {value!r}; it must be an integer.")
+
+
+def check_seed(seed: int) -> int:
+    """`seed` as Python's int; `InputError` when it does not fit into the generator's key."""
+    seed = whole_number("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"seed is {seed}; it must lie in 0..2**64 - 1.")
+    return seed
 
 
-def check_epoch(epoch: int) -> None:
-    """Raise `InputError` for an epoch that does not fit into the counter's last word, next to the stream."""
+def check_epoch(epoch: int) -> int:
+    """`epoch` as Python's int; `InputError` when it does not fit into the counter's last word, next to the stream."""
+    epoch = whole_number("epoch", epoch)
     if not 0 <= epoch < 2**29:
         raise InputError(f"epoch is {epoch}; it must lie in 0..2**29 - 1.")
+    return epoch
 
 
 def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
@@ -86,8 +102,7 @@ def _uniform_columns(
     seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int
 ) -> NDArray[np.float64]:
     """`uniforms` transposed: NumPy is faster when the long axis is the last."""
-    check_seed(seed)
-    check_epoch(epoch)
+    seed, epoch = check_seed(seed), check_epoch(epoch)
     rows = np.asarray(index).astype(np.uint64)[None, :]
     blocks = np.arange(math.ceil(width / 4), dtype=np.uint64)[:, None]
     purpose = np.uint64(epoch << 3 | int(stream))

@@ -71,7 +71,7 @@ class Perturbation:
         if self.mode in ("posterior", "prior"):
             rows["noise"] = torch.randn(count, self.model.spec.latent_dim, device="cpu", dtype=torch.float32)
         if self.mode != "posterior":
-            rows["choice"] = torch.rand(count, device="cpu")
+            rows["choice"] = torch.rand(count, device="cpu", dtype=torch.float32)
         return rows
 
     def __call__(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from .errors import InputError, ModelFormatError
 from .latent import kl_divergence
 from .modelfile import MAX_BATCH, ModelFile, find_model, model_reference, read_model
-from .noise import Stream, normals
+from .noise import Stream, normals, whole_number
 from .pixels import to_batch
 from .sampling import Labels, draw, parse_labels
 from .sessions import Provider, open_session, provider_name, resolve_providers, run_session, translated_errors
@@ -179,6 +179,7 @@ class VAEModel:
         Returns:
             images [n, C, H, W] and their labels [n] int64, or None in their place when the model has no classes.
         """
+        n = whole_number("n", n)
         if n < 1:
             raise InputError(f"n is {n}; it must be at least 1.")
         self.check_generates()
@@ -230,7 +231,7 @@ class VAEModel:
         with translated_errors(f"{self.path} fails when run"):
             results = run_session(session, inputs, {name: self._shape(name, count) for name in outputs})
         for name, result in zip(outputs, results, strict=True):
-            if not result.sum().isfinite():  # one pass, without a copy as large as the result
+            if not _is_finite(result):
                 raise ModelFormatError(
                     f"{self.path}: {name} came out with values that are not finite (NaN or infinity). The inputs are "
                     "far outside those of the training, or the model is damaged."
@@ -271,9 +272,9 @@ class VAEModel:
     def _probe_input(self, name: str, fill: str) -> Tensor:
         shape = self._shape(name, 2)
         if fill == "zeros":
-            return torch.zeros(shape, device="cpu")
+            return torch.zeros(shape, device="cpu", dtype=torch.float32)
         if fill == "ones" or name == "strength":
-            return torch.ones(shape, device="cpu")
+            return torch.ones(shape, device="cpu", dtype=torch.float32)
         rows = normals(0, Stream.LATENT, 0, np.arange(2), math.prod(shape[1:]))
         values = torch.from_numpy(rows.astype(np.float32)).reshape(shape)
         return values.sigmoid() if name == "image" else values
@@ -283,13 +284,25 @@ class VAEModel:
         return (count, *tails.get(name, (self.spec.latent_dim,)))
 
 
+def _is_finite(result: Tensor) -> bool:
+    """Whether all numbers are finite, in one pass and without a copy as large as the result."""
+    if result.device.type != "cpu":
+        return bool(result.sum().isfinite())
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(result.numpy().sum()))  # torch's threads would compete with onnxruntime's
+
+
 def checked_labels(labels: object, count: int, spec: Spec) -> Tensor:
     """Labels as int64 [count] on the CPU; `InputError` when they do not fit the number of images or the classes."""
-    given = torch.as_tensor(labels).reshape(-1).cpu()
-    if given.is_floating_point() or len(given) != count:
+    try:
+        given = torch.as_tensor(labels).reshape(-1).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"The labels {str(labels)[:100]} are not integers: {error}.") from None
+    if given.is_floating_point() or given.is_complex() or len(given) != count:
         raise InputError(f"labels of type {given.dtype} and length {len(given)} do not go with {count} images.")
-    if count and not (given.min() >= -1 and given.max() < len(spec.classes)):
+    found = given.numpy()  # torch has no minimum of its larger unsigned types
+    if count and not (found.min() >= -1 and found.max() < len(spec.classes)):
         raise InputError(
-            f"labels lie in {given.min()}..{given.max()}; the model knows -1 (unknown) and 0..{len(spec.classes) - 1}."
+            f"labels lie in {found.min()}..{found.max()}; the model knows -1 (unknown) and 0..{len(spec.classes) - 1}."
         )
     return given.to(torch.int64).contiguous()

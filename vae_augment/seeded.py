@@ -1,29 +1,35 @@
 """What all our datasets are made of: a seed, an epoch that workers see, and fetching in batches."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from .errors import InputError
 from .noise import check_epoch, check_seed
+
+_NUMBERS_PER_BLOCK = 128
+_shared_numbers: list[Tensor] = []  # not yet given away
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_shared_numbers.clear)  # the parent gives these away
 
 
 class SeededDataset(Dataset[Any]):
     """A base class: items that depend on a seed and an epoch, fetched by `__getitems__`."""
 
     def __init__(self, seed: int | None, *inner: Dataset[Any]) -> None:
-        if seed is not None:
-            check_seed(seed)
-        self.seed, self._inner = seed, inner
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self.seed, self._inner = None if seed is None else check_seed(seed), inner
+        self._epoch = _shared_number()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._epoch.share_memory_()  # a copy or a plain pickle has it in private memory, where workers see no change
+        if not self._epoch.is_shared():  # a copy or a plain pickle has it in private memory, which no worker sees
+            self._epoch = _shared_number().copy_(self._epoch)
 
     @property
     def epoch(self) -> int:
@@ -32,7 +38,7 @@ class SeededDataset(Dataset[Any]):
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, 0..2**29 - 1, here and in the inner datasets that have epochs, even in running workers."""
-        check_epoch(epoch)
+        epoch = check_epoch(epoch)
         self._epoch.fill_(epoch)
         for dataset in self._inner:
             if hasattr(dataset, "set_epoch"):
@@ -53,6 +59,14 @@ class SeededDataset(Dataset[Any]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         raise NotImplementedError
+
+
+def _shared_number() -> Tensor:
+    """An int64 in memory that workers share. Many lie in one block, because each block takes a file descriptor."""
+    if not _shared_numbers:
+        block = torch.zeros(_NUMBERS_PER_BLOCK, dtype=torch.int64, device="cpu")
+        _shared_numbers.extend(block.share_memory_().unbind())
+    return _shared_numbers.pop()
 
 
 def fetch(dataset: Dataset[Any], index: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -23,6 +23,7 @@ from .runtime import VAEModel, as_model, load
 from .sessions import Provider
 
 LabelsGetter = Callable[[Any], Any]
+MAX_STRENGTH = 1e6  # far beyond any use, far below what overflows in float32
 _LABEL_NAMES = ("labels", "label", "targets", "target")
 _UNTOUCHED = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
 
@@ -121,7 +122,7 @@ class VAEAugment(v2.Transform):
         """
         count = max((_count(item) for item in flat_inputs if is_image(item)), default=0)
         # On the CPU whatever the default device is, so that the same seed gives the same images everywhere.
-        apply = torch.rand(count, device="cpu") < self.p
+        apply = torch.rand(count, device="cpu", dtype=torch.float32) < self.p
         return {"apply": apply} | self._perturb.draw(count) | self._label_params(count)
 
     def seeded_params(self, seed: int, epoch: int, index: NDArray[np.int64]) -> dict[str, Any]:
@@ -186,8 +187,10 @@ class VAEAugment(v2.Transform):
 def _check_arguments(p: float, strength: float, labels_getter: object) -> None:
     if not 0.0 <= p <= 1.0:
         raise InputError(f"`p` should be a floating point value in the interval [0.0, 1.0], but got {p}.")
-    if not 0.0 <= strength < math.inf:
-        raise InputError(f"`strength` should be a finite value of at least 0, but got {strength}.")
+    if not 0.0 <= strength <= MAX_STRENGTH:
+        raise InputError(
+            f"`strength` should be a finite value of at least 0 and at most {MAX_STRENGTH:,.0f}, but got {strength}."
+        )
     if not (labels_getter in (None, "default") or callable(labels_getter)):
         raise InputError(f"`labels_getter` should be None, 'default' or a function, but got {labels_getter!r}.")
 

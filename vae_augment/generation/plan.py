@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import operator
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..errors import InputError
 from ..modelfile import ModelFile
-from ..noise import check_seed
+from ..noise import check_seed, whole_number
 from ..sampling import UNKNOWN, LabelPolicy, Labels, parse_labels
 from ..sessions import runtime_version
 from .formats import FORMATS, Format
@@ -47,15 +46,17 @@ class Plan:
     versions: Mapping[str, str]  # of every library that influences the bytes
 
     def __post_init__(self) -> None:
-        for name, value in {"n": self.count, "shard_size": self.shard_size}.items():
-            if operator.index(value) < 1:
+        for name, field in {"n": "count", "shard_size": "shard_size"}.items():
+            value = whole_number(name, getattr(self, field))
+            if value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1.")
+            object.__setattr__(self, field, value)
         if self.shards > MAX_SHARDS:
             raise InputError(
                 f"{self.count:,} images in shards of {self.shard_size:,} are {self.shards:,} shards; at most "
                 f"{MAX_SHARDS:,} can be managed. Use a shard size of at least {self.count // MAX_SHARDS + 1:,}."
             )
-        check_seed(operator.index(self.seed))
+        object.__setattr__(self, "seed", check_seed(self.seed))
         choices, weights = self.labels.choices, self.labels.cumulative or self.labels.choices
         known = {UNKNOWN, *range(len(self.classes))}
         if not choices or not known.issuperset(choices) or len(weights) != len(choices):

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
+from ..noise import check_seed, whole_number
 from .half_precision import check_device
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -58,6 +59,13 @@ class FitConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        # As Python's own numbers, because they are written as JSON.
+        for name in ("latent_dim", "epochs", "batch_size", "patience"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        for name in ("learning_rate", "beta", "denoise", "label_dropout", "held_out"):
+            object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("latent_dim", "epochs", "batch_size", "learning_rate", "patience"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -42,6 +42,8 @@ class ImageData:
             raise InputError(f"{self.name} holds no images. Give at least one, or another source.")
         if 0 in self.images.shape:
             raise InputError(f"{self.name} holds images of shape {self.image_shape}, which have no pixels.")
+        if self.labels.dtype != torch.int64:  # others would be cut off or never match a class
+            raise InputError(f"{self.name} has labels of type {self.labels.dtype}; give int64, -1 = unknown.")
 
     def __len__(self) -> int:
         return len(self.images)
