@@ -56,7 +56,7 @@ def export(
         The largest differences from PyTorch, per output; for another precision also how much it changes the images.
 
     Raises:
-        OutputExistsError: `path` exists.
+        OutputExistsError: `path` exists, or was written in the meantime; the message then says where this file is.
         InputError: a required value that the source does not hold was not given, or contradicts the source.
         ExportError: the graph differs from PyTorch by more than 1e-5, or breaks a rule of the format. No file is left.
     """
@@ -66,7 +66,7 @@ def export(
     parts = _read(source, image_shape, classes, decoder_output, allow_pickle)
     if images is not None:
         parts = _with_latents(parts, images)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         file = _checked(temporary, model_bytes(parts))
         report = check_parity(parts, file)
         if precision == "fp32":

@@ -7,10 +7,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from vae_augment import load
+from vae_augment import exporters, load
 from vae_augment.cli import app
 from vae_augment.errors import ExportError, InputError, OutputExistsError
-from vae_augment.exporters import ParityReport, export
+from vae_augment.exporters import ParityReport, VAEParts, export
+from vae_augment.modelfile import ModelFile
 from vae_augment.training import load_checkpoint, save_checkpoint
 
 
@@ -40,6 +41,26 @@ def test_what_is_there_is_left_alone(tiny_checkpoint: Path, tmp_path: Path):
     with pytest.raises(OutputExistsError):
         export(tiny_checkpoint, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").read_text() == "mine"
+
+
+def test_a_model_that_another_process_wrote_is_left_and_ours_kept(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    output, check = tmp_path / "model.onnx", exporters.check_parity
+
+    def disturbed(parts: VAEParts, file: ModelFile) -> ParityReport:
+        output.write_text("mine")
+        return check(parts, file)
+
+    monkeypatch.setattr(exporters, "check_parity", disturbed)
+    with pytest.raises(OutputExistsError, match="Another process has written"):
+        export(tiny_checkpoint, output)
+    assert output.read_text() == "mine"
+    (kept,) = set(tmp_path.iterdir()) - {output}
+    assert load(kept).spec.latent_dim == 20
+    output.unlink()
+    export(tiny_checkpoint, output, overwrite=True)
+    assert load(output).spec.latent_dim == 20
 
 
 def test_a_failure_leaves_nothing_and_exits_non_zero(tiny_checkpoint: Path, tmp_path: Path):

@@ -42,3 +42,39 @@ def test_existing_output_is_refused_word_for_word(tmp_path: Path) -> None:
     )
     assert isinstance(caught.value, VAEAugmentError | FileExistsError)
     assert refuse_existing(tmp_path, overwrite=True) == tmp_path
+
+
+def late_write(path: Path) -> None:
+    with atomic_path(path, overwrite=False) as temporary:
+        temporary.write_text("ours")
+        path.write_text("theirs")
+
+
+def test_a_file_that_appeared_in_the_meantime_is_left_and_ours_lies_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    with pytest.raises(OutputExistsError, match="Another process has written") as caught:
+        late_write(path)
+    assert path.read_text() == "theirs"
+    (beside,) = set(tmp_path.iterdir()) - {path}
+    assert beside.read_text() == "ours"
+    assert str(caught.value).endswith(f"is in {beside}.")
+    assert beside.suffix == ".bin"
+
+
+def test_a_new_file_that_may_not_replace_another(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.bin", overwrite=False) as temporary:
+        temporary.write_text("new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    with atomic_path(tmp_path / "a.bin", overwrite=False) as temporary:
+        temporary.write_text("new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+    with pytest.raises(OutputExistsError):
+        late_write(tmp_path / "b.bin")
+    assert (tmp_path / "b.bin").read_text() == "theirs"

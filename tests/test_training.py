@@ -29,6 +29,7 @@ from vae_augment.training import (
     save_checkpoint,
 )
 from vae_augment.training.data import to_float
+from vae_augment.training.fitting import Epoch, _Output
 from vae_augment.training.trainer import Trainer
 
 SMALL = FitConfig(width="small", conditional=True, epochs=3, batch_size=64)
@@ -430,3 +431,53 @@ def test_training_on_cuda(network: str, few: ImageData, tmp_path: Path) -> None:
     checkpoint = fit(few, tmp_path / "a.safetensors", config, report=lambda epoch: losses.append(epoch.loss))
     assert losses[-1] < losses[0]
     assert all(not tensor.is_cuda for tensor in checkpoint.build().state_dict().values())
+
+
+# Two runs into one output
+
+OTHER = "import sys; from pathlib import Path; Path(sys.argv[1]).write_bytes(b'of another process')"
+
+
+def written_by_another_process(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", OTHER, path], check=True)
+
+
+def test_of_two_runs_that_start_together_one_stops_at_its_first_save(digits: ImageData, tmp_path: Path):
+    output, config = tmp_path / "a.safetensors", FitConfig(width="small", epochs=2, batch_size=900)
+
+    def start_another(epoch: object) -> None:
+        with pytest.raises(OutputExistsError, match="exists already and was left as it is"):
+            rival.save(load_checkpoint(output))
+
+    rival = _Output(output, overwrite=False)
+    fit(digits, output, config, report=start_another)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+    assert load_checkpoint(output).is_finished
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_that_another_process_wrote_is_left_and_the_work_kept(
+    digits: ImageData, tmp_path: Path, overwrite: bool
+):
+    output, config = tmp_path / "a.safetensors", FitConfig(width="small", epochs=2, batch_size=900)
+
+    def disturb(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            written_by_another_process(output)
+
+    if overwrite:
+        fit(digits, output, config, overwrite=True, report=disturb)
+        assert load_checkpoint(output).is_finished
+        return
+    with pytest.raises(OutputExistsError, match="Another process has written") as caught:
+        fit(digits, output, config, report=disturb)
+    assert output.read_bytes() == b"of another process"
+    (kept,) = [path for path in tmp_path.iterdir() if path != output]
+    assert str(kept) in str(caught.value)
+    assert load_checkpoint(kept).is_finished
+
+
+def test_a_run_whose_file_was_removed_writes_it_again(digits: ImageData, tmp_path: Path):
+    output, config = tmp_path / "a.safetensors", FitConfig(width="small", epochs=1, batch_size=900)
+    fit(digits, output, config, report=lambda epoch: output.unlink())
+    assert load_checkpoint(output).is_finished

@@ -26,15 +26,46 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it is synced and renamed to `path`, else removed."""
+def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; on success it is synced and renamed to `path`, else removed.
+
+    Raises:
+        OutputExistsError: without `overwrite`, when something is at `path` by then; the new file then lies beside it.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    token = secrets.token_hex(4)
+    temporary = path.with_name(f".{path.name}.{token}.tmp{path.suffix}")
     try:
         yield temporary
+        if not overwrite:
+            _claim(path, temporary, path.with_name(f"{path.stem}.{token}{path.suffix}"))
         publish({temporary: path})
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _claim(path: Path, temporary: Path, beside: Path) -> None:
+    """Take the name `path` for the finished file in one step; where another process has it, leave the file `beside`."""
+    _sync(temporary)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        publish({temporary: beside})
+        raise OutputExistsError(
+            f"Another process has written {path} in the meantime. It was left as it is; what was to be written there "
+            f"is in {beside}."
+        ) from None
+    except OSError:  # a file system without links, where a moment stays in which both may write
+        refuse_existing(path, overwrite=False)
+
+
+def identity(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
+    """What changes when another process writes the file; None where there is none."""
+    try:
+        facts = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], *, compress: bool = False) -> None:

@@ -62,8 +62,8 @@ def build_network(
     return VAE(network, image_shape, latent_dim, classes, width)
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
-    """Write `checkpoint` to `path` in one step: a kill or a full disk leaves what was there before."""
+def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Write `checkpoint` to `path` by `atomic_path`: a kill or a full disk leaves what was there before."""
     latents = checkpoint.spec.latents
     arrays = {} if latents is None else {name: torch.from_numpy(array) for name, array in vars(latents).items()}
     tensors = flatten({"weights": checkpoint.weights, "state": checkpoint.state, "latents": arrays})
@@ -73,7 +73,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     facts["sha256"] = _sha256(facts, tensors)
     content = safetensors.torch.save(tensors, metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)})
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
 
 

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from ..errors import InputError, ModelFormatError
-from ..files import refuse_existing
+from ..files import identity, refuse_existing
 from ..interrupt import Interruptible
 from ..spec import MAX_NAME, refused_names
 from . import distributed
@@ -62,7 +62,8 @@ def fit(
         holds what `judge` found, on the held-out images if there are any; `verdict` says it in words.
 
     Raises:
-        OutputExistsError: `output` holds a finished checkpoint.
+        OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in the meantime; the
+            message then says where the state of this run is.
         InputError: `output` holds an unfinished run of another config or other data, or is a folder; or `export` would
             refuse the model.
         VAEAugmentError: the loss is not finite.
@@ -73,12 +74,13 @@ def fit(
         raise InputError(f"The output {output} is a folder. Give a file to write, such as {output}/vae.safetensors.")
     if config.conditional and not data.classes:
         raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
+    file = _Output(Path(output), overwrite)
     with distributed.process_group(config.device):
         trainer = Trainer(data, config)
         _check_exportable(trainer)
         if Path(output).exists() and not overwrite:
             _resume(trainer, Path(output))
-        _train(trainer, output, report)
+        _train(trainer, file, report)
         finished = replace(trainer.checkpoint(), state={})
         network = finished.build()
         latents, seen = None, trainer.held_out or trainer.data
@@ -89,7 +91,7 @@ def fit(
             latents = fit_latents(network.encode, data, config.seed, weight_bytes=trainer.weight_bytes)
         training = {**finished.spec.training, **facts}
         finished = replace(finished, spec=replace(finished.spec, training=training, latents=latents))
-        _save(finished, output)
+        file.save(finished)
     return finished
 
 
@@ -126,7 +128,7 @@ def _resume(trainer: Trainer, output: Path) -> None:
     trainer.resume(checkpoint)
 
 
-def _train(trainer: Trainer, output: str | os.PathLike[str], report: Callable[[Epoch], None] | None) -> None:
+def _train(trainer: Trainer, output: "_Output", report: Callable[[Epoch], None] | None) -> None:
     saved = -math.inf  # save after the first step, so that a folder that cannot be written is an error at once
     is_hidden = None if distributed.rank() == 0 else True  # None hides the bar unless on a terminal
     bar = tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=is_hidden)
@@ -143,14 +145,26 @@ def _train(trainer: Trainer, output: str | os.PathLike[str], report: Callable[[E
                     report(epoch)
             interrupt.requested = distributed.agreed(interrupt.requested)
             if interrupt.requested or time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                _save(trainer.checkpoint(), output)
+                output.save(trainer.checkpoint())
                 saved = time.monotonic()
             interrupt.raise_if_requested()
 
 
-def _save(checkpoint: Checkpoint, output: str | os.PathLike[str]) -> None:
-    if distributed.rank() == 0:
-        save_checkpoint(checkpoint, output)
+class _Output:
+    """The file that a run writes. Without `overwrite` it replaces only what it has read or written there itself."""
+
+    def __init__(self, path: Path, overwrite: bool) -> None:
+        self._path, self._overwrite, self._known = path, overwrite, identity(path)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write `checkpoint`, in the first rank; `OutputExistsError` when another process has written the file."""
+        if distributed.rank() > 0:
+            return
+        if self._known is None:  # before the first save, when nothing is lost yet
+            refuse_existing(self._path, self._overwrite)
+        is_ours = self._known is not None and identity(self._path) == self._known
+        save_checkpoint(checkpoint, self._path, overwrite=self._overwrite or is_ours)
+        self._known = identity(self._path)
 
 
 def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
