@@ -55,6 +55,7 @@ def adapt(vae: ForeignVAE, image_shape: Sequence[int] | None, classes: Sequence[
     """Try `vae` on two images, and make it take and give images [B, C, H, W] in [0, 1]."""
     if decoder_output not in DECODER_OUTPUTS:
         raise InputError(f"decoder_output is {decoder_output!r}; choose from {', '.join(DECODER_OUTPUTS)}.")
+    _check_statistics(vae.module)
     gives_logits = decoder_output == "logits"
     shape = _image_shape(image_shape, vae.image_shape)
     takes_rows, latent_dim = _try_encoder(vae.encode, shape)
@@ -71,6 +72,15 @@ def adapt(vae: ForeignVAE, image_shape: Sequence[int] | None, classes: Sequence[
     spec = Spec(shape, latent_dim, tuple(classes), training=facts, exporter=f"vae-augment {__version__}")
     graph = vae.make_graph(spec, decoder_output) if vae.make_graph else None
     return VAEParts(vae.module, encode, decode, spec, graph)
+
+
+def _check_statistics(module: nn.Module) -> None:
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is None:
+            raise ExportError(
+                f"{name or 'The module'} is a {type(layer).__name__} without running statistics: what becomes of an "
+                "image would depend on the others of its batch. Train with track_running_stats=True."
+            )
 
 
 def _image_shape(given: Sequence[int] | None, source: Sequence[int] | None) -> tuple[int, int, int]:

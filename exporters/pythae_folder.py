@@ -45,7 +45,7 @@ def from_pythae(folder: str | os.PathLike[str], allow_pickle: bool) -> ForeignVA
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, RecursionError) as error:
         raise ModelFormatError(f"{folder} is not a folder saved by pythae: {CONFIG} is missing or damaged.") from error
     if not isinstance(config, dict) or not (folder / WEIGHTS).is_file():
         raise ModelFormatError(f"{folder} is not a folder saved by pythae: {WEIGHTS} is missing.")
@@ -64,4 +64,9 @@ def _load(folder: Path, name: str) -> Any:
         raise ExportError(f"Reading {folder} needs pythae ({error}). Install it: pip install pythae") from None
     # pythae reads the weights itself, with whatever torch.load allows; reading them first shows that they are plain.
     load_weights(folder / WEIGHTS)
-    return getattr(models, name).load_from_folder(str(folder)).eval()
+    try:
+        return getattr(models, name).load_from_folder(str(folder)).eval()
+    except Exception as error:  # pythae raises whatever a damaged config or other weights lead to
+        raise ModelFormatError(
+            f"pythae cannot load {folder}; {CONFIG} or {WEIGHTS} is damaged: {type(error).__name__}: {error}"
+        ) from None

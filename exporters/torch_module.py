@@ -1,13 +1,11 @@
 """The source that is any PyTorch module with `encode(x) -> (mean, logvar)` and `decode(z)`."""
 
 import os
-import pickle
 import pkgutil
 import sys
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -59,7 +57,7 @@ def load_module(name: str, weights: str | os.PathLike[str] | None) -> nn.Module:
     if weights is not None:
         try:
             module.load_state_dict(load_weights(weights))
-        except RuntimeError as error:
+        except (RuntimeError, AttributeError, TypeError) as error:
             raise ModelFormatError(f"The weights in {weights} are not those of {name}: {error}") from None
     return module.eval()
 
@@ -70,8 +68,10 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         if Path(path).suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+    except OSError:
+        raise
+    except Exception as error:  # a damaged pickle makes its reader raise anything
+        reason = str(error).partition("\n")[0] or f"reading it ends with {type(error).__name__}."
         raise ModelFormatError(
             f"{path} holds no plain weights: {reason} Save them with torch.save(module.state_dict(), path) or as "
             ".safetensors; a pickled module would run whatever code is in it, and is not read."

@@ -122,6 +122,22 @@ def test_a_signal_ends_the_command_between_shards(
     assert_group_ends(process.pid)
 
 
+@pytest.mark.parametrize("delay", [0.02, 0.2, 0.4])
+def test_ctrl_c_while_the_workers_start_gives_one_message(delay: float, tiny_model_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    process = start(*COMMAND, tiny_model_path, *OPTIONS, "-n", 2_000_000, "-o", folder, "--workers", 2)
+    while not (folder / "plan.json").exists():
+        time.sleep(0.002)
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "")
+    assert "Traceback" not in errors
+    assert "cannot be imported" not in errors
+    assert errors.splitlines()[-1] == "Interrupted."
+    assert_group_ends(process.pid)
+
+
 def test_workers_end_with_a_killed_parent(tiny_model_path: Path, tmp_path: Path) -> None:
     process = start(*COMMAND, tiny_model_path, *OPTIONS, "-n", 2_000_000, "-o", tmp_path / "out", "--workers", 2)
     wait_for_shards(tmp_path / "out", 2)

@@ -110,3 +110,31 @@ def test_another_folder_is_refused(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(VAEAugmentError, match=r"is not a folder saved by pythae: model_config\.json is missing"):
         export(tmp_path / "empty", tmp_path / "model.onnx")
+
+
+DAMAGED_CONFIGS = [
+    '{"name": "VAEConfig"}',
+    '{"name": "VAEConfig", "input_dim": "abc", "latent_dim": 4}',
+    '{"name": "VAEConfig", "input_dim": [1, -28, 28], "latent_dim": 4}',
+    '{"name": "VAEConfig", "input_dim": [1, 28, 28], "latent_dim": 5}',
+    '{"name": "VAEConfig", "input_dim": [1, 28, 28], "latent_dim": 1000000000000}',
+    "[" * 100_000,
+    "[]",
+    "",
+]
+
+
+@pytest.mark.parametrize("config", DAMAGED_CONFIGS, ids=range(len(DAMAGED_CONFIGS)))
+def test_a_damaged_config_is_refused(config: str, tmp_path: Path):
+    _, folder = trained("VAE", tmp_path)
+    (folder / "model_config.json").write_text(config)
+    with pytest.raises(ModelFormatError, match=r"pythae.*(damaged|missing)"):
+        export(folder, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("state", [{"a": 1}, {"model_state_dict": {}}])
+def test_other_weights_are_refused(state: dict[str, object], tmp_path: Path):
+    _, folder = trained("VAE", tmp_path)
+    torch.save(state, folder / "model.pt")
+    with pytest.raises(ModelFormatError, match="pythae cannot load"):
+        export(folder, tmp_path / "model.onnx")

@@ -171,6 +171,15 @@ class CouplesTheBatch(Small):
         return super().decode(z - z.mean(0))
 
 
+class NormalizesTheBatch(Small):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4, track_running_stats=False)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return super().decode(self.norm(z))
+
+
 class Sorts(Small):
     def decode(self, z: Tensor) -> Tensor:
         return super().decode(z.sort(1)[0])
@@ -212,6 +221,7 @@ class LacksDecode(nn.Module):
         (IsDeterministic, "The latent is the mean itself"),
         (ReturnsOneTensor, "the same tensor for mean and log-variance"),
         (CouplesTheBatch, "first image alone"),
+        (NormalizesTheBatch, "norm is a BatchNorm1d without running statistics"),
         (Sorts, "The graph uses .*TopK, which a model file may not contain"),
         (GivesThree, "encode does not turn two images"),
         (GivesNone, "encode does not turn two images"),
@@ -283,6 +293,20 @@ def test_weights_come_as_a_state_dict(tmp_path: Path, monkeypatch: pytest.Monkey
         load_module("plain_module:absent", None)
     with pytest.raises(InputError, match=r"'torch\.nn:Linear' cannot be .* without arguments"):
         load_module("torch.nn:Linear", None)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04junk", b"\x80\x02}q\x00(X", b"\x80"])
+def test_a_damaged_file_of_weights_is_refused(content: bytes, tmp_path: Path):
+    (tmp_path / "weights.pt").write_bytes(content)
+    with pytest.raises(ModelFormatError, match=r"weights\.pt holds no plain weights: \S"):
+        load_module("test_torch_module:Small", tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("state", [{1: torch.zeros(1)}, {"enter.weight": 3}, {}])
+def test_a_file_that_holds_no_weights_of_the_module_is_refused(state: dict[object, object], tmp_path: Path):
+    torch.save(state, tmp_path / "weights.pt")
+    with pytest.raises(ModelFormatError, match="are not those of test_torch_module:Small"):
+        load_module("test_torch_module:Small", tmp_path / "weights.pt")
 
 
 def test_a_pickled_module_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

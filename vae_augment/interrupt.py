@@ -1,9 +1,11 @@
 """Ctrl-C and SIGTERM take effect between two steps, not in the middle of one."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 
@@ -41,6 +43,19 @@ class Interruptible:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._previous = {}
+
+
+@contextlib.contextmanager
+def children_deaf() -> Iterator[None]:
+    """Processes started in this context do not notice Ctrl-C until `follow_parent`, while their imports still run."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child starts with what is blocked here
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def follow_parent() -> None:

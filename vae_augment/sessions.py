@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError, ModelFormatError, ProviderError, VAEAugmentError
+from .interrupt import Interruptible
 
 if TYPE_CHECKING:
     import torch
@@ -188,12 +189,14 @@ def _is_loader_worker() -> bool:
 
 def _import_onnxruntime() -> Any:
     try:
-        import onnxruntime
+        with Interruptible() as interrupt:  # Ctrl-C in the middle of its import would come out as an ImportError
+            import onnxruntime
     except ImportError as error:
         raise ProviderError(
             f"onnxruntime cannot be imported ({error}). Install it with: pip install 'vae-augment[cpu]', "
             "or 'vae-augment[gpu]' for CUDA."
         ) from None
+    interrupt.raise_if_requested()
     _warn_of_both()
     return onnxruntime
 

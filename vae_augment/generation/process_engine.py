@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from ..errors import GenerationError
-from ..interrupt import follow_parent
+from ..interrupt import children_deaf, follow_parent
 from .shard import Job, Record, Worker
 
 MOST_DEATHS = 3  # in a row without a finished shard between them
@@ -52,7 +52,8 @@ def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record
         while True:
             # One more than can run, so that no worker has to wait for its next shard.
             for shard in itertools.islice(waiting, workers + 1 - len(running)):
-                running.add(pool.submit(_make, shard))
+                with children_deaf():
+                    running.add(pool.submit(_make, shard))
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
