@@ -325,7 +325,7 @@ def test_a_resumed_loader_goes_on_where_it_stopped(augment: VAEAugment, workers:
 
 
 def test_an_epoch_reaches_the_datasets_inside(augment: VAEAugment) -> None:
-    synthetic = VAESyntheticDataset(augment.model, LENGTH)
+    synthetic = VAESyntheticDataset(augment.model, LENGTH, output="uint8")
     data = MixedDataset(AugmentedDataset(synthetic, augment), Items(pair), 0.5)
     data.set_epoch(3)
     assert synthetic.state_dict() == {"seed": 0, "epoch": 3}

@@ -3,18 +3,24 @@
 import copy
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchdata.stateful_dataloader import StatefulDataLoader
+from torchvision import tv_tensors
+from torchvision.transforms import v2
 
-from vae_augment import MixedDataset, VAEAugmentError, VAESyntheticDataset
+from vae_augment import MixedDataset, VAEAugmentError, VAEModel, VAESyntheticDataset, top_up
 from vae_augment.noise import Stream, uniforms
+from vae_augment.pixels import to_pil
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -41,8 +47,10 @@ class Named(Dataset[tuple[str, int]]):
         return [(self.name, index) for index in indices]
 
 
-def mixed(fraction: float = 0.5, real: int = 100, synthetic: int = 1_000, seed: int = 0) -> MixedDataset:
-    return MixedDataset(Named("real", real), Named("synthetic", synthetic), fraction, seed)
+def mixed(
+    fraction: float | None = 0.5, real: int = 100, synthetic: int = 1_000, seed: int = 0, count: int | None = None
+) -> MixedDataset:
+    return MixedDataset(Named("real", real), Named("synthetic", synthetic), fraction, seed, synthetic_count=count)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,8 @@ def test_every_stretch_has_the_share(fraction: float) -> None:
 
 def test_both_sides_are_fetched_in_batches() -> None:
     data = mixed(0.2)
+    for side in (data.real, data.synthetic):
+        side.fetched.clear()  # it has looked at some items
     next(iter(DataLoader(data, batch_size=40, collate_fn=list)))
     assert (data.real.fetched, data.synthetic.fetched) == ([32], [8])
 
@@ -82,8 +92,9 @@ def test_items_keep_their_places_and_kinds() -> None:
 
 def test_items_may_be_anything() -> None:
     rows = TensorDataset(torch.arange(4.0).reshape(4, 1), torch.arange(4))
-    data = MixedDataset(rows, [[1, 2], [3, 4], [5, 6]])
-    assert len(data.__getitems__(range(8))) == 8
+    data = MixedDataset([[7, 8], [9, 10]], [(1, 2), (3, 4), (5, 6)])  # no tuple and list tells real from synthetic
+    assert len(data.__getitems__(range(4))) == 4
+    assert len(MixedDataset(rows, rows).__getitems__(range(8))) == 8
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
@@ -119,6 +130,146 @@ def test_set_epoch_reaches_the_synthetic_side_and_running_workers(tiny_model_pat
         expected = torch.stack([data[index][0] for index in range(100)])
         assert torch.equal(images, expected)
         assert synthetic.state_dict()["epoch"] == epoch
+
+
+SHAPE = (1, 8, 8)
+
+
+class Like(Dataset[Any]):
+    """Real items made by a function of a random float image and a label."""
+
+    def __init__(self, make: Callable[[Tensor, int], Any]) -> None:
+        self.make = make
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> Any:
+        return self.make(torch.rand(SHAPE), index % 10)
+
+
+normalize = v2.Normalize([0.3], [0.3])
+
+
+def as_uint8(image: Tensor) -> Tensor:
+    return (image * 255).to(torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda image, label: (as_uint8(image), label),
+            r"item\[0\] is a tensor of uint8 and shape \(1, 8, 8\) in real, but a tensor of float32 .*output='float'",
+        ),
+        (
+            lambda image, label: (normalize(image), label),
+            r"item\[0\] is normalised \(from -.* in real, but in \[0, 1\] \(from .* in synthetic.*transform=",
+        ),
+        (lambda image, label: (image * 255, label), r"item\[0\] is not scaled \(from .* in real, but in \[0, 1"),
+        (lambda image, label: (image.double(), label), "of float64 .* but a tensor of float32"),
+        (lambda image, label: (image.repeat(3, 1, 1), label), r"shape \(3, 8, 8\) in real, but .* shape \(1, 8, 8\)"),
+        (lambda image, label: (image.numpy(), label), r"an array of float32 .* but a tensor of float32"),
+        (lambda image, label: (to_pil(as_uint8(image)), label), r"a PIL image of mode L and size \(8, 8\) in real"),
+        (
+            lambda image, label: (image, torch.tensor(label)),
+            r"item\[1\] is a tensor of int64 .* but an integer in synthetic.*=, such as torch.as_tensor",
+        ),
+        (lambda image, label: (image, str(label)), "is a str in real, but an integer"),
+        (lambda image, label: {"image": image, "label": label}, r"item\['image'\].*keys=\('image', 'label'\)"),
+        (lambda image, label: image, r"consist of item, those of synthetic of item\[0\], item\[1\]"),
+    ],
+)
+def test_unlike_items_are_refused(make: Callable[[Tensor, int], Any], message: str, tiny_model: VAEModel) -> None:
+    with pytest.raises(VAEAugmentError, match=message):
+        MixedDataset(Like(make), VAESyntheticDataset(tiny_model, 20))
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (lambda image, label: (tv_tensors.Image(image), np.int64(label)), {}),
+        (lambda image, label: (1.3 * image - 0.15, label), {}),  # as after interpolation or noise
+        (lambda image, label: (as_uint8(image), label), {"output": "uint8"}),
+        (lambda image, label: (to_pil(as_uint8(image)), label), {"output": "pil"}),
+        (lambda image, label: (normalize(image), label), {"transform": normalize}),
+        (lambda image, label: (image, torch.tensor(label)), {"target_transform": torch.as_tensor}),
+        (lambda image, label: {"label": label, "pixels": image}, {"keys": ("pixels", "label")}),
+    ],
+)
+def test_like_items_are_mixed(
+    make: Callable[[Tensor, int], Any], arguments: dict[str, Any], tiny_model: VAEModel
+) -> None:
+    before = torch.get_rng_state()
+    data = MixedDataset(Like(make), VAESyntheticDataset(tiny_model, 20, **arguments))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(data.__getitems__(range(40))) == 40
+    if arguments.get("output") != "pil":
+        assert len(list(DataLoader(data, batch_size=8))) == 5
+
+
+def test_hugging_faces_items_are_mixed_by_their_keys(tiny_model: VAEModel) -> None:
+    images = torch.randint(0, 256, (20, *SHAPE), dtype=torch.uint8)
+    rows = {"image": [to_pil(image) for image in images], "label": [index % 10 for index in range(20)]}
+    real = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image()).with_format("torch")
+    synthetic = VAESyntheticDataset(
+        tiny_model, 20, output="uint8", keys=("image", "label"), target_transform=torch.as_tensor
+    )
+    batches = list(DataLoader(MixedDataset(real, synthetic), batch_size=10))
+    assert [(batch["image"].dtype, batch["image"].shape) for batch in batches] == [(torch.uint8, (10, *SHAPE))] * 4
+    labels = torch.cat([batch["label"] for batch in batches])
+    assert labels.bincount().tolist() == [4] * 10
+    given = next(synthetic.batches(5))
+    assert given["image"].shape == (5, *SHAPE)
+    for keys in ("ab", ("image",), ("image", "image")):
+        with pytest.raises(VAEAugmentError, match=r"give the names of image and label, such as \('image', 'label'\)"):
+            VAESyntheticDataset(tiny_model, 20, keys=keys)
+
+
+def test_classes_in_another_order_are_refused(tiny_model: VAEModel) -> None:
+    real = Like(lambda image, label: (image, label))
+    real.classes = list("1023456789")
+    with pytest.raises(VAEAugmentError, match="The class '1' has label 0 in real, but 1 in synthetic"):
+        MixedDataset(real, VAESyntheticDataset(tiny_model, 20))
+    MixedDataset(real, VAESyntheticDataset(tiny_model, 20, target_transform=[1, 0, *range(2, 10)].__getitem__))
+
+
+def test_a_count_in_place_of_a_fraction() -> None:
+    for count in (0, 7, 250):
+        data = MixedDataset(Named("real", 100), Named("synthetic", 50), synthetic_count=count)
+        names = [name for name, _ in data.__getitems__(range(len(data)))]
+        assert (len(data), names.count("real"), names.count("synthetic")) == (100 + count, 100, count)
+        assert f"synthetic_count={count}" in repr(data)
+
+
+def test_rare_classes_are_topped_up_to_an_exact_size(tiny_model: VAEModel) -> None:
+    targets = torch.tensor([0] * 30 + [1] * 4 + [7] * 12 + [-1] * 50)
+    for to, expected in ((20, {0: 30, 1: 20, 7: 20}), (None, {0: 30, 1: 30, 7: 30}), (31, {0: 31, 1: 31, 7: 31})):
+        for given in (targets, targets.tolist(), targets.numpy()):
+            rare = VAESyntheticDataset(tiny_model, labels=top_up(given, to))
+            together = Counter(targets.tolist() + rare.targets.tolist())
+            assert {label: count for label, count in together.items() if label >= 0} == expected
+    real = TensorDataset(torch.rand(96, *SHAPE), targets)
+    rare = VAESyntheticDataset(tiny_model, labels=top_up(targets, to=20), target_transform=torch.as_tensor)
+    data = MixedDataset(real, rare, synthetic_count=len(rare))
+    for epoch in (0, 3):
+        data.set_epoch(epoch)
+        counts = Counter(int(label) for _, label in data.__getitems__(range(len(data))))
+        assert counts == {0: 30, 1: 20, 7: 20, -1: 50}
+    assert top_up(["a", "b", "a"], to=3) == ["a", "b", "b"]
+    assert len(repr(rare)) < 200
+
+
+def test_what_cannot_be_topped_up_is_refused(tiny_model: VAEModel) -> None:
+    for targets, to, message in (
+        ([0, 0, 1], 1, "Each class has 1 targets or more already, so nothing is missing. Give a higher to=."),
+        ([[0], [1]], 5, r"The targets have shape \(2, 1\); give one label per item"),
+        ([], 5, "give one label per item"),
+    ):
+        with pytest.raises(VAEAugmentError, match=message):
+            top_up(targets, to)
+    with pytest.raises(VAEAugmentError, match="length is missing; labels='balanced' does not say how many"):
+        VAESyntheticDataset(tiny_model)
 
 
 def test_labels_that_are_tensors_on_both_sides_make_batches(tiny_model_path: Path) -> None:
@@ -184,6 +335,8 @@ def test_the_first_of_five_million_items_comes_soon_and_in_little_memory() -> No
         ({"fraction": -0.1}, "synthetic_fraction is -0.1; it must lie in [0, 1)."),
         ({"real": 0}, "There are 0 real and 1000 synthetic items; both need some."),
         ({"synthetic": 0}, "There are 100 real and 0 synthetic items; both need some."),
+        ({"fraction": None, "count": -1}, "synthetic_count is -1; it must be at least 0."),
+        ({"count": 3}, "synthetic_fraction=0.5 and synthetic_count=3 were both given. Give one."),
         ({"seed": -1}, "seed is -1; it must lie in 0..2**64 - 1."),
         ({"seed": None}, "seed is None; it must be an integer."),
     ],

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .dataset import MixedDataset, VAESyntheticDataset
     from .errors import VAEAugmentError
     from .runtime import VAEModel, load
+    from .sampling import top_up
     from .transform import VAEAugment
 else:
     # Imported on first use: torch alone is 400 MB and three seconds, which a generating process does without.
@@ -21,6 +22,7 @@ else:
         "VAEAugmentError": "errors",
         "VAEModel": "runtime",
         "load": "runtime",
+        "top_up": "sampling",
         "VAEAugment": "transform",
         "exporters": "exporters",
     }
@@ -44,4 +46,5 @@ __all__ = [
     "VAESyntheticDataset",
     "__version__",
     "load",
+    "top_up",
 ]

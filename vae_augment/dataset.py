@@ -4,7 +4,8 @@ Both define `__getitems__`, so that a DataLoader fetches a whole batch in one ru
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .alike import check_alike
 from .errors import InputError
 from .noise import Stream, check_seed, uniforms, whole_number
 from .pixels import PIL_MODES, from_batch, to_batch, to_pil
@@ -45,14 +47,15 @@ class VAESyntheticDataset(SeededDataset):
 
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`.
-        length: the number of images in an epoch, at least 1.
-        labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go through in turn, or
-            a mapping from classes to weights to draw from. A model without classes gives the label -1. With `images`,
-            their labels, class indices [N]; the classes then come in turn.
+        length: the number of images in an epoch, at least 1; None = as many as `labels` lists.
+        labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go through in turn, as
+            `top_up` gives, or a mapping from classes to weights to draw from. A model without classes gives the label
+            -1. With `images`, their labels, class indices [N]; the classes then come in turn.
         seed: 0..2**64 - 1.
         output: "float" ([C, H, W] float32 in [0, 1]), "uint8" ([C, H, W] in 0..255) or "pil" (mode L or RGB).
         images: [N, C, H, W], uint8 or floating in [0, 1], for a model conditioned on an image.
         transform, target_transform: applied to each image and each label (an int), as in torchvision's datasets.
+        keys: the keys of dicts to give in place of tuples (image, label), as Hugging Face's: ("image", "label").
         provider: as for `load`.
 
     Raises:
@@ -64,7 +67,7 @@ class VAESyntheticDataset(SeededDataset):
     def __init__(
         self,
         model: str | os.PathLike[str] | VAEModel,
-        length: int,
+        length: int | None = None,
         *,
         labels: Labels | Tensor = "balanced",
         images: Tensor | None = None,
@@ -72,9 +75,14 @@ class VAESyntheticDataset(SeededDataset):
         output: str = "float",
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
+        keys: tuple[str, str] | None = None,
         provider: Provider = "auto",
     ) -> None:
-        length = whole_number("length", length)
+        if length is None and isinstance(labels, str | int | Mapping):
+            raise InputError(f"length is missing; labels={labels!r} does not say how many images to generate.")
+        length = whole_number("length", len(labels) if length is None else length)  # type: ignore[arg-type]
+        if keys is not None and (isinstance(keys, str) or len(set(keys)) != 2):
+            raise InputError(f"keys is {keys!r}; give the names of image and label, such as ('image', 'label').")
         if length < 1:
             raise InputError(f"length is {length}; it must be at least 1.")
         super().__init__(check_seed(seed))
@@ -84,7 +92,7 @@ class VAESyntheticDataset(SeededDataset):
         if output == "pil" and self.model.spec.image_shape[0] not in PIL_MODES:
             raise InputError(f"output='pil' needs 1 or 3 channels; the model has {self.model.spec.image_shape[0]}.")
         self.length, self.labels, self.output = length, labels, output
-        self.transform, self.target_transform = transform, target_transform
+        self.transform, self.target_transform, self.keys = transform, target_transform, keys
         self._originals: _Originals | None = None
         if images is None:
             self.model.check_generates()
@@ -104,7 +112,7 @@ class VAESyntheticDataset(SeededDataset):
 
     @property
     def _source(self) -> str:
-        return f"images={len(self._originals.images)}" if self._originals else f"labels={self.labels!r}"
+        return f"images={len(self._originals.images)}" if self._originals else f"labels={reprlib.repr(self.labels)}"
 
     @property
     def classes(self) -> list[str]:
@@ -129,7 +137,7 @@ class VAESyntheticDataset(SeededDataset):
         items = [to_pil(image) for image in images] if self.output == "pil" else images.unbind()
         return [self._finish(item, label) for item, label in zip(items, labels.tolist(), strict=True)]
 
-    def batches(self, size: int) -> Iterator[tuple[Any, Any]]:
+    def batches(self, size: int) -> Iterator[Any]:
         """Yield all items in order as (images [B, C, H, W], labels [B] int64): faster than a DataLoader.
 
         `transform` and `target_transform` are given whole batches here. torchvision's v2 transforms accept batches, but
@@ -165,9 +173,10 @@ class VAESyntheticDataset(SeededDataset):
             images = self.model.decode(latent, labels)
         return images if self.output == "float" else from_batch(images, torch.uint8)
 
-    def _finish(self, image: Any, label: Any) -> tuple[Any, Any]:
+    def _finish(self, image: Any, label: Any) -> Any:
         image = image if self.transform is None else self.transform(image)
-        return image, label if self.target_transform is None else self.target_transform(label)
+        label = label if self.target_transform is None else self.target_transform(label)
+        return (image, label) if self.keys is None else dict(zip(self.keys, (image, label), strict=True))
 
 
 class _Originals:
@@ -194,54 +203,64 @@ class _Originals:
 
 
 class MixedDataset(SeededDataset):
-    """Real and synthetic items in one map-style dataset, with an exact fraction of synthetic ones.
+    """Real and synthetic items in one map-style dataset, with an exact number or fraction of synthetic ones.
 
-    An epoch has every real item once and as many synthetic ones as the fraction asks for. The two kinds are evenly
+    An epoch has every real item once and as many synthetic ones as were asked for. The two kinds are evenly
     interleaved, so that every batch has the fraction too when the sampler does not shuffle; within each kind the order
     is shuffled by (seed, epoch). Unlike `ConcatDataset` it keeps batched fetching on both sides.
 
     Args:
         real: any map-style dataset.
-        synthetic: a dataset whose items are like those of `real`, such as `VAESyntheticDataset`. Where the labels of
-            `real` are tensors, as in a `TensorDataset`, give it `target_transform=torch.as_tensor`.
-        synthetic_fraction: the fraction of synthetic items, at least 0 and below 1.
+        synthetic: a dataset whose items are like those of `real`, in type, shape, dtype, range and keys: by `output`,
+            `transform`, `target_transform` and `keys` of `VAESyntheticDataset`. Where the labels of `real` are tensors,
+            as in a `TensorDataset`, give it `target_transform=torch.as_tensor`.
+        synthetic_fraction: the fraction of synthetic items, at least 0 and below 1; 0.5 if neither it nor
+            `synthetic_count` is given.
         seed: of the order, 0..2**64 - 1.
+        synthetic_count: the number of synthetic items in an epoch, in place of the fraction.
 
     Raises:
-        InputError: a fraction or a seed out of range, or an empty dataset.
+        InputError: a fraction, count or seed out of range, an empty dataset, or first items (or names of classes) that
+            do not go together.
     """
 
     seed: int
 
     def __init__(
-        self, real: Dataset[Any], synthetic: Dataset[Any], synthetic_fraction: float = 0.5, seed: int = 0
+        self,
+        real: Dataset[Any],
+        synthetic: Dataset[Any],
+        synthetic_fraction: float | None = None,
+        seed: int = 0,
+        *,
+        synthetic_count: int | None = None,
     ) -> None:
-        if not 0.0 <= synthetic_fraction < 1.0:
-            raise InputError(f"synthetic_fraction is {synthetic_fraction}; it must lie in [0, 1).")
         super().__init__(check_seed(seed), real, synthetic)
-        self.real, self.synthetic, self.synthetic_fraction = real, synthetic, synthetic_fraction
+        self.real, self.synthetic = real, synthetic
         self._counts = len(real), len(synthetic)  # type: ignore[arg-type]
         if not all(self._counts):
             raise InputError(f"There are {self._counts[0]} real and {self._counts[1]} synthetic items; both need some.")
-        self._synthetic_count = round(self._counts[0] * synthetic_fraction / (1 - synthetic_fraction))
+        self.synthetic_count = _synthetic_count(self._counts[0], synthetic_fraction, synthetic_count)
+        check_alike(real, synthetic)
         self._orders: tuple[int, NDArray[np.uint32], NDArray[np.uint32]] | None = None
 
     def __len__(self) -> int:
-        return self._counts[0] + self._synthetic_count
+        return self._counts[0] + self.synthetic_count
 
     def __repr__(self) -> str:
-        return f"MixedDataset({self.real!r}, {self.synthetic!r}, {self.synthetic_fraction}, seed={self.seed})"
+        mixture = f"synthetic_count={self.synthetic_count}, seed={self.seed}"
+        return f"MixedDataset({self.real!r}, {self.synthetic!r}, {mixture})"
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         index = checked_index(indices, len(self))
         # As in Bresenham's line: how many synthetic items come before each position.
-        before = index * self._synthetic_count // len(self)
-        is_synthetic = (index + 1) * self._synthetic_count // len(self) > before
+        before = index * self.synthetic_count // len(self)
+        is_synthetic = (index + 1) * self.synthetic_count // len(self) > before
         epoch, real_order, synthetic_order = self._order()
         items = np.empty(len(index), dtype=object)
         items[~is_synthetic] = fetch(self.real, real_order[(index - before)[~is_synthetic]])
         # So that a synthetic dataset without epochs shows all its items before it repeats one.
-        chosen = epoch * self._synthetic_count + synthetic_order[before[is_synthetic]].astype(np.int64)
+        chosen = epoch * self.synthetic_count + synthetic_order[before[is_synthetic]].astype(np.int64)
         items[is_synthetic] = fetch(self.synthetic, chosen % self._counts[1])
         return items.tolist()
 
@@ -250,7 +269,7 @@ class MixedDataset(SeededDataset):
         epoch = self.epoch
         if self._orders is None or self._orders[0] != epoch:
             self._orders = None  # before the next ones take memory
-            counts = self._counts[0], self._synthetic_count
+            counts = self._counts[0], self.synthetic_count
             order = _shuffled(self.seed, epoch, max(counts))  # the order of fewer items is a part of it
             self._orders = epoch, order[order < counts[0]], order[order < counts[1]]
         return self._orders
@@ -265,3 +284,17 @@ def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.uint32]:
         keys[index[0] : index[-1] + 1] = words.astype(np.uint64) << np.uint64(32) | index.astype(np.uint64)
     keys.sort()  # a quarter of the time and memory of a stable argsort
     return keys.astype(np.uint32)
+
+
+def _synthetic_count(real: int, fraction: float | None, count: int | None) -> int:
+    if fraction is not None and count is not None:
+        raise InputError(f"synthetic_fraction={fraction} and synthetic_count={count} were both given. Give one.")
+    if count is not None:
+        count = whole_number("synthetic_count", count)
+        if count < 0:
+            raise InputError(f"synthetic_count is {count}; it must be at least 0.")
+        return count
+    fraction = 0.5 if fraction is None else fraction
+    if not 0.0 <= fraction < 1.0:
+        raise InputError(f"synthetic_fraction is {fraction}; it must lie in [0, 1).")
+    return round(real * fraction / (1 - fraction))
