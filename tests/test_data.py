@@ -2,14 +2,17 @@
 
 import gzip
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+import datasets
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from conftest import DATA, needs_mnist
 from vae_augment.errors import InputError, NotFoundError
@@ -252,6 +255,80 @@ def test_idx_files_anywhere(tmp_path: Path, ending: str) -> None:
         load_data(path)
 
 
+def test_kuzushijis_pair_of_files(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    path = tmp_path / "kmnist-train-imgs.npz"
+    np.savez_compressed(path, images)
+    assert load_data(path).labels.tolist() == [-1] * 5
+    np.savez_compressed(tmp_path / "kmnist-train-labels.npz", np.array([3, 0, 1, 3, 2], np.uint8))
+    data = load_data(path)
+    assert torch.equal(data.images[:, 0], torch.from_numpy(images))
+    assert (data.labels.tolist(), data.classes) == ([3, 0, 1, 3, 2], tuple("0123"))
+
+
+@pytest.mark.parametrize("is_letters", [True, False])
+def test_emnists_mat(tmp_path: Path, is_letters: bool) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 28, 28), np.uint8)
+    labels = np.array([1, 2, 3, 1, 2, 3], np.uint8)[:, None]
+    mapping = np.array([[1, 65, 97], [2, 66, 98], [3, 67, 99]] if is_letters else [[0, 48], [1, 49], [2, 65], [3, 98]])
+    parts = {
+        part: {"images": images[rows].transpose(0, 2, 1).reshape(-1, 784), "labels": labels[rows], "writers": labels}
+        for part, rows in (("train", slice(4)), ("test", slice(4, 6)))
+    }
+    savemat(tmp_path / "emnist.mat", {"dataset": {**parts, "mapping": mapping.astype(np.uint8)}}, do_compression=True)
+    train, test = (load_data(tmp_path / "emnist.mat", train=train) for train in (True, False))
+    assert torch.equal(torch.cat([train.images, test.images])[:, 0], torch.from_numpy(images))
+    assert (train.labels.tolist(), test.labels.tolist()) == ([1, 2, 3, 1], [2, 3])
+    assert train.classes == (("N/A", "a", "b", "c") if is_letters else ("0", "1", "A", "b"))
+
+
+def test_other_mat_files_are_refused(tmp_path: Path) -> None:
+    savemat(tmp_path / "a.mat", {"x": np.zeros(3)})
+    (tmp_path / "b.mat").write_bytes(b"nothing of the kind")
+    for name in "ab":
+        with pytest.raises(InputError, match=rf"{name}\.mat cannot be read as a \.mat file of EMNIST"):
+            load_data(tmp_path / f"{name}.mat")
+
+
+def hugging_face(count: int, mode: str = "L", **columns: list[int]) -> datasets.Dataset:
+    images = [Image.new(mode, (8, 8), 9 * index) for index in range(count)]
+    rows = datasets.Dataset.from_dict({"picture": images, "digit": [index % 3 for index in range(count)], **columns})
+    names = datasets.ClassLabel(names=["a", "b", "c"])
+    return rows.cast(datasets.Features(picture=datasets.Image(), digit=names, **dict.fromkeys(columns, names)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_hugging_faces_datasets(tmp_path: Path, mode: str) -> None:
+    rows = hugging_face(6, mode)
+    rows.save_to_disk(tmp_path / "rows")
+    both = datasets.DatasetDict(train=rows, test=rows.select([5]))
+    both.save_to_disk(tmp_path / "both")
+    sources = (rows, rows.with_format("torch"), both, tmp_path / "rows", str(tmp_path / "both"))
+    for source in sources:
+        data = load_data(source)
+        assert data.images.shape == (6, 3 if mode == "RGB" else 1, 8, 8)
+        assert data.images[:, 0, 0, 0].tolist() == [0, 9, 18, 27, 36, 45]
+        assert (data.labels.tolist(), data.classes) == ([0, 1, 2, 0, 1, 2], ("a", "b", "c"))
+    assert load_data(tmp_path / "both", train=False).labels.tolist() == [2]
+    assert load_data(rows.remove_columns("digit")).labels.tolist() == [-1] * 6
+
+
+def test_hugging_faces_datasets_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rows, message in (
+        (hugging_face(3).remove_columns("picture"), "one of the type Image is needed"),
+        (hugging_face(3, kind=[0, 1, 2]), "several columns of the type ClassLabel: digit, kind. Leave one"),
+        (hugging_face(3).select([]), "holds no images"),
+        (datasets.DatasetDict(validation=hugging_face(3)), r"has the splits \['validation'\]; one named 'train'"),
+        (datasets.concatenate_datasets([hugging_face(1), hugging_face(1, "RGB")]), r"Image 1 .* has the shape \(3, 8"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_data(rows)
+    rows = hugging_face(1)
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError, match=r"Install it: pip install datasets\."):
+        load_data(rows)
+
+
 def test_unknown_source_lists_the_names() -> None:
     with pytest.raises(NotFoundError, match="There is no data 'minst': it is neither a folder"):
         load_data("minst")
@@ -270,3 +347,10 @@ def test_subset_keeps_the_classes(digits: ImageData) -> None:
     assert len(part) == 2
     assert part.classes == digits.classes
     assert torch.equal(part.images[0], digits.images[5])
+
+
+def test_a_folder_keeps_the_names_of_its_files(tmp_path: Path) -> None:
+    data = load_data(write_folder(tmp_path))
+    assert data.files == ("a/0.png", "a/1.png", "b/0.png", "b/1.png")
+    assert data.subset(data.labels == 1).files == ("b/0.png", "b/1.png")
+    assert data.subset(torch.tensor([2, 0])).files == ("b/0.png", "a/0.png")

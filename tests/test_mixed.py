@@ -160,7 +160,7 @@ def as_uint8(image: Tensor) -> Tensor:
     [
         (
             lambda image, label: (as_uint8(image), label),
-            r"item\[0\] is a tensor of uint8 and shape \(1, 8, 8\) in real, but a tensor of float32 .*output='float'",
+            r"item\[0\] is a tensor of uint8 and .* in real, but a tensor of float32 and .*output='float'",
         ),
         (
             lambda image, label: (normalize(image), label),
@@ -173,7 +173,7 @@ def as_uint8(image: Tensor) -> Tensor:
         (lambda image, label: (to_pil(as_uint8(image)), label), r"a PIL image of mode L and size \(8, 8\) in real"),
         (
             lambda image, label: (image, torch.tensor(label)),
-            r"item\[1\] is a tensor of int64 .* but an integer in synthetic.*=, such as torch.as_tensor",
+            r"item\[1\] is a tensor of int64 .* but an integer in synthetic.*target_transform=, such as",
         ),
         (lambda image, label: (image, str(label)), "is a str in real, but an integer"),
         (lambda image, label: {"image": image, "label": label}, r"item\['image'\].*keys=\('image', 'label'\)"),

@@ -126,12 +126,28 @@ def test_on_the_gpu_with_lightning(recipe: dict[str, Any]) -> None:
     assert not [name for name in recipe["Classifier"]().state_dict() if name.startswith("augment")]
 
 
-@of("Balancing a rare class")
-def test_balancing_a_rare_class(recipe: dict[str, Any]) -> None:
-    balanced = recipe["balanced"]
-    counts = torch.tensor([label for _, label in balanced.__getitems__(range(len(balanced)))]).bincount()
-    assert counts.tolist() == [recipe["counts"].max()] * 10
-    assert recipe["counts"][8] == 20
+@of("Topping up a rare class to an exact size")
+def test_topping_up_a_rare_class_to_an_exact_size(recipe: dict[str, Any]) -> None:
+    topped_up = recipe["topped_up"]
+    counts = torch.tensor([label for _, label in topped_up.__getitems__(range(len(topped_up)))]).bincount()
+    assert counts.tolist() == [500] * 10
+    assert recipe["train"].targets[recipe["rows"]].bincount()[8] == 20
+    assert recipe["synthetic"][0][0].max() > 1  # normalised too
+
+
+@of("Your own colour images")
+def test_your_own_colour_images(recipe: dict[str, Any]) -> None:
+    assert recipe["images"].shape == (20, 3, 16, 16)
+    assert recipe["synthetic"].classes == recipe["real"].classes == ["blue", "red"]
+    assert len(recipe["loader"].dataset) == 120
+
+
+@of("Real and generated rows as dicts")
+def test_real_and_generated_rows_as_dicts(recipe: dict[str, Any]) -> None:
+    assert recipe["data"].images.shape == (100, 1, 8, 8)
+    batch = recipe["batch"]
+    assert (batch["image"].dtype, batch["image"].shape) == (torch.uint8, (50, 1, 8, 8))
+    assert batch["label"].shape == (50,)
 
 
 @of("Consistency on images without labels")

@@ -11,10 +11,11 @@ from test_cli import run
 
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError, ModelFormatError
-from vae_augment.evaluation.codes import compress, decompress, load_compressed, project
+from vae_augment.evaluation.codes import compress, decompress, load_compressed, project, rows_to_draw
 from vae_augment.evaluation.pictures import save_scatter
-from vae_augment.pixels import psnr
-from vae_augment.training import ImageData, load_data
+from vae_augment.exporters import export
+from vae_augment.pixels import psnr, to_pil
+from vae_augment.training import FitConfig, ImageData, fit, load_data
 from vae_augment.training.data import to_float
 
 
@@ -51,6 +52,48 @@ def test_points_without_a_label_are_drawn_too(tmp_path: Path) -> None:
     save_scatter(points, np.arange(60) % 3 - 1, ("a", "b"), tmp_path / "s.png")
     with Image.open(tmp_path / "s.png") as picture:
         assert (0, 0, 0) in {colour[:3] for _, colour in picture.getcolors(1 << 20) or []}
+
+
+def test_tsne_says_how_many_images_it_draws(tmp_path: Path, tiny_model_path: Path) -> None:
+    picture, arguments = tmp_path / "e.png", ("--projection", "tsne")
+    images = np.zeros((2_100, 8, 8), np.uint8) + np.arange(2_100, dtype=np.uint16)[:, None, None] % 256
+    np.savez(tmp_path / "many.npz", images=images.astype(np.uint8))
+    code, text = run(
+        "embed", tiny_model_path, tmp_path / "many.npz", "-o", tmp_path / "e", "--plot", picture, *arguments
+    )
+    assert code == 0, text
+    assert f"wrote {picture}: 2,000 of 2,100 images, as t-SNE takes long for more\n" in text
+    rows = rows_to_draw(10_000, "tsne")
+    assert (len(np.unique(rows)), rows[0], rows[-1]) == (2_000, 0, 9_995)
+    assert rows_to_draw(5, "tsne").tolist() == rows_to_draw(5, "pca").tolist() == [*range(5)]
+
+
+def test_file_names_and_labels_are_written(tiny_model_path: Path, tmp_path: Path, digits: ImageData) -> None:
+    names = ["a/x.png", "b/y.png", "z.png"]
+    for name, image in zip(names, digits.images, strict=False):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        to_pil(image).save(tmp_path / "mine" / name)
+    for command, output in (("score", "s.csv"), ("embed", "e.npz")):
+        code, text = run(command, tiny_model_path, tmp_path / "mine", "-o", tmp_path / output)
+        assert code == 0, text
+    header, *rows = (line.split(",") for line in (tmp_path / "s.csv").read_text().splitlines())
+    assert header == ["index", "file", "label", "score"]
+    assert [row[:3] for row in rows] == [["0", "a/x.png", "0"], ["1", "b/y.png", "1"], ["2", "z.png", "-1"]]
+    with np.load(tmp_path / "e.npz") as arrays:
+        assert arrays["files"].tolist() == names
+        assert (arrays["labels"].tolist(), arrays["classes"].tolist()) == ([0, 1, -1], ["a", "b"])
+
+
+def test_denoise_warns_of_a_model_that_was_not_trained_for_it(
+    tiny_model_path: Path, tmp_path: Path, digits: ImageData
+) -> None:
+    warning = "warning: this model was not trained to denoise"
+    assert warning in run("denoise", tiny_model_path, "digits", "-o", tmp_path / "a.png")[1]
+    checkpoint = tmp_path / "c.safetensors"
+    fit(digits, checkpoint, FitConfig(width="small", epochs=1, denoise=0.3))
+    export(checkpoint, tmp_path / "m.onnx")
+    code, text = run("denoise", tmp_path / "m.onnx", "digits", "-o", tmp_path / "b.png")
+    assert (code, warning in text) == (0, False)
 
 
 def test_projections() -> None:

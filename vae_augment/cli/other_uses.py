@@ -23,7 +23,7 @@ def embed(
     root: options.Root = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Write the mean, log-variance and label of each image."""
+    """Write the mean, log-variance and label of each image, the names of the classes, and of a folder's files."""
     from .. import load, training
     from ..evaluation import codes, pictures
 
@@ -31,10 +31,13 @@ def embed(
     images = training.load_data(data, root, train=not test)
     mean, logvar = (moment.numpy() for moment in load(model).encode(images.images))
     if plot:
-        points = codes.project(mean, projection)
-        pictures.save_scatter(points, images.labels[: len(points)].numpy(), images.classes, plot)
-        typer.echo(f"wrote {plot}")
-    save_arrays(output, {"mean": mean, "logvar": logvar, "labels": images.labels.numpy()})
+        rows = codes.rows_to_draw(len(mean), projection)
+        points = codes.project(mean[rows], projection)
+        pictures.save_scatter(points, images.labels.numpy()[rows], images.classes, plot)
+        some = f": {len(rows):,} of {len(mean):,} images, as t-SNE takes long for more" if len(rows) < len(mean) else ""
+        typer.echo(f"wrote {plot}{some}")
+    arrays = {"mean": mean, "logvar": logvar, "labels": images.labels.numpy(), "classes": images.classes}
+    save_arrays(output, arrays | ({"files": images.files} if images.files else {}))
     typer.echo(f"wrote {output}: {len(images)} images in {mean.shape[1]} dimensions")
 
 
@@ -107,7 +110,14 @@ def denoise(
     clean = training.data.to_float(training.load_data(data, root, train=False).images)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     noisy = (clean + sigma * noise).clamp_(0, 1)
-    cleaned = load(model).reconstruct(noisy)
+    loaded = load(model)
+    if not loaded.spec.training.get("denoise"):
+        typer.echo(
+            "warning: this model was not trained to denoise, so what it cleans may look as before. Train one: "
+            f"vae-augment fit DATA --denoise {sigma or 0.5:g} -o denoiser.safetensors",
+            err=True,
+        )
+    cleaned = loaded.reconstruct(noisy)
     save_rows([Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", cleaned)], output)
     typer.echo(f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(cleaned, clean):.1f} dB after")
     if images:
@@ -124,7 +134,7 @@ def score(
     test: options.Test = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Write index, label and anomaly score of each image (in nats; larger = less like the training data)."""
+    """Write index, label, anomaly score (in nats; larger = less like the training data) and a folder's file names."""
     from .. import load, training
     from ..evaluation.pictures import Row, save_rows
 
@@ -133,9 +143,10 @@ def score(
     scores = load(model).anomaly_score(images.images)
     with atomic_path(output) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["index", "label", "score"])
-        for index, (label, value) in enumerate(zip(images.labels.tolist(), scores.tolist(), strict=True)):
-            writer.writerow([index, label, f"{value:.3f}"])
+        files = [images.files] if images.files else []  # a column only where there are names
+        writer.writerow(["index", *["file"] * len(files), "label", "score"])
+        written = [f"{value:.3f}" for value in scores.tolist()]
+        writer.writerows(zip(range(len(scores)), *files, images.labels.tolist(), written, strict=True))
     typer.echo(f"wrote {output}: {len(scores)} scores, median {scores.median():.1f}, largest {scores.max():.1f}")
     if plot:
         ranked = images.images[scores.argsort()]

@@ -15,15 +15,21 @@ _TSNE_IMAGES = 2_000  # the time of t-SNE grows with the square of their number
 _LEVELS = 255
 
 
+def rows_to_draw(count: int, how: str) -> NDArray[np.int64]:
+    """Which of `count` images to project: for t-SNE at most 2,000, from all over, as they may be sorted by class."""
+    shown = min(count, _TSNE_IMAGES) if how == "tsne" else count
+    return np.arange(shown) * count // shown
+
+
 def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:
-    """Means [N, D] -> points [N, 2], by the first two principal components, or by t-SNE of at most the first 2,000."""
+    """Means [N, D] -> points [N, 2], by the first two principal components or by t-SNE."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     if how == "pca":
         return PCA(2).fit_transform(mean).astype(np.float32)
     if how == "tsne":
-        return TSNE(2, random_state=0, init="pca").fit_transform(mean[:_TSNE_IMAGES]).astype(np.float32)
+        return TSNE(2, random_state=0, init="pca").fit_transform(mean).astype(np.float32)
     raise InputError(f"projection is {how!r}; choose one of pca, tsne.")
 
 

@@ -91,7 +91,8 @@ def save_scatter(
     for label, name in enumerate(classes):
         x, y = points[labels == label].T
         axes.scatter(x, y, s=8, color=colormaps["turbo"](label / len(classes)), label=name)
-    figure.legend(loc="outside right upper")
+    if classes:
+        figure.legend(loc="outside right upper")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
 
