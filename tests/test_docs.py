@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from torchvision import datasets
 
@@ -82,6 +83,7 @@ BLOCKS = {
     f"{page.relative_to(ROOT)} {number}": block
     for page in [ROOT / "README.md", DOCS / "index.md", *sorted((DOCS / "modes").glob("*.md"))]
     for number, block in enumerate(PYTHON.findall(page.read_text()))
+    if (page.name, number) != ("README.md", 1)  # it goes on from the block before it, and has a test of its own
 }
 
 
@@ -89,7 +91,7 @@ class FewImages:
     """Grey images in the place of torchvision's MNIST."""
 
     def __init__(self, root: str, download: bool, transform: Callable[[Image.Image], Any]) -> None:
-        self.transform = transform
+        self.transform, self.targets = transform, torch.arange(300) % 10
 
     def __len__(self) -> int:
         return 300
@@ -106,6 +108,15 @@ def test_blocks_of_python_run_as_they_stand(block: str, monkeypatch: pytest.Monk
     augmented = names.get("augmented", names["images"])
     assert augmented.shape[1:] == (1, 28, 28)
     assert augmented.std() > 0
+
+
+def test_the_readmes_mixture_has_the_size_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "FashionMNIST", FewGarments)
+    names: dict[str, Any] = {}
+    exec(compile("".join(PYTHON.findall(README)[:2]).replace("6_500", "32"), "README", "exec"), names)
+    items = names["mixed"].__getitems__(range(len(names["mixed"])))
+    assert torch.tensor([label for _, label in items]).bincount().tolist() == [32] * 10
+    assert names["rare"][0][0].min() < -0.5  # normalised as the real ones
 
 
 def test_there_is_a_block_for_the_readme_and_for_each_mode() -> None:
