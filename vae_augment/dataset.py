@@ -1,7 +1,4 @@
-"""Datasets: generated images, and a mixture of real and generated ones.
-
-Both define `__getitems__`, so that a DataLoader fetches a whole batch in one run of the decoder.
-"""
+"""Datasets: generated images, and a mixture of real and generated ones. Both are fetched in whole batches."""
 
 import os
 import reprlib
