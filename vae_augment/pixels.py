@@ -121,6 +121,14 @@ def _check_range(batch: Tensor) -> None:
         )
 
 
+def is_finite(result: Tensor) -> bool:
+    """Whether all numbers are finite, in one pass and without a copy as large as the result."""
+    if result.device.type != "cpu":
+        return bool(result.sum().isfinite())
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(result.numpy().sum()))
+
+
 def psnr(images: Tensor, others: Tensor) -> float:
     """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all images."""
     return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()

@@ -22,7 +22,7 @@ from .errors import InputError, ModelFormatError
 from .latent import kl_divergence
 from .modelfile import MAX_BATCH, ModelFile, find_model, model_reference, read_model
 from .noise import Stream, normals, whole_number
-from .pixels import to_batch
+from .pixels import is_finite, to_batch
 from .sampling import Labels, draw, parse_labels
 from .sessions import Provider, open_session, provider_name, resolve_providers, run_session, translated_errors
 from .spec import Spec, part_interface
@@ -231,7 +231,7 @@ class VAEModel:
         with translated_errors(f"{self.path} fails when run"):
             results = run_session(session, inputs, {name: self._shape(name, count) for name in outputs})
         for name, result in zip(outputs, results, strict=True):
-            if not _is_finite(result):
+            if not is_finite(result):
                 raise ModelFormatError(
                     f"{self.path}: {name} came out with values that are not finite (NaN or infinity). The inputs are "
                     "far outside those of the training, or the model is damaged."
@@ -282,14 +282,6 @@ class VAEModel:
     def _shape(self, name: str, count: int) -> tuple[int, ...]:
         tails = {"image": self.spec.image_shape, "augmented": self.spec.image_shape, "strength": ()}
         return (count, *tails.get(name, (self.spec.latent_dim,)))
-
-
-def _is_finite(result: Tensor) -> bool:
-    """Whether all numbers are finite, in one pass and without a copy as large as the result."""
-    if result.device.type != "cpu":
-        return bool(result.sum().isfinite())
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(result.numpy().sum()))  # torch's threads would compete with onnxruntime's
 
 
 def checked_labels(labels: object, count: int, spec: Spec) -> Tensor:
