@@ -97,7 +97,9 @@ class FewImages:
         return 300
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.transform(Image.new("L", (28, 28), 128)), index % 10
+        image = Image.new("L", (28, 28))
+        image.paste(128, (7, 7, 21, 21))
+        return self.transform(image), index % 10
 
 
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS.keys())

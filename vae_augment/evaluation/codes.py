@@ -17,8 +17,7 @@ _LEVELS = 255
 
 def rows_to_draw(count: int, how: str) -> NDArray[np.int64]:
     """Which of `count` images to project: for t-SNE at most 2,000, from all over, as they may be sorted by class."""
-    shown = min(count, _TSNE_IMAGES) if how == "tsne" else count
-    return np.arange(shown) * count // shown
+    return np.linspace(0, count - 1, min(count, _TSNE_IMAGES) if how == "tsne" else count).astype(np.int64)
 
 
 def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:
