@@ -113,7 +113,8 @@ def test_blocks_of_python_run_as_they_stand(block: str, monkeypatch: pytest.Monk
 
 
 def test_the_readmes_mixture_has_the_size_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "FashionMNIST", FewImages)
+    for name in ("MNIST", "FashionMNIST"):
+        monkeypatch.setattr(datasets, name, FewImages)
     names: dict[str, Any] = {}
     exec(compile("".join(PYTHON.findall(README)[:2]).replace("6_500", "32"), "README", "exec"), names)
     items = names["mixed"].__getitems__(range(len(names["mixed"])))

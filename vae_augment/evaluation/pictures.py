@@ -29,11 +29,7 @@ class Row(NamedTuple):
 
 
 def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -> list[Row]:
-    """Some of `images` [N, C, H, W] or of the model's own, reconstructed and perturbed, and samples by class.
-
-    Raises:
-        InputError: no images for a model that is conditioned on an image, which has no samples of its own.
-    """
+    """Some of `images` [N, C, H, W] or of the model's own, reconstructed and perturbed, and samples by class."""
     redraws = model.spec.image_conditional
     with torch.random.fork_rng():
         torch.manual_seed(seed)
