@@ -1,15 +1,24 @@
 """The README and the pages of docs/: their links, pictures and blocks of Python, and the tables of commands."""
 
+import os
 import re
 import runpy
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torchvision import datasets
+
+from vae_augment import load
+from vae_augment.modelfile import find_model
+from vae_augment.sampling import draw_latents
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -124,3 +133,40 @@ def test_the_readmes_mixture_has_the_size_that_was_asked_for(monkeypatch: pytest
 
 def test_there_is_a_block_for_the_readme_and_for_each_mode() -> None:
     assert len(BLOCKS) == 8
+
+
+FORMAT = (DOCS / "format.md").read_text()
+
+
+def test_a_model_file_is_used_in_python_without_the_package(tiny_model_path: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_model_path, tmp_path / "model.onnx")
+    (block,) = PYTHON.findall(FORMAT)
+    kept = "augmented=augmented, generated=generated, latent=latent, labels=labels, choice=choice, drawn=noise"
+    block += f"import sys\nassert 'vae_augment' not in sys.modules\nnp.savez('out.npz', {kept}, **inputs)\n"
+    subprocess.run([sys.executable, "-c", block], cwd=tmp_path, timeout=120, check=True)
+    with np.load(tmp_path / "out.npz") as content:
+        out = dict(content)
+    model = load(tiny_model_path, provider="cpu")
+    inputs = {name: torch.from_numpy(out[name]) for name in ("image", "noise", "strength")}
+    augmented = model.run("whole", inputs | {"label": torch.full((16,), -1)})[0]
+    np.testing.assert_allclose(out["augmented"], augmented, atol=1e-5)
+    latent = draw_latents(model.spec.latents, out["labels"], out["choice"][:, 0], out["drawn"])
+    np.testing.assert_allclose(out["latent"], latent, atol=1e-5)
+    generated = model.decode(torch.from_numpy(latent), torch.from_numpy(out["labels"]))
+    np.testing.assert_allclose(out["generated"], generated, atol=1e-5)
+
+
+def test_a_model_file_is_used_in_javascript(tmp_path: Path) -> None:
+    node, paths = shutil.which("node"), os.pathsep.join([str(ROOT / "node_modules"), os.environ.get("NODE_PATH", "")])
+
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        command, places = [str(node), "-e", script], os.environ | {"NODE_PATH": paths}
+        return subprocess.run(command, cwd=tmp_path, env=places, capture_output=True, text=True, timeout=120)
+
+    if not node or run("require('onnxruntime-node')").returncode:
+        pytest.skip("needs node, and its package onnxruntime-node in node_modules/ or NODE_PATH")
+    shutil.copy(find_model("mnist"), tmp_path / "model.onnx")
+    (block,) = re.findall(r"^```js\n(.*?)^```$", FORMAT, re.M | re.S)
+    done = run(block)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("[ 16, 1, 28, 28 ] Float32Array(5)")
