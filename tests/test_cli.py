@@ -69,6 +69,28 @@ def test_missing_sources_say_what_to_do(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", [["info"], ["preview", "-o", "p.png"], ["generate", "-n", 1, "-o", "made"]])
+def test_a_checkpoint_in_place_of_a_model_is_told_apart(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[object]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, text = run(*command, tiny_checkpoint)
+    assert code == 1
+    assert text == (
+        f"error: {tiny_checkpoint} is a checkpoint of a training, not a model file. "
+        f"Run first: vae-augment export {tiny_checkpoint} -o {tiny_checkpoint.with_suffix('.onnx')}\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["Fashion_MNIST", "fashion-mnsit", "FashionMNIST"])
+def test_a_name_written_otherwise_is_suggested(name: str, tmp_path: Path) -> None:
+    for command in (["info", name], ["label", name, "-o", tmp_path / "labels.npz"]):
+        code, text = run(*command)
+        assert code == 1
+        assert ". Did you mean 'fashion-mnist'?" in text
+    assert "Did you mean" not in run("info", "holiday-pictures")[1]
+
+
 def test_fit_into_a_missing_folder_fails_before_training(tmp_path: Path) -> None:
     code, text = run("fit", "digits", "-o", tmp_path / "no" / "c.safetensors", "--epochs", 1000)
     assert code == 1

@@ -3,6 +3,9 @@
 Each child is also the built-in exception that a Python user would expect in its place.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 def printable(text: str) -> str:
     """`text` with control characters escaped, except line ends: a stranger's names must not command a terminal.
@@ -11,6 +14,21 @@ def printable(text: str) -> str:
     \\x1b[2J
     """
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def suggestion(wanted: object, known: Iterable[str]) -> str:
+    """The name of `known` that is most like `wanted`, as a question; "" when none is like it.
+
+    >>> suggestion("Fashion_MNIST", ["mnist", "fashion-mnist"])
+    " Did you mean 'fashion-mnist'?"
+    """
+    names = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(_plain(str(wanted)), names, n=1)
+    return f" Did you mean {names[near[0]]!r}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 class VAEAugmentError(Exception):

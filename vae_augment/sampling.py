@@ -3,7 +3,6 @@
 Without torch, which would take most of a generating process's memory and starting time.
 """
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import InputError, suggestion
 from .noise import Stream, normals, uniforms
 from .spec import Latents, Spec
 
@@ -85,10 +84,9 @@ def class_index(item: Class, spec: Spec) -> int:
         return spec.classes.index(item)
     if isinstance(item, int | np.integer) and not isinstance(item, bool) and 0 <= item < len(spec.classes):
         return int(item)
-    near = difflib.get_close_matches(str(item), spec.classes, n=1)
     raise InputError(
         f"There is no class {item!r}; the model knows 0..{len(spec.classes) - 1}: {', '.join(spec.classes[:20])}."
-        + (f" Did you mean {near[0]!r}?" if near else "")
+        + suggestion(item, spec.classes)
     )
 
 

@@ -12,7 +12,7 @@ import onnx.external_data_helper
 import onnx.utils
 from google.protobuf.message import DecodeError
 
-from ..errors import ModelFormatError, NotFoundError, UnsafeModelError
+from ..errors import ModelFormatError, NotFoundError, UnsafeModelError, suggestion
 from ..spec import LATENTS_KEY, SPEC_KEY, Spec, part_interface
 from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
 from .cost import check_cost
@@ -49,7 +49,12 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     if not path.exists():
         raise NotFoundError(
             f"There is no model {str(name)!r}: it is neither a bundled name ({', '.join(BUNDLED)}) nor an existing "
-            "file. Make a file with: vae-augment export CHECKPOINT -o model.onnx"
+            f"file.{suggestion(name, BUNDLED)} Make a file with: vae-augment export CHECKPOINT -o model.onnx"
+        )
+    if path.suffix == ".safetensors":
+        raise ModelFormatError(
+            f"{path} is a checkpoint of a training, not a model file. "
+            f"Run first: vae-augment export {path} -o {path.with_suffix('.onnx')}"
         )
     return path
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError, NotFoundError
+from ..errors import InputError, NotFoundError, suggestion
 from ..spec import MAX_CLASSES
 from .array_files import Arrays, read_csv, read_idx, read_mat, read_npz
 from .hugging_face import is_hugging_face, read_hugging_face
@@ -107,7 +107,7 @@ def load_data(
         return _labelled(path, read_idx(path), path.name)
     raise NotFoundError(
         f"There is no data {str(source)!r}: it is neither a folder, nor an .npz, .mat, .csv or IDX file, nor one of "
-        f"{', '.join(NAMED)}."
+        f"{', '.join(NAMED)}.{suggestion(source, NAMED)}"
     )
 
 
