@@ -91,10 +91,35 @@ def test_a_name_written_otherwise_is_suggested(name: str, tmp_path: Path) -> Non
     assert "Did you mean" not in run("info", "holiday-pictures")[1]
 
 
-def test_fit_into_a_missing_folder_fails_before_training(tmp_path: Path) -> None:
-    code, text = run("fit", "digits", "-o", tmp_path / "no" / "c.safetensors", "--epochs", 1000)
-    assert code == 1
-    assert text.splitlines()[-1].startswith("error: [Errno 2] No such file or directory")
+OUTPUTS = [
+    ["fit", "digits", "-o"],
+    ["export", "c.safetensors", "-o"],
+    ["preview", "mnist", "-o"],
+    ["label", "digits", "-o"],
+    ["embed", "mnist", "digits", "-o"],
+    ["embed", "mnist", "digits", "-o", "latents.npz", "--plot"],
+    ["compress", "mnist", "digits", "-o"],
+    ["decompress", "mnist", "small.npz", "-o"],
+    ["denoise", "mnist", "digits", "-o"],
+    ["score", "mnist", "digits", "-o"],
+    ["compare", "digits", "-o"],
+]
+
+
+@pytest.mark.parametrize("command", OUTPUTS, ids=" ".join)
+def test_a_missing_folder_is_named_before_the_work(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vae_augment.training.data._digits", None)  # nothing is read before
+    code, text = run(*command, "no/there.bin")
+    assert (code, text.splitlines()[-1]) == (1, "error: There is no folder no for the output there.bin. Make it first.")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_names_a_missing_folder_before_the_work(tmp_path: Path) -> None:
+    text = f"error: There is no folder {tmp_path}/no for the output demo.onnx. Make it first.\n"
+    assert run("demo", "--folder", tmp_path / "no") == (1, text)
 
 
 def test_the_module_runs_like_the_command() -> None:
@@ -109,3 +134,12 @@ def test_ctrl_c_gives_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("vae_augment.runtime.load", interrupted)
     assert run("info", "mnist") == (130, "Interrupted.\n")
+
+
+def test_output_that_nobody_reads_ends_the_command_quietly() -> None:
+    command = [sys.executable, "-m", "vae_augment", "info", "mnist"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    process.stdout.close()
+    _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (141, "")

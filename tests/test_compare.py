@@ -52,7 +52,7 @@ def write_folder(data: ImageData, folder: Path, count: int, start: int = 0) -> P
 
 
 def test_every_run_is_written(tmp_path: Path) -> None:
-    output = tmp_path / "new" / "r.json"
+    output = tmp_path / "r.json"
     code, text = run("compare", "digits", "--labels-per-class", "5", *QUICK, "-o", output)
     assert code == 0, text
     assert "20 classifiers of 3 updates" in text

@@ -1,12 +1,13 @@
 """Atomic writes leave the old file or the new one, and nothing else."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from vae_augment import VAEAugmentError
-from vae_augment.errors import OutputExistsError
-from vae_augment.files import atomic_path, refuse_existing
+from vae_augment.errors import InputError, OutputExistsError
+from vae_augment.files import atomic_path, check_folder, refuse_existing
 
 
 def test_success_replaces_the_file(tmp_path: Path) -> None:
@@ -78,3 +79,14 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OutputExistsError):
         late_write(tmp_path / "b.bin")
     assert (tmp_path / "b.bin").read_text() == "theirs"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_folder(tmp_path / "a.bin")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write to any folder
+    with pytest.raises(InputError) as caught:
+        check_folder(tmp_path / "a.bin")
+    assert str(caught.value) == (
+        f"The folder {tmp_path} cannot be written, so there is no place for the output a.bin. "
+        "Give another folder, or change its permissions."
+    )

@@ -10,19 +10,35 @@ from typing import Any
 
 import numpy as np
 
-from .errors import OutputExistsError
+from .errors import InputError, NotFoundError, OutputExistsError
 
 SYNC_THREADS = 16
 
 
 def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:
-    """Return `path`, or raise `OutputExistsError` when something is there and `overwrite` is false."""
+    """Return `path`, or raise `OutputExistsError` when something is there and `overwrite` is false.
+
+    What is wrong with its folder is also found here, before the work whose result it is to hold: see `check_folder`.
+    """
     path = Path(path)
     if path.exists() and not overwrite:
         raise OutputExistsError(
             f"{path} exists already and was left as it is. Pass --overwrite (overwrite=True) to replace it."
         )
+    check_folder(path)
     return path
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raise `NotFoundError` or `InputError` where the folder of the output `path` is missing or cannot be written."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise NotFoundError(f"There is no folder {path.parent} for the output {path.name}. Make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(
+            f"The folder {path.parent} cannot be written, so there is no place for the output {path.name}. "
+            "Give another folder, or change its permissions."
+        )
 
 
 @contextlib.contextmanager

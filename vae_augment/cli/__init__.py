@@ -1,5 +1,7 @@
 """The command `vae-augment`. Each command is a thin file of its own over a function of the package."""
 
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -20,12 +22,19 @@ from .preview import preview
 
 
 class Commands(TyperGroup):
-    """Turns the errors of all commands into one line, `error: ...`, and exit code 1; Ctrl-C gives 130."""
+    """Turns the errors of all commands into one line, `error: ...`, and exit code 1.
+
+    Ctrl-C gives 130, and output that is no longer read, as by `| head -1`, 141 without a message, as a shell says of
+    other programs.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of it when it ends
+            raise typer.Exit(141) from None
         except (VAEAugmentError, OSError) as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from error

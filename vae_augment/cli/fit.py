@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..files import check_folder
 from . import options
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def fit(
     config = training.FitConfig(**{field.name: context.params[field.name] for field in fields(training.FitConfig)})
     with distributed.process_group(device):
         say = typer.echo if distributed.rank() == 0 else lambda text: None
+        if distributed.rank() == 0:  # the others do not write
+            check_folder(output)
         images = training.load_data(data, root, download=download)
         say(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
         before = _changed(output)

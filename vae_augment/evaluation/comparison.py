@@ -4,14 +4,13 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from ..distortions import affine_elastic, flip_shift, thickness_affine_elastic
 from ..errors import InputError
-from ..files import atomic_path
+from ..files import atomic_path, check_folder
 from ..generation.process_engine import default_workers
 from ..runtime import load
 from ..training.data import StrPath
@@ -102,6 +101,8 @@ def compare(
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1.")
     check_device(device)
+    if output is not None:
+        check_folder(output)
     source = Source(os.fspath(data), None if root is None else os.fspath(root), tuple(os.fspath(path) for path in test))
     split = partial(choose_labels, per_class=labels_per_class, pool=pool)
     name = f"{labels_per_class or 'all'} labels" + (" + pool" if pool else "")
@@ -113,7 +114,6 @@ def compare(
     bar = tqdm(found, total=draws * len(methods), unit="run", disable=None)
     runs = sorted(bar, key=lambda run: run.draw)
     if output is not None:
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(output) as temporary:
             temporary.write_text(json.dumps({"runs": [run.facts() for run in runs]}, indent=1) + "\n")
     advice = advise(runs, {method.name: method.use for method in methods})

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from ..errors import InputError, ModelFormatError
-from ..files import identity, refuse_existing
+from ..files import check_folder, identity, refuse_existing
 from ..interrupt import Interruptible
 from ..spec import MAX_NAME, refused_names
 from . import distributed
@@ -64,6 +64,7 @@ def fit(
     Raises:
         OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in the meantime; the
             message then says where the state of this run is.
+        NotFoundError: there is no folder for `output`.
         InputError: `output` holds an unfinished run of another config or other data, or is a folder; or `export` would
             refuse the model.
         VAEAugmentError: the loss is not finite.
@@ -76,6 +77,8 @@ def fit(
         raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
     file = _Output(Path(output), overwrite)
     with distributed.process_group(config.device):
+        if distributed.rank() == 0:
+            check_folder(output)
         trainer = Trainer(data, config)
         _check_exportable(trainer)
         if Path(output).exists() and not overwrite:
@@ -129,7 +132,7 @@ def _resume(trainer: Trainer, output: Path) -> None:
 
 
 def _train(trainer: Trainer, output: "_Output", report: Callable[[Epoch], None] | None) -> None:
-    saved = -math.inf  # save after the first step, so that a folder that cannot be written is an error at once
+    saved = -math.inf  # save after the first step, so that a disk that is full is an error at once
     is_hidden = None if distributed.rank() == 0 else True  # None hides the bar unless on a terminal
     bar = tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=is_hidden)
     with Interruptible() as interrupt, bar:
