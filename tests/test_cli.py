@@ -1,16 +1,19 @@
 """The command line as a user meets it: real processes for the main path, typer's runner for the messages."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from vae_augment import __version__, load
 from vae_augment.cli import app
-from vae_augment.training import load_checkpoint
+from vae_augment.training import FitConfig, ImageData, load_checkpoint, save_checkpoint
+from vae_augment.training.trainer import Trainer
 
 runner = CliRunner()
 
@@ -89,6 +92,29 @@ def test_a_name_written_otherwise_is_suggested(name: str, tmp_path: Path) -> Non
         assert code == 1
         assert ". Did you mean 'fashion-mnist'?" in text
     assert "Did you mean" not in run("info", "holiday-pictures")[1]
+
+
+def test_a_resumed_run_says_where_it_goes_on(tmp_path: Path, digits: ImageData) -> None:
+    checkpoint = tmp_path / "c.safetensors"
+    trainer = Trainer(digits, FitConfig(width="small", epochs=3))
+    for _ in range(trainer.per_epoch + 1):
+        trainer.update()
+    save_checkpoint(trainer.checkpoint(), checkpoint)
+    command = "fit", "digits", "-o", checkpoint, "--width", "small", "--epochs"
+    assert "resuming" not in run(*command, 4)[1]
+    code, output = run(*command, 3)
+    assert code == 0
+    assert f"\nresuming {checkpoint} in epoch 2/3\nepoch 2/3: loss " in output
+
+
+@pytest.mark.parametrize("command", get_command(app).commands)
+def test_help_ends_with_an_example_that_can_be_given(command: str) -> None:
+    commands = get_command(app).commands
+    code, text = run(command, "--help")
+    assert code == 0
+    example = shlex.split(text.partition("Example: vae-augment ")[2])
+    assert example[0] == command
+    commands[command].make_context(command, example[1:])
 
 
 OUTPUTS = [

@@ -83,6 +83,12 @@ def test_the_page_of_commands_has_all_of_them() -> None:
     assert set(re.findall(r"^### (\w+)$", COMMANDS["PAGE"].read_text(), re.M)) == set(COMMANDS["commands"]())
 
 
+def test_the_page_has_the_examples_of_help() -> None:
+    page = COMMANDS["PAGE"].read_text()
+    examples = [command.epilog.removeprefix("Example: ") for command in COMMANDS["commands"]().values()]
+    assert [example for example in examples if f"\n$ {example}\n" not in page] == []
+
+
 def test_a_changed_table_of_options_is_noticed() -> None:
     page = COMMANDS["PAGE"].read_text().replace("`--latent-dim`", "`--latent-dims`")
     assert page != COMMANDS["filled"](page)

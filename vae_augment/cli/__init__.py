@@ -50,10 +50,26 @@ def _show_version(is_asked: bool) -> None:
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (demo, fit, export, info, preview, generate, evaluate, compare):
-    app.command()(command)
-for other_use in (label, embed, compress, decompress, denoise, score):
-    app.command(rich_help_panel="Other uses of a VAE")(other_use)
+EXAMPLES = {
+    demo: "",
+    fit: "FOLDER -o mine.safetensors --conditional",
+    export: "mine.safetensors -o mine.onnx",
+    info: "mine.onnx --check",
+    preview: "mine.onnx --data FOLDER -o mine.png",
+    generate: "mnist -n 1_000_000 -o DIR --format npz",
+    evaluate: "mnist --data mnist --root DIR --protocol iwae-mnist",
+    compare: "FOLDER --labels-per-class 10",
+    label: "FOLDER -o labelled.npz",
+    embed: "mnist DATA -o latents.npz --plot map.png",
+    compress: "mnist DATA -o small.npz",
+    decompress: "mnist small.npz -o images.npz",
+    denoise: "denoiser.onnx DATA -o cleaned.png",
+    score: "mnist DATA -o scores.csv --plot extremes.png",
+}
+for command, example in EXAMPLES.items():
+    panel = "Other uses of a VAE" if command in (label, embed, compress, decompress, denoise, score) else None
+    epilog = f"Example: vae-augment {command.__name__} {example}".strip()
+    app.command(epilog=epilog, rich_help_panel=panel)(command)
 
 
 @app.callback()

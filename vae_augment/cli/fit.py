@@ -60,7 +60,7 @@ def fit(
         say(f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from {images.name}")
         before = _changed(output)
         try:
-            checkpoint = training.fit(images, output, config, overwrite=overwrite, report=_report)
+            checkpoint = training.fit(images, output, config, overwrite=overwrite, report=_report, say=say)
         except KeyboardInterrupt:
             if _changed(output) != before:
                 command = "The same command without --overwrite" if overwrite else "The same command"

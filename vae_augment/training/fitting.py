@@ -46,6 +46,7 @@ def fit(
     *,
     overwrite: bool = False,
     report: Callable[[Epoch], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Checkpoint:
     """Train a VAE and write it to `output` (.safetensors), a file that is replaced atomically while training goes on.
 
@@ -56,6 +57,7 @@ def fit(
         data: the images, as `load_data` reads them; label -1 = unknown.
         overwrite: replace what is at `output`.
         report: called after each epoch, in the first rank only.
+        say: called with a line that names the epoch in which a resumed run goes on.
 
     Returns:
         The finished checkpoint, with the distribution of the latents that generation draws from. Its `spec.training`
@@ -83,6 +85,7 @@ def fit(
         _check_exportable(trainer)
         if Path(output).exists() and not overwrite:
             _resume(trainer, Path(output))
+            say(f"resuming {output} in epoch {min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}")
         _train(trainer, file, report)
         finished = replace(trainer.checkpoint(), state={})
         network = finished.build()
