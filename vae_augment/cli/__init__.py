@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +51,7 @@ def _show_version(is_asked: bool) -> None:
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-EXAMPLES = {
+EXAMPLES: dict[Callable[..., None], str] = {
     demo: "",
     fit: "FOLDER -o mine.safetensors --conditional",
     export: "mine.safetensors -o mine.onnx",

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..files import check_folder
 from . import options
 
 
@@ -16,4 +17,5 @@ def demo(
     """Train a VAE, export it, and compare a classifier with and without it, from 10 labels per class."""
     from ..evaluation.demonstration import run_demo
 
+    check_folder(folder / "demo.onnx")
     run_demo(data, root, folder, typer.echo)

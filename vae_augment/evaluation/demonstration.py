@@ -8,7 +8,6 @@ import torch
 from tqdm import tqdm
 
 from ..distortions import affine
-from ..files import check_folder
 from ..modelfile import BUNDLED
 from ..runtime import VAEModel, load
 from ..training import ImageData
@@ -30,7 +29,6 @@ SAMPLES = UPDATES * BATCH // 2  # half of the images that a classifier sees, eac
 
 def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str], None]) -> list[Run]:
     """Run the demo on `data`, write demo.onnx and demo.png to `folder`, and report each step through `say`."""
-    check_folder(folder / "demo.onnx")
     train, test = Source(data, None if root is None else os.fspath(root)).load(0)
     say(f"{data}: {len(train)} training images without labels, {len(test)} test images, {train.image_shape}")
     say(f"training a VAE on the unlabelled images ({POOL_UPDATES} updates) and exporting it ...")
