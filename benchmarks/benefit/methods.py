@@ -117,7 +117,7 @@ def strong(data: str, trained_on: str, images: Images = StudyDraw.real) -> tuple
     """For few images: perturb half of them, three times as far as the posterior spreads, and keep their detail."""
 
     def method(name: str, distort: Distort) -> Method:
-        return Method(name, distort, labelled_vae, STRONG, images, WITH_VAE, trained_on)
+        return Method(name, distort, labelled_vae, STRONG, images=images, kind=WITH_VAE, trained_on=trained_on)
 
     methods = (method("strong VAE", same), method("affine+elastic+strong VAE", affine_elastic))
     return (*methods, method("flip+shift+strong VAE", flip_shift)) if data == GARMENTS else methods

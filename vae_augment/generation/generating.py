@@ -95,8 +95,11 @@ def run(
         The manifest, or None while other parts are at work.
     """
     try:
-        prepare(job)
-        _make_missing(job, engine, part, report)
+        # From the first file on: Python loses a KeyboardInterrupt that comes while a temporary folder is tidied up.
+        with Interruptible() as interrupt:
+            prepare(job)
+            interrupt.raise_if_requested()
+            _make_missing(job, engine, part, report, interrupt)
         return finish(job)
     except VAEAugmentError:
         raise
@@ -109,7 +112,9 @@ def run(
         ) from error
 
 
-def _make_missing(job: Job, engine: Engine, part: Part, report: Callable[[int], None]) -> None:
+def _make_missing(
+    job: Job, engine: Engine, part: Part, report: Callable[[int], None], interrupt: Interruptible
+) -> None:
     manifest = job.output / MANIFEST
     was_finished = manifest.exists()  # before the shards are looked at: another run may finish them from now on
     there = finished(job, part)
@@ -118,7 +123,7 @@ def _make_missing(job: Job, engine: Engine, part: Part, report: Callable[[int], 
         manifest.unlink(missing_ok=True)
     done = sum(record.images for record in there.values())
     report(done)
-    with Interruptible() as interrupt, contextlib.closing(engine(job, missing)) as records:
+    with contextlib.closing(engine(job, missing)) as records:
         for record in records:
             done += record.images
             report(done)
