@@ -73,12 +73,18 @@ def test_pool(workers: int, tiny_model_path: Path, tmp_path: Path, reference: di
     assert contents(tmp_path / "out") == reference
 
 
-def test_pool_with_a_worker_killed(tiny_model_path: Path, tmp_path: Path, reference: dict[str, bytes]) -> None:
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("is_other_stuck", [False, True])  # as when the killed one held the lock of the results
+def test_pool_with_a_worker_killed(
+    is_other_stuck: bool, tiny_model_path: Path, tmp_path: Path, reference: dict[str, bytes]
+) -> None:
     seen: set[int] = set()
 
     def kill_one(done: int) -> None:
         children = {process.pid for process in multiprocessing.active_children()}
         if 0 < done < COUNT // 2 and not seen:
+            if is_other_stuck:
+                os.kill(max(children), signal.SIGSTOP)
             os.kill(min(children), signal.SIGKILL)
         seen.update(children)
 

@@ -46,6 +46,7 @@ def in_pool(job: Job, shards: Sequence[int], workers: int | None) -> Generator[R
 
 def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start_worker, (job,))
     try:
         waiting, running = iter(shards), set[Future[Record]]()
@@ -58,6 +59,10 @@ def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
+    except BrokenProcessPool:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()  # it may wait for ever for a lock that the dead one held
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
