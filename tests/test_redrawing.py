@@ -271,6 +271,15 @@ def test_new_images_of_classes_that_the_model_never_saw(redrawn: VAESyntheticDat
         torch.testing.assert_close(image, redrawn.model.redraw(redrawn._originals.images[rows], latent)[0])  # type: ignore[union-attr]
 
 
+def test_torchs_default_dtype_changes_nothing(redrawn: VAESyntheticDataset) -> None:
+    expected = redrawn[0][0]
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(redrawn[0][0], expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_an_item_depends_on_seed_epoch_and_index_alone(redrawn: VAESyntheticDataset) -> None:
     expected = torch.stack([redrawn[index][0] for index in range(50)])
     for context in ("fork", "spawn"):

@@ -1,5 +1,7 @@
 """Pure functions on latents: perturb them, move them towards or away from a partner."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,12 @@ NEIGHBOURS = 10
 def perturb(mean: Tensor, logvar: Tensor, noise: Tensor, strength: float) -> Tensor:
     """mean + strength * exp(logvar / 2) * noise: Kingma and Welling (2014), section 2.4, with a scale. All [B, D]."""
     return mean + strength * (0.5 * logvar).exp() * noise
+
+
+@functools.lru_cache(maxsize=8)
+def repeated(strength: float, count: int) -> Tensor:
+    """The graph's input "strength" for `count` images, [B] float32 on the CPU. It is shared, so do not write to it."""
+    return torch.full((count,), strength, device="cpu", dtype=torch.float32)
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:

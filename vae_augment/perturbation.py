@@ -1,13 +1,12 @@
 """What `VAEAugment` does to a batch of images: draw random numbers, move the latents, decode them."""
 
-import functools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .errors import InputError
-from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
+from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb, repeated
 from .pixels import add_change, pick
 from .runtime import VAEModel, checked_labels
 from .sampling import draw_latents
@@ -85,7 +84,7 @@ class Perturbation:
             batch, rows = _marked(batch, rows)
         labels = rows.get("labels")
         if self.mode == "posterior" and not self.residual:
-            inputs = {"image": batch, "noise": rows["noise"], "strength": _repeated(self.strength, len(batch))}
+            inputs = {"image": batch, "noise": rows["noise"], "strength": repeated(self.strength, len(batch))}
             return self.model.run("whole", inputs | self.model.label_input(labels, len(batch)))[0]
         mean, logvar = (moment.cpu() for moment in self.model.encode(batch, labels))
         return self._decoded(*_marked(batch, rows | {"mean": mean, "moved": self._move(mean, logvar, rows)}))
@@ -126,11 +125,6 @@ class Perturbation:
         return nearest_partner(
             mean, labels, rows["choice"], torch.from_numpy(bank), torch.from_numpy(latents.bank_labels)
         )
-
-
-@functools.lru_cache(maxsize=8)
-def _repeated(strength: float, count: int) -> Tensor:
-    return torch.full((count,), strength, device="cpu", dtype=torch.float32)
 
 
 def _marked(batch: Tensor, rows: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

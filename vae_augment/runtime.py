@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import InputError, ModelFormatError
-from .latent import kl_divergence
+from .latent import kl_divergence, repeated
 from .modelfile import MAX_BATCH, ModelFile, find_model, model_reference, read_model
 from .noise import Stream, normals, whole_number
 from .pixels import is_finite, to_batch
@@ -163,11 +163,11 @@ class VAEModel:
             inputs["image"] = to_batch(torch.as_tensor(images), self.spec.image_shape)
         return self._run_in_chunks("decoder", inputs)[0]
 
-    def redraw(self, images: Tensor, noise: Tensor, strength: float = 1.0, labels: object = None) -> Tensor:
+    def redraw(self, images: Tensor, noise: Tensor, strength: float = 1.0) -> Tensor:
         """Images [B, C, H, W] and standard normal noise [B, D] -> images whose latents have moved by `strength`."""
         batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
-        inputs = {"image": batch, "noise": noise, "strength": torch.full((len(batch),), strength, device="cpu")}
-        return self._run_in_chunks("whole", inputs | self.label_input(labels, len(batch)))[0]
+        inputs = {"image": batch, "noise": noise, "strength": repeated(strength, len(batch))}
+        return self._run_in_chunks("whole", inputs | self.label_input(None, len(batch)))[0]
 
     def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
         """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W] in [0, 1]."""
