@@ -18,12 +18,13 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from vae_augment import VAEAugment, VAEModel, VAESyntheticDataset, load
+from vae_augment.distortions import sample
 from vae_augment.errors import InputError, ModelFormatError, UnsafeModelError
 from vae_augment.exporters import export
 from vae_augment.latent import partner_in_batch
 from vae_augment.training import Checkpoint, FitConfig, ImageData, fit, load_checkpoint, save_checkpoint
 from vae_augment.training.data import to_float
-from vae_augment.training.redrawing import RedrawingVAE, random_warps, sampled, spline
+from vae_augment.training.redrawing import RedrawingVAE, random_warps, spline
 from vae_augment.training.trainer import Trainer
 
 QUICK = FitConfig(condition="image", latent_dim=4, epochs=2, batch_size=64, learning_rate=2e-3)
@@ -108,7 +109,7 @@ def test_pairs_are_of_one_class_and_warped_alike(few: ImageData) -> None:
     grids = random_warps(64, (1, 8, 8), torch.Generator().manual_seed(0))
     first = to_float(few.images[order[:64]])
     assert not torch.equal(image, first)
-    torch.testing.assert_close(sampled(torch.cat([first, first], 1), grids).chunk(2, 1)[1], sampled(first, grids))
+    torch.testing.assert_close(sample(torch.cat([first, first], 1), grids).chunk(2, 1)[1], sample(first, grids))
 
 
 def test_images_without_a_partner_are_left_out(few: ImageData) -> None:

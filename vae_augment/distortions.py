@@ -19,12 +19,12 @@ SIGMA, ALPHA = 4 / 28, 34 / 28  # of a side; Simard et al., "Best practices for 
 
 def affine(images: Tensor) -> Tensor:
     """Rotate, shear, scale and shift each image of [B, C, H, W] at random, from torch's global generator."""
-    return _sample(images, _affine_grid(images))
+    return sample(images, _affine_grid(images))
 
 
 def affine_elastic(images: Tensor) -> Tensor:
     """`affine` and an elastic distortion (Simard et al., 2003) in one resampling."""
-    return _sample(images, _affine_grid(images) + _elastic_field(images))
+    return sample(images, _affine_grid(images) + _elastic_field(images))
 
 
 def thickness(images: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def flip_shift(images: Tensor) -> Tensor:
         most = round(SHIFT * side)
         # A side has length 2 in the grid's coordinates.
         moves[:, axis, 2] = 2 / side * torch.randint(-most, most + 1, (count,), device=images.device)
-    return _sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
+    return sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
 
 
 def crop_flip_light(images: Tensor) -> Tensor:
@@ -60,12 +60,13 @@ def crop_flip_light(images: Tensor) -> Tensor:
     moves = torch.zeros(count, 2, 3, device=device)
     moves[:, 0, 0], moves[:, 1, 1] = width * (1 - 2 * (coin < 0.5).float()), height
     moves[:, 0, 2], moves[:, 1, 2] = (2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height)
-    parts = _sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
+    parts = sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
     gamma, gain = (torch.exp(most * (2 * by - 1)).view(-1, 1, 1, 1) for most, by in ((0.5, gamma), (0.4, gain)))
     return (parts.clamp(min=1e-3) ** gamma * gain).clamp(0, 1)
 
 
-def _sample(images: Tensor, grid: Tensor) -> Tensor:
+def sample(images: Tensor, grid: Tensor) -> Tensor:
+    """The images [B, C, H, W], in [0, 1], at the places of grids [B, H, W, 2]: bilinear, and black outside."""
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)
 
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vae_augment.training.redrawing import blur, spline
+
 SIDE = 28
 
 
@@ -70,7 +72,7 @@ class Redraw(nn.Module):
             self.field = _conv(c, 2)
             nn.init.zeros_(self.field.weight)
             nn.init.zeros_(self.field.bias)
-            self.register_buffer("spline", _spline(7, SIDE))
+            self.register_buffer("spline", spline(7, SIDE))
         else:
             self.down14, self.at14 = nn.Conv2d(c, b, 1), _conv(b, b)
             self.last = _conv(b, 4)
@@ -125,7 +127,7 @@ def losses(model: Redraw, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     if model.config.output == "warp":
         # The squared distance at three resolutions: a stroke that lies beside its place still feels the pull.
         error = sum(
-            weight * (_blurred(out, sigma) - _blurred(other, sigma)).square().sum()
+            weight * (blurred(out, sigma) - blurred(other, sigma)).square().sum()
             for sigma, weight in ((0.7, 2.0), (1.5, 4.0), (3.0, 10.0))
         )
     else:
@@ -167,8 +169,8 @@ def common_warp(images: Tensor, strength: float) -> Tensor:
     theta = torch.cat([turn @ shear * stretch[:, None], torch.zeros(count, 2, 1)], 2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     bend = 0.06 * strength * torch.randn(count, 2, 4, 4)
-    spline = _spline(4, SIDE)
-    grid = grid + (spline @ bend @ spline.T).permute(0, 2, 3, 1)
+    smooth = spline(4, SIDE)
+    grid = grid + (smooth @ bend @ smooth.T).permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, align_corners=False).clamp(0, 1)
 
 
@@ -226,27 +228,17 @@ def _conv(channels: int, out: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, out, 3, stride, padding=1)
 
 
+def blurred(images: Tensor, sigma: float) -> Tensor:
+    weight = blur(sigma, SIDE)
+    return weight @ images @ weight
+
+
 def _double(h: Tensor) -> Tensor:
     return F.interpolate(h, scale_factor=2, mode="nearest")
 
 
 def _either(count: int) -> Tensor:
     return 2 * torch.rand(count) - 1
-
-
-def _spline(points: int, side: int) -> Tensor:
-    """The cubic B-spline matrix [side, points] that makes a smooth curve of control points."""
-    place = (torch.arange(side) + 0.5) / side * points - 0.5
-    distance = (place[:, None] - torch.arange(points)).abs()
-    near, far = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance).clamp(min=0) ** 3 / 6
-    weight = torch.where(distance < 1, near, far)
-    return weight / weight.sum(1, keepdim=True)
-
-
-def _blurred(images: Tensor, sigma: float) -> Tensor:
-    place = torch.arange(SIDE)
-    weight = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
-    return weight @ images @ weight
 
 
 if __name__ == "__main__":

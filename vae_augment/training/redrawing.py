@@ -56,8 +56,8 @@ class RedrawingVAE(nn.Module):
         self._add_constant("columns", spline(self.low[1], width))
         self._add_constant("identity", _identity_grid(height, width))
         for number, (sigma, _) in enumerate(BLURS):
-            self._add_constant(f"blur_rows_{number}", _blur(sigma, height))
-            self._add_constant(f"blur_columns_{number}", _blur(sigma, width))
+            self._add_constant(f"blur_rows_{number}", blur(sigma, height))
+            self._add_constant(f"blur_columns_{number}", blur(sigma, width))
 
     def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
         """One-sample estimate of the terms for `target`, another image of the class of `image`."""
@@ -91,7 +91,7 @@ class RedrawingVAE(nn.Module):
         hidden = (self.first(hidden) * (1 + factor) + shift).relu()
         hidden = self.second(hidden).relu() + hidden
         field = self.rows @ self.field(hidden).float() @ self.columns.T
-        return sampled(image, self.identity + field.permute(0, 2, 3, 1))
+        return F.grid_sample(image, self.identity + field.permute(0, 2, 3, 1), align_corners=False)
 
     def _blurred(self, images: Tensor, number: int) -> Tensor:
         return self.get_buffer(f"blur_rows_{number}") @ images @ self.get_buffer(f"blur_columns_{number}")
@@ -121,11 +121,6 @@ def random_warps(count: int, image_shape: tuple[int, int, int], generator: torch
     return F.affine_grid(moves, [count, 1, height, width], align_corners=False) + bend
 
 
-def sampled(images: Tensor, grid: Tensor) -> Tensor:
-    """The images [B, C, H, W] warped by grids [B, H, W, 2]: bilinear, and black outside."""
-    return F.grid_sample(images, grid, align_corners=False)
-
-
 def spline(points: int, side: int) -> Tensor:
     """The matrix [side, points] of a cubic B-spline, which makes a smooth curve of control points."""
     place = (torch.arange(side) + 0.5) / side * points - 0.5
@@ -139,7 +134,8 @@ def _identity_grid(height: int, width: int) -> Tensor:
     return F.affine_grid(torch.eye(2, 3)[None], [1, 1, height, width], align_corners=False)
 
 
-def _blur(sigma: float, side: int) -> Tensor:
+def blur(sigma: float, side: int) -> Tensor:
+    """A Gaussian blur along one side as a matrix [side, side]; `sigma` is in pixels of a side of 28."""
     place, sigma = torch.arange(side), sigma * side / 28
     weight = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
     return weight / (sigma * math.sqrt(2 * math.pi))

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .._version import __version__
+from ..distortions import sample
 from ..errors import InputError, VAEAugmentError
 from ..latent import partner_in_batch
 from ..spec import Spec
@@ -25,7 +26,7 @@ from .config import FitConfig
 from .data import ImageData, to_float
 from .half_precision import half_precision, half_products
 from .networks import Terms
-from .redrawing import random_warps, sampled
+from .redrawing import random_warps
 
 
 class Best(NamedTuple):
@@ -169,7 +170,7 @@ class Trainer:
             generator = _generator(self.config.seed, self.step, purpose=4)
             grids = random_warps(end - first, self.data.image_shape, generator)
             grids = grids[distributed.rank() :: distributed.world_size()].to(image.device)
-            image, target = sampled(torch.cat([image, other], 1), grids).clamp(0, 1).chunk(2, 1)
+            image, target = sample(torch.cat([image, other], 1), grids).chunk(2, 1)
         return image, target, label, noise[places].to(self.config.device), end - first
 
     def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
