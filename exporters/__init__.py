@@ -58,7 +58,8 @@ def export(
     Raises:
         OutputExistsError: `path` exists, or was written in the meantime; the message then says where this file is.
         InputError: a required value that the source does not hold was not given, or contradicts the source.
-        ExportError: the graph differs from PyTorch by more than 1e-5, or breaks a rule of the format. No file is left.
+        ExportError: the graph differs from PyTorch by more than 1e-5 (1e-4 where it warps images), or breaks a rule of
+            the format. No file is left.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision is {precision!r}; choose from {', '.join(PRECISIONS)}.")

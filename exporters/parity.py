@@ -12,9 +12,8 @@ from .graph import AugmentGraph, example_inputs
 from .parts import VAEParts
 
 TOLERANCE = 1e-5
-WARPED_TOLERANCE = (
-    1e-4  # of models conditioned on an image: next to an edge, a small difference of place is a larger one
-)
+# Of models conditioned on an image: next to an edge, a small difference of place is a larger one of brightness.
+WARPED_TOLERANCE = 1e-4
 BATCHES = (1, 2, 5, 64)
 
 
@@ -52,7 +51,7 @@ def check_parity(parts: VAEParts, file: ModelFile) -> ParityReport:
     """Compare the file with `parts` on random inputs.
 
     Raises:
-        ExportError: a difference above `TOLERANCE`, decoded values outside [0, 1], a latent that the noise does not
+        ExportError: a difference above the tolerance, decoded values outside [0, 1], a latent that the noise does not
             change, or a batch size that does not run. The message holds the table if there is one.
     """
     model = VAEModel(file, provider="cpu")

@@ -189,9 +189,9 @@ class _Originals:
                 f"labels of type {found.dtype} and shape {found.shape} do not go with {len(self.images)} images; give "
                 "the class index of each, from 0 up."
             )
-        choices, self._starts, self._counts = np.unique(np.sort(found), return_index=True, return_counts=True)
-        self._choices, self._order = choices, np.argsort(found, kind="stable")
-        self.policy = LabelPolicy(tuple(choices.tolist()))
+        self._choices, self._counts = np.unique(found, return_counts=True)
+        self._starts, self._order = self._counts.cumsum() - self._counts, np.argsort(found, kind="stable")
+        self.policy = LabelPolicy(tuple(self._choices.tolist()))
 
     def rows(self, labels: NDArray[np.int64], choice: NDArray[np.float64]) -> NDArray[np.int64]:
         """One original of each of the `labels` [B], by `choice` [B], uniform in (0, 1)."""

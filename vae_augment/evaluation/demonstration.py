@@ -38,7 +38,8 @@ def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str],
     say(f"{report.table()}\nwrote {folder / 'demo.onnx'}")
     splits = [choose_labels(train, seed, LABELS_PER_CLASS) for seed in range(DRAWS)]
     draws = [Draw(split.labelled, test, seed, updates=UPDATES) for seed, split in enumerate(splits)]
-    pairs = [(method, draw) for draw in draws for method in _methods(model)]
+    methods = _methods(model)
+    pairs = [(method, draw) for draw in draws for method in methods]
     bar = tqdm(pairs, "training classifiers", unit="run", disable=None)
     runs = [run_method(method, draw, "demo", train.name) for method, draw in bar]
     rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
@@ -50,7 +51,7 @@ def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str],
     say(f"wrote {folder / 'demo.png'}\n")
     say(f"{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of {BATCH} images per classifier")
     say(detail_table(runs))
-    say("\n" + advise(runs, {method.name: method.use for method in _methods(model)}))
+    say("\n" + advise(runs, {method.name: method.use for method in methods}))
     return runs
 
 

@@ -105,8 +105,6 @@ def _check_node(node: onnx.NodeProto, allow_ops: frozenset[str]) -> None:
     _check_left_out(node)
     for attribute in node.attribute:
         _check_attribute(node.op_type, attribute)
-        if node.op_type == "GridSample" and attribute.s not in _GRID_SAMPLE.get(attribute.name, [attribute.s]):
-            raise UnsafeModelError(f"GridSample has {attribute.name} = {attribute.s[:40]!r}, which is not allowed.")
         if attribute.name == "num_outputs" and attribute.i != len(node.output):  # onnx's shape inference would abort
             raise ModelFormatError(f"{node.op_type} has {len(node.output)} outputs and says it has {attribute.i}.")
 
@@ -132,6 +130,8 @@ def _check_attribute(operator: str, attribute: onnx.AttributeProto) -> None:
         raise UnsafeModelError(f"Node {operator} holds a subgraph or a sparse tensor, which is not allowed.")
     if attribute.ref_attr_name or attribute.sparse_tensors or attribute.type_protos:
         raise UnsafeModelError(f"Node {operator} holds an attribute of a kind that is not allowed.")
+    if operator == "GridSample" and attribute.s not in _GRID_SAMPLE.get(attribute.name, [attribute.s]):
+        raise UnsafeModelError(f"GridSample has {attribute.name} = {attribute.s[:40]!r}, which is not allowed.")
     numbers = [*attribute.ints, attribute.i]
     divides = attribute.name in _POSITIVE and min(attribute.ints or [attribute.i]) < 1
     # Constant and Shape may hold a huge number, which means "to the end" for Slice and Shape.
