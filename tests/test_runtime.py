@@ -178,3 +178,9 @@ def test_one_value_that_is_not_finite_is_found(tiny_model: VAEModel, value: floa
     latent[1, 2] = value
     with pytest.raises(ModelFormatError, match="not finite"):
         tiny_model.decode(latent)
+
+
+def test_loading_leaves_the_handlers_of_signals_alone(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(tiny_model_path)
+    monkeypatch.setattr(signal, "signal", None)  # C code may have handlers that Python would not restore
+    load(tiny_model_path)

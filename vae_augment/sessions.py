@@ -188,8 +188,10 @@ def _is_loader_worker() -> bool:
 
 
 def _import_onnxruntime() -> Any:
+    # Ctrl-C in the middle of its import would come out as an ImportError. Later calls leave the handlers alone.
+    interrupt = Interruptible()
     try:
-        with Interruptible() as interrupt:  # Ctrl-C in the middle of its import would come out as an ImportError
+        with contextlib.nullcontext() if "onnxruntime" in sys.modules else interrupt:
             import onnxruntime
     except ImportError as error:
         raise ProviderError(
