@@ -5,7 +5,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from multiprocessing.process import BaseProcess
 from types import FrameType
 
 
@@ -56,6 +57,12 @@ def children_deaf() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def kill_children(others: Set[BaseProcess]) -> None:
+    """End all child processes but `others`, also one that waits for ever for a lock that a dead one held."""
+    for child in set(multiprocessing.active_children()) - others:
+        child.kill()
 
 
 def follow_parent() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import InputError, VAEAugmentError
-from ..interrupt import follow_parent
+from ..interrupt import follow_parent, kill_children
 from ..runtime import VAEModel
 from ..training import ImageData
 from ..training.data import to_float
@@ -188,8 +188,7 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
                 "A worker died. The system kills workers when memory runs out: use fewer (--workers)."
             ) from None
         finally:  # else the pool would wait for the groups that are running, which takes minutes
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
+            kill_children(others)
 
 
 _finished: "SimpleQueue[Run]"  # of the runs that are done, in a worker

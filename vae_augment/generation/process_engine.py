@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from ..errors import GenerationError
-from ..interrupt import children_deaf, follow_parent
+from ..interrupt import children_deaf, follow_parent, kill_children
 from .shard import Job, Record, Worker
 
 MOST_DEATHS = 3  # in a row without a finished shard between them
@@ -60,8 +60,7 @@ def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
     except BrokenProcessPool:
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.kill()  # it may wait for ever for a lock that the dead one held
+        kill_children(others)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
