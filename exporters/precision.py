@@ -48,8 +48,7 @@ def perturbed_psnr(full: ModelFile, reduced: ModelFile, images: Tensor) -> float
 
 def _inputs(file: ModelFile, images: Tensor) -> dict[str, Tensor]:
     noise = torch.randn(len(images), file.spec.latent_dim, generator=torch.Generator().manual_seed(0))
-    label = VAEModel(file, provider="cpu").label_input(None, len(images))
-    return {"image": images, "noise": noise, "strength": torch.ones(len(images))} | label
+    return VAEModel(file, provider="cpu").whole_inputs(images, noise, 1.0)
 
 
 def _halve(file: ModelFile) -> onnx.ModelProto:

@@ -16,7 +16,7 @@ from .errors import InputError
 from .noise import Stream, check_seed, uniforms, whole_number
 from .pixels import PIL_MODES, from_batch, to_batch, to_pil
 from .runtime import VAEModel, as_model
-from .sampling import LabelPolicy, Labels, draw, parse_labels
+from .sampling import LabelPolicy, Labels, check_generates, draw, parse_labels
 from .seeded import SeededDataset, checked_index, fetch
 from .sessions import Provider
 
@@ -92,7 +92,7 @@ class VAESyntheticDataset(SeededDataset):
         self.transform, self.target_transform, self.keys = transform, target_transform, keys
         self._originals: _Originals | None = None
         if images is None:
-            self.model.check_generates()
+            check_generates(self.model.spec, self.model.name)
             self._policy = parse_labels(labels, self.model.spec)  # type: ignore[arg-type]
         else:
             self._originals = _Originals(self.model, images, labels)
@@ -102,14 +102,11 @@ class VAESyntheticDataset(SeededDataset):
         return self.length
 
     def __repr__(self) -> str:
+        source = f"images={len(self._originals.images)}" if self._originals else f"labels={reprlib.repr(self.labels)}"
         return (
-            f"VAESyntheticDataset({self.model.name!r}, length={self.length}, {self._source}, seed={self.seed}, "
+            f"VAESyntheticDataset({self.model.name!r}, length={self.length}, {source}, seed={self.seed}, "
             f"output={self.output!r}, provider={self.model.device_type!r})"
         )
-
-    @property
-    def _source(self) -> str:
-        return f"images={len(self._originals.images)}" if self._originals else f"labels={reprlib.repr(self.labels)}"
 
     @property
     def classes(self) -> list[str]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb, repeated
+from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch, perturb
 from .pixels import add_change, pick
 from .runtime import VAEModel, checked_labels
 from .sampling import draw_latents
@@ -84,8 +84,7 @@ class Perturbation:
             batch, rows = _marked(batch, rows)
         labels = rows.get("labels")
         if self.mode == "posterior" and not self.residual:
-            inputs = {"image": batch, "noise": rows["noise"], "strength": repeated(self.strength, len(batch))}
-            return self.model.run("whole", inputs | self.model.label_input(labels, len(batch)))[0]
+            return self.model.run("whole", self.model.whole_inputs(batch, rows["noise"], self.strength, labels))[0]
         mean, logvar = (moment.cpu() for moment in self.model.encode(batch, labels))
         return self._decoded(*_marked(batch, rows | {"mean": mean, "moved": self._move(mean, logvar, rows)}))
 

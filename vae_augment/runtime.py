@@ -23,7 +23,7 @@ from .latent import kl_divergence, repeated
 from .modelfile import MAX_BATCH, ModelFile, find_model, model_reference, read_model
 from .noise import Stream, normals, whole_number
 from .pixels import is_finite, to_batch
-from .sampling import Labels, draw, parse_labels
+from .sampling import Labels, check_generates, draw, parse_labels
 from .sessions import Provider, open_session, provider_name, resolve_providers, run_session, translated_errors
 from .spec import Spec, part_interface
 
@@ -166,8 +166,7 @@ class VAEModel:
     def redraw(self, images: Tensor, noise: Tensor, strength: float = 1.0) -> Tensor:
         """Images [B, C, H, W] and standard normal noise [B, D] -> images whose latents have moved by `strength`."""
         batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
-        inputs = {"image": batch, "noise": noise, "strength": repeated(strength, len(batch))}
-        return self._run_in_chunks("whole", inputs | self.label_input(None, len(batch)))[0]
+        return self._run_in_chunks("whole", self.whole_inputs(batch, noise, strength))[0]
 
     def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
         """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W] in [0, 1]."""
@@ -182,18 +181,10 @@ class VAEModel:
         n = whole_number("n", n)
         if n < 1:
             raise InputError(f"n is {n}; it must be at least 1.")
-        self.check_generates()
+        check_generates(self.spec, self.name)
         latent, drawn = draw(self.spec, parse_labels(labels, self.spec), np.arange(n), seed)
         images = self.decode(torch.from_numpy(latent), drawn)
         return images, torch.from_numpy(drawn) if self.spec.generates_classes else None
-
-    def check_generates(self) -> None:
-        """Raise `InputError` for a model conditioned on an image, which draws nothing out of nothing."""
-        if self.spec.image_conditional:
-            raise InputError(
-                f"{self.name!r} is conditioned on an image: it redraws images that it is given. Use VAEAugment, or "
-                "VAESyntheticDataset with images= and labels=."
-            )
 
     def anomaly_score(self, images: Tensor) -> Tensor:
         """How unlike the training data each of the images [B, C, H, W] is, in nats, [B]; larger = less like it.
@@ -218,6 +209,11 @@ class VAEModel:
             return {}
         unknown = torch.full((count,), -1, device="cpu")
         return {"label": unknown if labels is None else checked_labels(labels, count, self.spec)}
+
+    def whole_inputs(self, batch: Tensor, noise: Tensor, strength: float, labels: object = None) -> dict[str, Tensor]:
+        """The inputs of the part "whole" for float32 images [B, C, H, W] in [0, 1] and standard normal noise [B, D]."""
+        inputs = {"image": batch, "noise": noise, "strength": repeated(strength, len(batch))}
+        return inputs | self.label_input(labels, len(batch))
 
     def run(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Run one part of the graph, "whole", "encoder" or "decoder", once, on inputs that nothing checks."""

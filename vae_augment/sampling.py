@@ -37,6 +37,15 @@ class LabelPolicy:
         return choices[np.searchsorted(self.cumulative[:-1], drawn, side="right")]
 
 
+def check_generates(spec: Spec, name: str) -> None:
+    """Raise `InputError` for a model conditioned on an image, which draws nothing out of nothing."""
+    if spec.image_conditional:
+        raise InputError(
+            f"{name!r} is conditioned on an image: it redraws images that it is given. Use VAEAugment, or "
+            "VAESyntheticDataset with images= and labels=."
+        )
+
+
 def parse_labels(labels: Labels | LabelPolicy, spec: Spec) -> LabelPolicy:
     """The policy for the argument `labels` of `VAESyntheticDataset`; `InputError` for bad classes or weights."""
     if isinstance(labels, LabelPolicy):

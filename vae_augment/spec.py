@@ -118,9 +118,7 @@ class Spec:
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata entries for this spec."""
-        facts = {key: vars(self)[key] for key in _SCHEMA if key in vars(self)} | {"format_version": self.format_version}
-        if self.format_version == 1:
-            del facts["image_conditional"]
+        facts = {key: getattr(self, key) for key in _keys(self.format_version)}
         metadata = {SPEC_KEY: json.dumps(facts, sort_keys=True)}
         return metadata if self.latents is None else metadata | {LATENTS_KEY: self.latents.to_text()}
 
@@ -198,8 +196,13 @@ _SCHEMA = {
 }
 
 
+def _keys(version: int) -> set[str]:
+    """The keys of a spec of this format version."""
+    return _SCHEMA.keys() - ({"image_conditional"} if version == 1 else set())
+
+
 def _checked(facts: dict[str, Any]) -> dict[str, Any]:
-    expected = _SCHEMA.keys() - ({"image_conditional"} if facts["format_version"] == 1 else set())
+    expected = _keys(facts["format_version"])
     if facts.keys() != expected:
         raise ModelFormatError(f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(expected)}.")
     for key in expected:

@@ -131,13 +131,11 @@ def _methods(
     tried = {"": DEFAULT, "strong ": STRONG} if settings is None else {"": settings}
     found = []
     for strength, chosen in tried.items():
-        arguments = "".join(f", {name}={value}" for name, value in chosen.items())
+        arguments = "".join(f", {key}={value}" for key, value in chosen.items())
         for place, distort, words in PLACES:
             use = f"VAEAugment({written}{arguments}) {words}"
-            method = Method(
-                f"{place}{strength}VAE", distort, vae, chosen, kind=WITH_VAE, trained_on=trained_on, use=use
-            )
-            found.append(method)
+            name = f"{place}{strength}VAE"
+            found.append(Method(name, distort, vae, chosen, kind=WITH_VAE, trained_on=trained_on, use=use))
     if model is None and settings is None and image_shape == load("glyphs", provider="cpu").spec.image_shape:
         found.append(GLYPHS)
     return (

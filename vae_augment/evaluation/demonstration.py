@@ -43,9 +43,8 @@ def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str],
     bar = tqdm(pairs, "training classifiers", unit="run", disable=None)
     runs = [run_method(method, draw, "demo", train.name) for method, draw in bar]
     rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
-    for bundled in (load(name, provider="cpu") for name in BUNDLED):
-        if bundled.spec.image_conditional:
-            continue
+    models = [load(name, provider="cpu") for name in BUNDLED]
+    for bundled in (each for each in models if not each.spec.image_conditional):
         rows += [Row(bundled.name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
     save_rows(rows, folder / "demo.png")
     say(f"wrote {folder / 'demo.png'}\n")

@@ -16,7 +16,7 @@ from .._version import __version__
 from ..errors import InputError
 from ..modelfile import ModelFile
 from ..noise import check_seed, whole_number
-from ..sampling import UNKNOWN, LabelPolicy, Labels, parse_labels
+from ..sampling import UNKNOWN, LabelPolicy, Labels, check_generates, parse_labels
 from ..sessions import runtime_version
 from .formats import FORMATS, Format
 
@@ -116,11 +116,7 @@ def make_plan(
         InputError: as `Plan`, or the library of the format is not installed.
     """
     spec = model.spec
-    if spec.image_conditional:
-        raise InputError(
-            f"{model.path.stem!r} is conditioned on an image, so it generates nothing by itself. Use "
-            "VAESyntheticDataset with images= and labels=, or another model."
-        )
+    check_generates(spec, model.path.stem)
     if shard_size is None:
         shard_size = BLOCKS_PER_SHARD * block_size(spec.image_shape)
     policy = parse_labels(labels, spec)

@@ -52,12 +52,12 @@ class RedrawingVAE(nn.Module):
         self.first, self.second, self.field = _conv(quarter, quarter), _conv(quarter, quarter), _conv(quarter, 2)
         for parameter in (*self.prior.parameters(), *self.field.parameters()):
             nn.init.zeros_(parameter)  # the prior starts as N(0, I), and the field as standing still
-        self._add_constant("rows", spline(self.low[0], height))
-        self._add_constant("columns", spline(self.low[1], width))
-        self._add_constant("identity", _identity_grid(height, width))
+        constants = {"rows": spline(self.low[0], height), "columns": spline(self.low[1], width)}
+        constants["identity"] = F.affine_grid(torch.eye(2, 3)[None], [1, 1, height, width], align_corners=False)
         for number, (sigma, _) in enumerate(BLURS):
-            self._add_constant(f"blur_rows_{number}", blur(sigma, height))
-            self._add_constant(f"blur_columns_{number}", blur(sigma, width))
+            constants |= {f"blur_rows_{number}": blur(sigma, height), f"blur_columns_{number}": blur(sigma, width)}
+        for name, value in constants.items():
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
         """One-sample estimate of the terms for `target`, another image of the class of `image`."""
@@ -96,9 +96,6 @@ class RedrawingVAE(nn.Module):
     def _blurred(self, images: Tensor, number: int) -> Tensor:
         return self.get_buffer(f"blur_rows_{number}") @ images @ self.get_buffer(f"blur_columns_{number}")
 
-    def _add_constant(self, name: str, value: Tensor) -> None:
-        self.register_buffer(name, value, persistent=False)
-
 
 def random_warps(count: int, image_shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
     """Sampling grids [count, H, W, 2] of random warps. Under the same warp, both images of a pair become another class.
@@ -128,10 +125,6 @@ def spline(points: int, side: int) -> Tensor:
     near, far = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance).clamp(min=0) ** 3 / 6
     weight = torch.where(distance < 1, near, far)
     return weight / weight.sum(1, keepdim=True)
-
-
-def _identity_grid(height: int, width: int) -> Tensor:
-    return F.affine_grid(torch.eye(2, 3)[None], [1, 1, height, width], align_corners=False)
 
 
 def blur(sigma: float, side: int) -> Tensor:
