@@ -66,9 +66,9 @@ def epoch(bench: Any, root: str, count: int) -> None:
     vae = VAEAugment(load("mnist", provider="cpu"), p=1.0, residual=False)
     affine = v2.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1))
     loaders = {
-        "VAEAugment": mnist(root, count, vae),
-        "VAEAugment on whole batches": mnist(root, count, v2.Identity(), OnBatches(vae)),
-        "v2.RandomAffine": mnist(root, count, affine),
+        "VAEAugment": by_two_workers(mnist_items(root, count, vae)),
+        "VAEAugment on whole batches": by_two_workers(mnist_items(root, count, v2.Identity()), OnBatches(vae)),
+        "v2.RandomAffine": by_two_workers(mnist_items(root, count, affine)),
     }
     runs = {name: lambda loader=loader: train(loader) for name, loader in loaders.items()}
     bench.compare("epoch of a small CNN", runs, count)
@@ -85,9 +85,12 @@ class OnBatches:
         return self.augment(images), labels
 
 
-def mnist(root: str, count: int, augment: v2.Transform, collate: Callable[..., Any] = default_collate) -> Any:
+def mnist_items(root: str, count: int, augment: v2.Transform) -> Dataset[Any]:
     transform = v2.Compose([v2.ToImage(), augment, v2.ToDtype(torch.float32, scale=True)])
-    data = Subset(datasets.MNIST(root, transform=transform), range(count))
+    return Subset(datasets.MNIST(root, transform=transform), range(count))
+
+
+def by_two_workers(data: Dataset[Any], collate: Callable[..., Any] = default_collate) -> DataLoader[Any]:
     return DataLoader(data, 128, shuffle=True, num_workers=2, persistent_workers=True, collate_fn=collate)
 
 

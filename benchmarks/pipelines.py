@@ -6,14 +6,13 @@ Prints a table and writes results/pipelines.json. DIR holds torchvision's MNIST.
 """
 
 import argparse
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from loaders import exhaust, train
+from loaders import by_two_workers, exhaust, mnist_items, train
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
-from torchvision import datasets
 from torchvision.transforms import v2
 
 from common import check_result, machine, rates, save
@@ -49,20 +48,11 @@ def vae(name: str) -> VAEAugment:
     return VAEAugment(load(name, provider="cpu"), p=1.0)
 
 
-def loader(data: Dataset[Any]) -> DataLoader[Any]:
-    return DataLoader(data, 128, shuffle=True, num_workers=2, persistent_workers=True)
-
-
 def epochs(root: str, count: int, repeats: int) -> dict[str, dict[str, float]]:
     """An epoch of a small CNN on MNIST; each kind of augmentation stands where a user writes it."""
-    to_float = v2.ToDtype(torch.float32, scale=True)
-
-    def among(augment: v2.Transform) -> Dataset[Any]:
-        transform = v2.Compose([v2.ToImage(), augment, to_float])
-        return Subset(datasets.MNIST(root, transform=transform), range(count))
-
+    among = functools.partial(mnist_items, root, count)
     plain = among(v2.Identity())
-    data = {
+    data: dict[str, Any] = {
         "RandomAffine": among(affine()),
         "TrivialAugmentWide": among(v2.TrivialAugmentWide()),
         "ElasticTransform": among(v2.ElasticTransform()),
@@ -70,7 +60,7 @@ def epochs(root: str, count: int, repeats: int) -> dict[str, dict[str, float]]:
     for name in ("glyphs", "mnist"):
         data[f"AugmentedDataset({name})"] = AugmentedDataset(plain, vae(name))
         data[f"{name} in the Compose"] = among(vae(name))
-    loaders = {name: loader(found) for name, found in data.items()}
+    loaders = {name: by_two_workers(found) for name, found in data.items()}
     return rates({name: lambda found=found: train(found) for name, found in loaders.items()}, count, repeats, 0)
 
 
@@ -99,10 +89,9 @@ def bare(batch: Tensor) -> Callable[[], Any]:
 
 
 def through_loaders(root: str, count: int, repeats: int) -> dict[str, dict[str, float]]:
-    transform = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
     found = {
-        "VAESyntheticDataset(mnist)": loader(VAESyntheticDataset(load("mnist", provider="cpu"), count)),
-        "datasets.MNIST": loader(Subset(datasets.MNIST(root, transform=transform), range(count))),
+        "VAESyntheticDataset(mnist)": by_two_workers(VAESyntheticDataset(load("mnist", provider="cpu"), count)),
+        "datasets.MNIST": by_two_workers(mnist_items(root, count, v2.Identity())),
     }
     return rates({name: lambda data=data: exhaust(data) for name, data in found.items()}, count, repeats, 0)
 

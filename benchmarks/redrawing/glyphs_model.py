@@ -12,7 +12,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from vae_augment.distortions import thickness_affine_elastic
@@ -25,19 +24,12 @@ UPDATES = 5000
 METHODS = (Method("thickness+affine+elastic", thickness_affine_elastic), GLYPHS)
 
 
-def source(data: str, root: Path, folder: Path) -> Source:
+def source(data: str, root: Path) -> Source:
     """MNIST, or the symbols' two files as one that has a test part."""
     if data != "symbols":
         return Source(data, str(root))
-    path = folder / "symbols.npz"
-    if not path.exists():
-        arrays = {}
-        for part in ("train", "test"):
-            found = np.load(root / "symbols" / f"symbols-{part}.npz")
-            arrays |= {f"{part}_images": found["images"], f"{part}_labels": found["labels"]}
-        np.savez(folder / "train.npz", images=arrays["train_images"], labels=arrays["train_labels"])
-        np.savez(folder / "test.npz", images=arrays["test_images"], labels=arrays["test_labels"])
-    return Source(str(folder / "train.npz"), None, (str(folder / "test.npz"),))
+    train, test = (root / "symbols" / f"symbols-{part}.npz" for part in ("train", "test"))
+    return Source(str(train), None, (str(test),))
 
 
 def table(path: Path) -> str:
@@ -66,7 +58,7 @@ def main(root: str, results: str, *jobs: str) -> None:
         first, last = map(int, draws.split("-"))
         split = functools.partial(choose_labels, per_class=int(labels))
         for draw in range(first, last + 1):
-            group = Group(f"{labels} labels", source(data, Path(root), path.parent), draw, split, METHODS, UPDATES)
+            group = Group(f"{labels} labels", source(data, Path(root)), draw, split, METHODS, UPDATES)
             images = group.draw()
             for method in METHODS:
                 if (group.regime, data, method.name, draw) in seen:
