@@ -227,7 +227,7 @@ def test_concatenation_works_item_by_item(data: VAESyntheticDataset, expected: t
         ({"seed": None}, "seed is None; it must be an integer."),
         ({"length": 2.5}, "length is 2.5; it must be an integer."),
         ({"output": "numpy"}, "output is 'numpy'; choose one of float, uint8, pil."),
-        ({"labels": "ten"}, "There is no class 'ten'; the model knows 0..9: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9."),
+        ({"labels": "ten"}, "There is no class 'ten'; there are 0..9: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9."),
     ],
 )
 def test_what_cannot_be_used_is_refused_when_built(model: VAEModel, arguments: dict[str, Any], message: str) -> None:

@@ -347,7 +347,7 @@ def test_the_bar_of_a_resumed_run_starts_where_it_stopped(tiny_model_path: Path,
         (["-n", 5, "--seed", 2**64], f"seed is {2**64}; it must lie in 0..2**64 - 1."),
         (
             ["-n", 5, "--labels", "dog"],
-            "There is no class 'dog'; the model knows 0..9: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
+            "There is no class 'dog'; there are 0..9: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
         ),
         (
             ["-n", 5, "--labels", "3:much"],

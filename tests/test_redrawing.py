@@ -21,6 +21,7 @@ from vae_augment import VAEAugment, VAEModel, VAESyntheticDataset, load
 from vae_augment.distortions import sample
 from vae_augment.errors import InputError, ModelFormatError, UnsafeModelError
 from vae_augment.exporters import export
+from vae_augment.generation import generate, verify
 from vae_augment.latent import partner_in_batch
 from vae_augment.training import Checkpoint, FitConfig, ImageData, fit, load_checkpoint, save_checkpoint
 from vae_augment.training.data import to_float
@@ -181,7 +182,7 @@ def test_the_parts_agree_with_the_whole(model: VAEModel) -> None:
         (lambda model: model.sample(3), "'r' is conditioned on an image: it redraws images that it is given"),
         (
             lambda model: VAESyntheticDataset(model, 5),
-            "or VAESyntheticDataset with images= and labels=",
+            "VAESyntheticDataset with images= and labels=, or .vae-augment generate --images DATA.",
         ),
         (lambda model: model.decode(torch.zeros(1, 4)), "its decoder needs the `images` too"),
         (lambda model: model.anomaly_score(torch.zeros(1, 1, 8, 8)), "so it gives no likelihood"),
@@ -267,9 +268,9 @@ def test_new_images_of_classes_that_the_model_never_saw(redrawn: VAESyntheticDat
     assert repr(redrawn).startswith("VAESyntheticDataset('r', length=50, images=")
     for index, (image, label) in enumerate(items):  # each is a redrawing of one image of its class
         originals = few.images[few.labels == label]
-        latent, rows = redrawn._drawn(np.array([index]))[1:]
-        assert (originals == (255 * redrawn._originals.images[rows]).round()).all((1, 2, 3)).any()  # type: ignore[union-attr]
-        torch.testing.assert_close(image, redrawn.model.redraw(redrawn._originals.images[rows], latent)[0])  # type: ignore[union-attr]
+        latent, original = redrawn._drawn(np.array([index]))[1:]
+        assert (originals == (255 * original).round()).all((1, 2, 3)).any()
+        torch.testing.assert_close(image, redrawn.model.redraw(original, latent)[0])
 
 
 def test_torchs_default_dtype_changes_nothing(redrawn: VAESyntheticDataset) -> None:
@@ -301,6 +302,81 @@ def test_labels_that_do_not_go_with_the_images(path: Path, few: ImageData, label
 def test_images_for_a_model_that_takes_none(tiny_model_path: Path, few: ImageData) -> None:
     with pytest.raises(InputError, match="is not conditioned on an image"):
         VAESyntheticDataset(tiny_model_path, 5, images=few.images, labels=few.labels)
+
+
+def shards(folder: Path) -> dict[str, np.ndarray]:
+    files = [np.load(file) for file in sorted(folder.glob("train-*.npz"))]
+    return {key: np.concatenate([file[key] for file in files]) for key in ("images", "labels")} | {
+        "classes": files[0]["classes"]
+    }
+
+
+def test_shards_hold_the_images_of_the_dataset(
+    path: Path, few: ImageData, redrawn: VAESyntheticDataset, tmp_path: Path
+) -> None:
+    chosen = (few.labels == 3) | (few.labels == 7)
+    given = {"images": few.images[chosen], "labels": few.labels[chosen], "seed": 5, "shard_size": 20}
+    manifest = generate(path, 50, tmp_path / "out", workers=2, **given)
+    redrawn.output = "uint8"
+    images, labels = next(redrawn.batches(50))
+    made = shards(tmp_path / "out")
+    # Blocks of other sizes may round a grey level differently.
+    assert np.abs(made["images"].astype(int) - images.numpy().astype(int)).max() <= 1
+    assert made["labels"].tolist() == labels.tolist()
+    assert made["classes"].tolist() == redrawn.classes
+    assert verify(tmp_path / "out") == manifest
+    same = generate(path, 50, tmp_path / "again", workers=1, **given | {"images": given["images"].float() / 255})
+    assert (tmp_path / "again" / "train-00001-of-00003.npz").read_bytes() == (
+        tmp_path / "out" / "train-00001-of-00003.npz"
+    ).read_bytes()
+    assert same.plan.originals != manifest.plan.originals  # float images could have levels between those of uint8
+
+
+def test_generate_redraws_the_images_of_a_folder_and_resumes(path: Path, few: ImageData, tmp_path: Path) -> None:
+    for row, label in enumerate(few.labels[:30].tolist()):
+        (tmp_path / "data" / f"no. {label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(few.images[row, 0].numpy()).save(tmp_path / "data" / f"no. {label}" / f"{row}.png")
+    arguments = ["generate", path, "-n", 12, "-o", tmp_path / "out", "--images", tmp_path / "data", "--workers", 1]
+    code, text = run(*map(str, arguments))
+    assert (code, "12 images in 1 shards" in text) == (0, True)
+    made = shards(tmp_path / "out")
+    assert made["classes"].tolist() == [f"no. {label}" for label in range(10)]
+    assert made["labels"].tolist() == [*range(10), 0, 1]
+    assert "as planned" in run(*map(str, arguments))[1]
+    assert run("generate", "-o", str(tmp_path / "out"), "--verify")[0] == 0
+    (tmp_path / "data" / "no. 3" / "3.png").unlink()
+    code, text = run(*map(str, arguments))
+    assert (code, "belongs to another plan: originals is" in text) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("7", [7, 7, 7, 7]),
+        ("3,7", [3, 7, 3, 7]),
+        ("3:0.9,7:0.1", "with --images give classes without weights"),
+        ("ten", "There is no class 'ten'"),
+    ],
+)
+def test_generate_redraws_chosen_classes(labels: str, expected: object, path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["generate", path, "-n", 4, "-o", out, "--images", "digits", "--labels", labels, "--workers", 1]
+    code, text = run(*map(str, command))
+    if isinstance(expected, str):
+        assert (code, expected in text, out.exists()) == (1, True, False)
+    else:
+        assert (code, shards(out)["labels"].tolist()) == (0, expected)
+
+
+def test_images_of_another_size_are_refused_before_anything_is_written(path: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 9, 9), np.uint8), labels=np.arange(4))
+    command = ["generate", path, "-n", 4, "-o", tmp_path / "out", "--images", tmp_path / "a.npz"]
+    code, text = run(*map(str, command))
+    assert (code, "9" in text, (tmp_path / "out").exists()) == (1, True, False)
+    assert text.startswith("error: ")
+    np.savez(tmp_path / "b.npz", images=np.zeros((4, 8, 8), np.uint8))
+    code, text = run(*map(str, command[:-1]), str(tmp_path / "b.npz"))
+    assert (code, "give the class index of each" in text, (tmp_path / "out").exists()) == (1, True, False)
 
 
 def changed(path: Path, folder: Path, change: Callable[[onnx.ModelProto], None]) -> Path:

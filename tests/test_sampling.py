@@ -61,10 +61,10 @@ def test_a_policy_stays_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("emus", "There is no class 'emus'; the model knows 0..2: cat, dog, emu. Did you mean 'emu'?"),
-        (3, "There is no class 3; the model knows 0..2: cat, dog, emu."),
-        (True, "There is no class True; the model knows 0..2: cat, dog, emu."),
-        ([0, -1], "There is no class -1; the model knows 0..2: cat, dog, emu."),
+        ("emus", "There is no class 'emus'; there are 0..2: cat, dog, emu. Did you mean 'emu'?"),
+        (3, "There is no class 3; there are 0..2: cat, dog, emu."),
+        (True, "There is no class True; there are 0..2: cat, dog, emu."),
+        ([0, -1], "There is no class -1; there are 0..2: cat, dog, emu."),
         ([], "labels is empty. Give at least one class, or 'balanced'."),
         ({}, "The class weights are {}; they must be finite, at least 0, and not all 0."),
         ({"cat": 0}, "The class weights are {'cat': 0}; they must be finite, at least 0, and not all 0."),

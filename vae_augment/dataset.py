@@ -16,9 +16,10 @@ from .errors import InputError
 from .noise import Stream, check_seed, uniforms, whole_number
 from .pixels import PIL_MODES, from_batch, to_batch, to_pil
 from .runtime import VAEModel, as_model
-from .sampling import LabelPolicy, Labels, check_generates, draw, parse_labels
+from .sampling import Labels, Originals, check_generates, draw, parse_labels
 from .seeded import SeededDataset, checked_index, fetch
 from .sessions import Provider
+from .spec import Spec
 
 OUTPUTS = ("float", "uint8", "pil")
 _LATENTS_PER_DRAW = 1024  # for small batches, calling NumPy costs more than drawing the numbers
@@ -90,12 +91,12 @@ class VAESyntheticDataset(SeededDataset):
             raise InputError(f"output='pil' needs 1 or 3 channels; the model has {self.model.spec.image_shape[0]}.")
         self.length, self.labels, self.output = length, labels, output
         self.transform, self.target_transform, self.keys = transform, target_transform, keys
-        self._originals: _Originals | None = None
+        self._originals: Originals | None = None
         if images is None:
             check_generates(self.model.spec, self.model.name)
             self._policy = parse_labels(labels, self.model.spec)  # type: ignore[arg-type]
         else:
-            self._originals = _Originals(self.model, images, labels)
+            self._originals = as_originals(self.model.spec, self.model.name, images, labels)
             self._policy = self._originals.policy
 
     def __len__(self) -> int:
@@ -111,9 +112,7 @@ class VAESyntheticDataset(SeededDataset):
     @property
     def classes(self) -> list[str]:
         """The names of the classes; with `images`, their indices as text."""
-        if self._originals:
-            return [str(index) for index in range(max(self._policy.choices) + 1)]
-        return list(self.model.spec.classes)
+        return list(self._originals.classes if self._originals else self.model.spec.classes)
 
     @property
     def class_to_idx(self) -> dict[str, int]:
@@ -152,19 +151,15 @@ class VAESyntheticDataset(SeededDataset):
                 yield self._finish(self._decoded(label, *others), label)
 
     def _drawn(self, index: NDArray[np.int64]) -> list[Tensor]:
-        """The labels and latents of the images at `index`; with `images`, their noise and rows of `images`."""
+        """The labels and latents of the images at `index`; with `images`, also the image that each redraws."""
         latent, labels = draw(self.model.spec, self._policy, index, self.seed, self.epoch)
         found = [labels, latent]
         if self._originals:
-            choice = uniforms(self.seed, Stream.COMPONENT, self.epoch, index, 1)[:, 0]
-            found.append(self._originals.rows(labels, choice))
+            found.append(self._originals.chosen(labels, index, self.seed, self.epoch))
         return [torch.from_numpy(rows) for rows in found]
 
-    def _decoded(self, labels: Tensor, latent: Tensor, rows: Tensor | None = None) -> Tensor:
-        if self._originals:
-            images = self.model.redraw(self._originals.images[rows], latent)
-        else:
-            images = self.model.decode(latent, labels)
+    def _decoded(self, labels: Tensor, latent: Tensor, originals: Tensor | None = None) -> Tensor:
+        images = self.model.decode(latent, labels) if originals is None else self.model.redraw(originals, latent)
         return images if self.output == "float" else from_batch(images, torch.uint8)
 
     def _finish(self, image: Any, label: Any) -> Any:
@@ -173,27 +168,20 @@ class VAESyntheticDataset(SeededDataset):
         return (image, label) if self.keys is None else dict(zip(self.keys, (image, label), strict=True))
 
 
-class _Originals:
-    """Images to redraw, by class."""
-
-    def __init__(self, model: VAEModel, images: Tensor, labels: object) -> None:
-        if not model.spec.image_conditional:
-            raise InputError(f"images are given, but {model.name!r} is not conditioned on an image. Leave them out.")
-        self.images = to_batch(torch.as_tensor(images), model.spec.image_shape)
-        found = np.asarray(labels)
-        if found.shape != (len(self.images),) or found.dtype.kind not in "iu" or not len(found) or found.min() < 0:
-            raise InputError(
-                f"labels of type {found.dtype} and shape {found.shape} do not go with {len(self.images)} images; give "
-                "the class index of each, from 0 up."
-            )
-        self._choices, self._counts = np.unique(found, return_counts=True)
-        self._starts, self._order = self._counts.cumsum() - self._counts, np.argsort(found, kind="stable")
-        self.policy = LabelPolicy(tuple(self._choices.tolist()))
-
-    def rows(self, labels: NDArray[np.int64], choice: NDArray[np.float64]) -> NDArray[np.int64]:
-        """One original of each of the `labels` [B], by `choice` [B], uniform in (0, 1)."""
-        group = np.searchsorted(self._choices, labels)
-        return self._order[self._starts[group] + (choice * self._counts[group]).astype(np.int64)]
+def as_originals(spec: Spec, name: str, images: Any, labels: object, classes: Sequence[str] = ()) -> Originals:
+    """Images [N, C, H, W] and their labels [N] for the model `name` to redraw; `InputError` where they do not fit."""
+    if not spec.image_conditional:
+        raise InputError(f"images are given, but {name!r} is not conditioned on an image. Leave them out.")
+    images = torch.as_tensor(images)
+    batch, found = to_batch(images, spec.image_shape), np.asarray(labels)
+    if found.shape != (len(batch),) or found.dtype.kind not in "iu" or not len(found) or found.min() < 0:
+        raise InputError(
+            f"labels of type {found.dtype} and shape {found.shape} do not go with {len(batch)} images; give the class "
+            "index of each, from 0 up."
+        )
+    pixels = (images if images.dtype is torch.uint8 else batch).cpu().reshape(batch.shape).numpy()
+    classes = tuple(classes) or tuple(str(index) for index in range(int(found.max()) + 1))
+    return Originals(pixels, found.astype(np.int64), classes)
 
 
 class MixedDataset(SeededDataset):

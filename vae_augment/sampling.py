@@ -3,6 +3,8 @@
 Without torch, which would take most of a generating process's memory and starting time.
 """
 
+import functools
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,12 +39,47 @@ class LabelPolicy:
         return choices[np.searchsorted(self.cumulative[:-1], drawn, side="right")]
 
 
+@dataclass(frozen=True)
+class Originals:
+    """Images for a model conditioned on an image to redraw, each image of a class equally often on average."""
+
+    images: NDArray[Any]  # [N, C, H, W], uint8 or float32 in [0, 1]
+    labels: NDArray[np.int64]  # the class index of each, [N], at least 0
+    classes: tuple[str, ...]  # the names of the classes
+
+    @functools.cached_property
+    def _groups(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The classes that occur, how many images each has, and the rows of all images sorted by class."""
+        present, counts = np.unique(self.labels, return_counts=True)
+        return present, counts, np.argsort(self.labels, kind="stable")
+
+    @property
+    def policy(self) -> LabelPolicy:
+        """The classes that occur, in turn."""
+        return LabelPolicy(tuple(self._groups[0].tolist()))
+
+    @property
+    def sha256(self) -> str:
+        """A digest that other images or labels would change."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
+
+    def chosen(
+        self, labels: NDArray[np.int64], index: NDArray[np.int64], seed: int, epoch: int = 0
+    ) -> NDArray[np.float32]:
+        """One image of each of the `labels` [B], for the generated images at `index` [B]: [B, C, H, W] in [0, 1]."""
+        present, counts, order = self._groups
+        group, starts = np.searchsorted(present, labels), counts.cumsum() - counts
+        choice = uniforms(seed, Stream.COMPONENT, epoch, index, 1)[:, 0]
+        images = self.images[order[starts[group] + (choice * counts[group]).astype(np.int64)]]
+        return images / np.float32(255) if images.dtype == np.uint8 else images  # type: ignore[return-value]
+
+
 def check_generates(spec: Spec, name: str) -> None:
     """Raise `InputError` for a model conditioned on an image, which draws nothing out of nothing."""
     if spec.image_conditional:
         raise InputError(
-            f"{name!r} is conditioned on an image: it redraws images that it is given. Use VAEAugment, or "
-            "VAESyntheticDataset with images= and labels=."
+            f"{name!r} is conditioned on an image: it redraws images that it is given. Use VAEAugment, "
+            "VAESyntheticDataset with images= and labels=, or `vae-augment generate --images DATA`."
         )
 
 
@@ -59,7 +96,7 @@ def parse_labels(labels: Labels | LabelPolicy, spec: Spec) -> LabelPolicy:
     wanted = [labels] if isinstance(labels, str) or not isinstance(labels, Iterable) else list(labels)
     if not wanted:
         raise InputError("labels is empty. Give at least one class, or 'balanced'.")
-    return LabelPolicy(tuple(class_index(item, spec) for item in wanted))
+    return LabelPolicy(tuple(class_index(item, spec.classes) for item in wanted))
 
 
 def top_up(targets: Sequence[Class] | NDArray[Any], to: int | None = None) -> list[Class]:
@@ -87,15 +124,15 @@ def top_up(targets: Sequence[Class] | NDArray[Any], to: int | None = None) -> li
     return missing
 
 
-def class_index(item: Class, spec: Spec) -> int:
+def class_index(item: Class, classes: Sequence[str]) -> int:
     """The index of a class given by index or name; `InputError` when there is none."""
-    if isinstance(item, str) and item in spec.classes:
-        return spec.classes.index(item)
-    if isinstance(item, int | np.integer) and not isinstance(item, bool) and 0 <= item < len(spec.classes):
+    if isinstance(item, str) and item in classes:
+        return classes.index(item)
+    if isinstance(item, int | np.integer) and not isinstance(item, bool) and 0 <= item < len(classes):
         return int(item)
     raise InputError(
-        f"There is no class {item!r}; the model knows 0..{len(spec.classes) - 1}: {', '.join(spec.classes[:20])}."
-        + suggestion(item, spec.classes)
+        f"There is no class {item!r}; there are 0..{len(classes) - 1}: {', '.join(classes[:20])}."
+        + suggestion(item, classes)
     )
 
 
@@ -104,7 +141,8 @@ def _weighted(labels: Mapping[Class, float], spec: Spec) -> LabelPolicy:
     if not weights or not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
         raise InputError(f"The class weights are {labels}; they must be finite, at least 0, and not all 0.")
     cumulative = np.cumsum(weights)
-    return LabelPolicy(tuple(class_index(item, spec) for item in labels), tuple((cumulative / cumulative[-1]).tolist()))
+    indices = tuple(class_index(item, spec.classes) for item in labels)
+    return LabelPolicy(indices, tuple((cumulative / cumulative[-1]).tolist()))
 
 
 def draw(

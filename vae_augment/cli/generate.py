@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..generation.plan import Part
     from ..sampling import Labels
 
+_IMAGES = "Labelled images, as for fit, that glyphs redraws; --labels then chooses classes of them."
+
 
 def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to fill.")],
@@ -26,6 +29,8 @@ def generate(
     n: Annotated[int | None, typer.Option("-n", help="Number of images; required without --verify.")] = None,
     format: Annotated[str, typer.Option(help="npz, idx, imagefolder, parquet or webdataset.")] = "npz",  # noqa: A002
     labels: Annotated[str, typer.Option(help="balanced, a class, classes 3,5 or weights 3:0.9,5:0.1.")] = "balanced",
+    images: Annotated[str | None, typer.Option(help=_IMAGES)] = None,
+    root: options.Root = None,
     seed: options.Seed = 0,
     shard_size: Annotated[int | None, typer.Option(help="Images per shard; default: about 40 MiB of pixels.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes or Ray actors; default: one per core.")] = None,
@@ -43,12 +48,12 @@ def generate(
         _print(output, generation.verify(output), {}, as_json)
         return
     if not model:
-        raise InputError("No MODEL was given. Give mnist, fashion-mnist or the path of an .onnx file.")
+        raise InputError("No MODEL was given. Give mnist, fashion-mnist, glyphs or the path of an .onnx file.")
     if n is None:
         raise InputError("-n is required: how many images to generate.")
     make, part = _engine(engine, workers, address, (shard_index, num_shards))
-    wanted = _labels(labels, model)
-    job = generation.make_job(model, n, output, format=format, labels=wanted, seed=seed, shard_size=shard_size)
+    wanted: dict[str, Any] = _originals(images, root, labels) if images else {"labels": _labels(labels, model)}
+    job = generation.make_job(model, n, output, format=format, seed=seed, shard_size=shard_size, **wanted)
     _print(output, *_run(job, make, part), as_json)
 
 
@@ -120,11 +125,32 @@ def _engine(name: str | None, workers: int | None, address: str | None, part: "P
     raise InputError(f"--engine is {name!r}; choose local, torchrun or ray.")
 
 
+def _originals(images: str, root: Path | None, labels: str) -> dict[str, Any]:
+    """The images to redraw with their labels and the names of their classes; those of --labels alone."""
+    import torch
+
+    from ..sampling import class_index
+    from ..training import load_data
+
+    data = load_data(images, root)
+    if labels != "balanced":
+        wanted = _parsed_labels(labels, data.classes)
+        if isinstance(wanted, dict):
+            raise InputError(f"--labels is {labels!r}; with --images give classes without weights.")
+        names = [wanted] if isinstance(wanted, str) else list(wanted)  # type: ignore[arg-type]
+        chosen = torch.tensor([class_index(name, data.classes) for name in names])
+        data = data.subset(torch.isin(data.labels, chosen))
+    return {"images": data.images, "labels": data.labels, "classes": data.classes}
+
+
 def _labels(text: str, model: str) -> "Labels":
-    """What --labels says. Digits are the index of a class, unless a class has that name."""
     from ..modelfile import find_model, read_model
 
-    classes = read_model(find_model(model)).spec.classes
+    return _parsed_labels(text, read_model(find_model(model)).spec.classes)
+
+
+def _parsed_labels(text: str, classes: Sequence[str]) -> "Labels":
+    """What --labels says. Digits are the index of a class, unless a class has that name."""
     if text == "balanced" or text in classes:
         return text
     entries = [entry.partition(":") for entry in text.split(",")]

@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import GenerationError, InputError, VAEAugmentError
 from ..interrupt import Interruptible
@@ -17,6 +17,8 @@ from .process_engine import in_pool
 from .shard import Job, Record
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..runtime import VAEModel
 
 Engine = Callable[[Job, Sequence[int]], Generator[Record, None, None]]
@@ -28,7 +30,8 @@ def generate(
     output: str | os.PathLike[str],
     *,
     format: str = "npz",  # noqa: A002
-    labels: Labels = "balanced",
+    labels: "Labels | Tensor" = "balanced",
+    images: "Tensor | None" = None,
     seed: int = 0,
     shard_size: int | None = None,
     workers: int | None = None,
@@ -43,7 +46,7 @@ def generate(
         n: how many images.
         output: a folder that is new, empty or from an earlier call. manifest.json, with sha256 sums, is written last.
         format: "npz", "idx", "imagefolder", "parquet" or "webdataset".
-        labels, seed: as for `VAESyntheticDataset`.
+        labels, images, seed: as for `VAESyntheticDataset`. A model conditioned on an image redraws `images`.
         shard_size: images per shard, for at most 1,000,000 shards; None = about 40 MiB of pixels.
         workers: processes; None = one per core.
 
@@ -55,7 +58,7 @@ def generate(
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")
-    job = make_job(model, n, output, format=format, labels=labels, seed=seed, shard_size=shard_size)
+    job = make_job(model, n, output, format=format, labels=labels, images=images, seed=seed, shard_size=shard_size)
     manifest = run(job, functools.partial(in_pool, workers=workers))
     assert manifest is not None  # there are no other parts
     return manifest
@@ -67,17 +70,27 @@ def make_job(
     output: str | os.PathLike[str],
     *,
     format: str,  # noqa: A002
-    labels: Labels,
+    labels: Any,
     seed: int,
     shard_size: int | None,
+    images: "Tensor | None" = None,
+    classes: Sequence[str] = (),
 ) -> Job:
-    """Check the arguments of `generate` and turn them into a job. Nothing is written."""
+    """Check the arguments of `generate` and turn them into a job. Nothing is written.
+
+    `classes` names the classes of `images`; without it their names are their indices.
+    """
     if isinstance(model, str | os.PathLike):
         file = read_model(find_model(model))
     else:
         file = read_model(model.path, sha256=model.sha256, allow_ops=model.allow_ops)
-    plan = make_plan(file, n, format=format, labels=labels, seed=seed, shard_size=shard_size)
-    return Job(plan, file.path.absolute(), Path(output).absolute(), getattr(model, "allow_ops", ()))
+    originals = None
+    if images is not None:
+        from ..dataset import as_originals
+
+        originals = as_originals(file.spec, file.path.stem, images, labels, classes)
+    plan = make_plan(file, n, format=format, labels=labels, seed=seed, shard_size=shard_size, originals=originals)
+    return Job(plan, file.path.absolute(), Path(output).absolute(), getattr(model, "allow_ops", ()), originals)
 
 
 def run(

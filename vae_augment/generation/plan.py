@@ -16,7 +16,7 @@ from .._version import __version__
 from ..errors import InputError
 from ..modelfile import ModelFile
 from ..noise import check_seed, whole_number
-from ..sampling import UNKNOWN, LabelPolicy, Labels, check_generates, parse_labels
+from ..sampling import UNKNOWN, LabelPolicy, Labels, Originals, check_generates, parse_labels
 from ..sessions import runtime_version
 from .formats import FORMATS, Format
 
@@ -44,6 +44,7 @@ class Plan:
     format: str
     shard_size: int  # images per shard; the last shard may have fewer
     versions: Mapping[str, str]  # of every library that influences the bytes
+    originals: str | None = None  # the sha256 of the images to redraw and their labels
 
     def __post_init__(self) -> None:
         for name, field in {"n": "count", "shard_size": "shard_size"}.items():
@@ -109,18 +110,24 @@ def make_plan(
     labels: Labels = "balanced",
     seed: int = 0,
     shard_size: int | None = None,
+    originals: Originals | None = None,
 ) -> Plan:
     """Plan n images of a checked model file. The other arguments are those of `generate`.
+
+    With `originals`, images to redraw, their classes come in turn and `labels` does not count.
 
     Raises:
         InputError: as `Plan`, or the library of the format is not installed.
     """
     spec = model.spec
-    check_generates(spec, model.path.stem)
     if shard_size is None:
         shard_size = BLOCKS_PER_SHARD * block_size(spec.image_shape)
-    policy = parse_labels(labels, spec)
-    plan = Plan(model.sha256, spec.image_shape, spec.classes, n, policy, seed, format, shard_size, {})
+    if originals is None:
+        check_generates(spec, model.path.stem)
+        classes, policy, digest = spec.classes, parse_labels(labels, spec), None
+    else:
+        classes, policy, digest = originals.classes, originals.policy, originals.sha256
+    plan = Plan(model.sha256, spec.image_shape, classes, n, policy, seed, format, shard_size, {}, digest)
     return dataclasses.replace(plan, versions=_versions(FORMATS[format]))
 
 

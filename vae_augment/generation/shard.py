@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import GenerationError, ModelFormatError
 from ..files import publish
 from ..modelfile import read_model
-from ..sampling import draw
+from ..sampling import Originals, draw
 from ..sessions import open_session, resolve_providers, translated_errors
 from ..spec import UINT8_SCALE
 from .formats import FORMATS, Content, Pixels, image_names
@@ -34,6 +34,7 @@ class Job:
     model: Path
     output: Path
     allow_ops: tuple[str, ...] = ()
+    originals: Originals | None = None  # images to redraw
 
     @property
     def staging(self) -> Path:
@@ -109,10 +110,13 @@ class Worker:
         return images
 
     def _block(self, start: int) -> Pixels:
-        plan, (spec, session) = self.job.plan, self._decoder
+        plan, originals, (spec, session) = self.job.plan, self.job.originals, self._model
         index = np.arange(start, start + block_size(plan.image_shape))
         latent, labels = draw(spec, plan.labels, index, plan.seed)
-        inputs = {"latent": latent, "label": labels} if spec.conditional else {"latent": latent}
+        inputs: dict[str, Any] = {"latent": latent, "label": labels} if spec.conditional else {"latent": latent}
+        if originals is not None:
+            strength = np.ones(len(index), np.float32)
+            inputs = {"image": originals.chosen(labels, index, plan.seed), "noise": latent, "strength": strength}
         with translated_errors(f"{self.job.model} fails when run"):
             (images,) = session.run(None, inputs)
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
@@ -120,9 +124,10 @@ class Worker:
         return (images * np.float32(UINT8_SCALE)).astype(np.uint8)  # as pixels.from_batch, which needs torch
 
     @functools.cached_property
-    def _decoder(self):  # type: ignore[no-untyped-def]
+    def _model(self):  # type: ignore[no-untyped-def]
         file = read_model(self.job.model, sha256=self.job.plan.model, allow_ops=self.job.allow_ops)
-        return file.spec, open_session(file.part("decoder"), resolve_providers("cpu"), threads=1, strict=False)
+        part = file.part("decoder" if self.job.originals is None else "whole")
+        return file.spec, open_session(part, resolve_providers("cpu"), threads=1, strict=False)
 
 
 def read_record(job: Job, shard: int) -> Record | None:
