@@ -105,6 +105,17 @@ def table(found: Rates) -> list[str]:
     return lines
 
 
+def costs(found: Rates) -> list[str]:
+    """What one image costs on one core, by item and in batches, in µs."""
+    lines = ["| one image, µs of one core | by item, uint8 | in a batch of 256, float |", "|---|---|---|"]
+    single, batch = found["one uint8 image"], found["batch of 256"]
+    for name in ("RandomAffine", "ElasticTransform", "glyphs", "mnist"):
+        whole = batch.get(name)
+        cells = [f"{1e6 / rate['median']:.0f}" if rate else "" for rate in (single[name], whole)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True)
@@ -121,7 +132,7 @@ def main() -> None:
     rows = []
     for what, part in found.items():
         rows += [{"what": what, "name": name, "images_per_second": rate} for name, rate in part.items()]
-    lines = table(found)
+    lines = [*table(found), "", *costs(found)]
     check_result(machine() | {"rows": rows})
     save("pipelines", {"command": f"pipelines.py --images {options.images}", "rows": rows, "table": lines})
     print("\n".join(lines))
