@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..latent import perturb
 from .networks import Terms
 
-WIDTHS = (32, 64)  # channels at half and at a quarter of the resolution
+WIDTHS = (16, 32)  # channels at half and at a quarter of the resolution
 # Standard deviations of the blurs, in pixels of a side of 28, and weights of the squared distances after them.
 BLURS = ((0.7, 2.0), (1.5, 4.0), (3.0, 10.0))
 # Of the warp that both images of a pair go through: largest turn in radians besides the quarter turns, standard
