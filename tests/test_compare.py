@@ -3,6 +3,9 @@
 import json
 import math
 import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,9 +91,22 @@ def test_worker_processes_report_each_run_at_once(tmp_path: Path) -> None:
     assert found == ["first", "second"]
 
 
-def test_workers_end_at_once_when_they_are_not_waited_for(tmp_path: Path) -> None:
+def test_workers_leave_ctrl_c_to_their_parent_and_end_with_it(tmp_path: Path) -> None:
     found = run_groups([Waiting(tmp_path / "never noticed")], workers=2)  # type: ignore[list-item]
-    assert next(found) == "first"
+    has_started = threading.Event()
+
+    def interrupt_children() -> None:
+        while not has_started.wait(0.01):  # from the first moment of their start
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGINT)
+
+    terminal = threading.Thread(target=interrupt_children)
+    terminal.start()
+    try:
+        assert next(found) == "first"
+    finally:
+        has_started.set()
+        terminal.join()
     start = time.monotonic()
     found.close()  # as Ctrl-C does
     assert time.monotonic() - start < 5
