@@ -8,8 +8,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +112,29 @@ def test_workers_leave_ctrl_c_to_their_parent_and_end_with_it(tmp_path: Path) ->
     start = time.monotonic()
     found.close()  # as Ctrl-C does
     assert time.monotonic() - start < 5
+    assert not multiprocessing.active_children()
+
+
+def test_ctrl_c_in_the_middle_of_starting_the_workers_comes_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted, submit = [], ProcessPoolExecutor.submit
+
+    def interrupt() -> None:  # in a thread, because the system gives a signal to any thread that does not block it
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.raise_signal(signal.SIGINT)
+
+    def submit_interrupted(*arguments: Any) -> Any:
+        submitted.append(submit(*arguments))
+        if len(submitted) == 1:
+            terminal = threading.Thread(target=interrupt)
+            terminal.start()
+            terminal.join()
+        return submitted[-1]
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit_interrupted)
+    found = run_groups([Waiting(Path("a")), Waiting(Path("b"))], workers=2)  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        next(found)
+    assert len(submitted) == 2
     assert not multiprocessing.active_children()
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import InputError, VAEAugmentError
-from ..interrupt import children_deaf, follow_parent, kill_children
+from ..interrupt import Interruptible, children_deaf, follow_parent, kill_children
 from ..runtime import VAEModel
 from ..training import ImageData
 from ..training.data import to_float
@@ -176,8 +176,9 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
         try:
-            with children_deaf():
+            with Interruptible() as interrupt, children_deaf():  # a half started worker would print a traceback
                 running = {pool.submit(_run_group, group) for group in groups}
+            interrupt.raise_if_requested()
             while running:
                 done, running = wait(running, timeout=0.5)
                 while not finished.empty():
