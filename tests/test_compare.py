@@ -115,12 +115,15 @@ def test_workers_leave_ctrl_c_to_their_parent_and_end_with_it(tmp_path: Path) ->
     assert not multiprocessing.active_children()
 
 
-def test_ctrl_c_in_the_middle_of_starting_the_workers_comes_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_in_the_middle_of_starting_the_workers_comes_after_it(
+    number: signal.Signals, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
     submitted, submit = [], ProcessPoolExecutor.submit
 
     def interrupt() -> None:  # in a thread, because the system gives a signal to any thread that does not block it
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        signal.raise_signal(number)
 
     def submit_interrupted(*arguments: Any) -> Any:
         submitted.append(submit(*arguments))
@@ -132,7 +135,7 @@ def test_ctrl_c_in_the_middle_of_starting_the_workers_comes_after_it(monkeypatch
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", submit_interrupted)
     found = run_groups([Waiting(Path("a")), Waiting(Path("b"))], workers=2)  # type: ignore[list-item]
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(raised):
         next(found)
     assert len(submitted) == 2
     assert not multiprocessing.active_children()

@@ -174,13 +174,13 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
     finished: SimpleQueue[Run] = context.SimpleQueue()
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
+    with Interruptible() as interrupt, ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
         try:
-            with Interruptible() as interrupt, children_deaf():  # a half started worker would print a traceback
+            with children_deaf():
                 running = {pool.submit(_run_group, group) for group in groups}
-            interrupt.raise_if_requested()
             while running:
                 done, running = wait(running, timeout=0.5)
+                interrupt.raise_if_requested()
                 while not finished.empty():
                     yield finished.get()
                 for job in done:
