@@ -299,6 +299,32 @@ def test_labels_that_do_not_go_with_the_images(path: Path, few: ImageData, label
         VAESyntheticDataset(path, 5, images=few.images[:2], labels=labels)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("index", [10_000, 10**12, 2**64 - 1])  # a name for each up to it would fill the memory
+def test_class_indices_that_are_none(index: int, path: Path, few: ImageData) -> None:
+    with pytest.raises(InputError, match=f"labels go up to {index}; the largest class index is 9999"):
+        VAESyntheticDataset(path, 5, images=few.images[:2], labels=np.array([0, index], np.uint64))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [("photos", [0]), ([torch.zeros(1, 8, 8)] * 2, [0, 1]), (torch.zeros(2, 1, 8, 8), [[0], [0, 1]])],
+)
+def test_images_and_labels_that_are_no_tensors(path: Path, images: object, labels: object) -> None:
+    with pytest.raises(InputError, match="images and labels cannot be read"):
+        VAESyntheticDataset(path, 5, images=images, labels=labels)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("convert", [torch.clone, to_float])
+def test_images_are_those_of_the_time_when_they_were_given(
+    path: Path, few: ImageData, convert: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    images = convert(few.images)
+    data = VAESyntheticDataset(path, 5, images=images, labels=few.labels)
+    expected = data[0][0]
+    images.zero_()
+    assert torch.equal(data[0][0], expected)
+
+
 def test_images_for_a_model_that_takes_none(tiny_model_path: Path, few: ImageData) -> None:
     with pytest.raises(InputError, match="is not conditioned on an image"):
         VAESyntheticDataset(tiny_model_path, 5, images=few.images, labels=few.labels)
