@@ -185,6 +185,13 @@ def test_the_parts_agree_with_the_whole(model: VAEModel) -> None:
             "VAESyntheticDataset with images= and labels=, or .vae-augment generate --images DATA.",
         ),
         (lambda model: model.decode(torch.zeros(1, 4)), "its decoder needs the `images` too"),
+        (lambda model: model.decode(torch.zeros(2, 4), images=torch.zeros(3, 1, 8, 8)), "latent has 2, image has 3"),
+        # 1024 are run at a time: the one number that is left would serve all images that are left.
+        (
+            lambda model: model.redraw(torch.zeros(1030, 1, 8, 8), torch.zeros(1025, 4)),
+            "image has 1030, noise has 1025",
+        ),
+        (lambda model: model.redraw(torch.zeros(3, 1, 8, 8), torch.zeros(3, 5)), "The noise has the shape"),
         (lambda model: model.anomaly_score(torch.zeros(1, 1, 8, 8)), "so it gives no likelihood"),
         (lambda model: VAEAugment(model, residual=True), "residual=True has no meaning for it"),
         (lambda model: VAEAugment(model, mode="interpolation"), "mode='interpolation'"),
