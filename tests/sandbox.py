@@ -131,7 +131,7 @@ def _run(model: Any, batch: int) -> None:
     inputs = {"image": image, "noise": noise, "strength": torch.ones(batch)}
     model.run("whole", inputs | model.label_input(label, batch))
     model.encode(image, label)
-    model.decode(noise, label)
+    model.decode(noise, label, image)
 
 
 def _limit_memory() -> None:

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from attacks import ATTACKS
 from attacks.random_graphs import random_graph
+from attacks.version_2 import GOLDEN
 from mutations import mutate
 from sandbox import MEGABYTES, SECONDS, Verdict, verdicts
 
@@ -17,9 +18,15 @@ from vae_augment.errors import UnsafeModelError
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs fork and /proc")
 
 
-MUTATED = range(150)
+MUTATED, MUTATED_VERSION_2 = range(100), range(100, 150)
 GRAPHS = range(100)
-SEEN_WHEN_RUN = {"interface.output_out_of_range", "kernels.not_finite_on_white", "kernels.not_finite_with_noise"}
+SEEN_WHEN_RUN = {
+    "interface.output_out_of_range",
+    "kernels.not_finite_on_white",
+    "kernels.not_finite_with_noise",
+    "version_2.indexed_by_the_image",
+    "version_2.sampled_from_nothing",
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +38,7 @@ def results(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         (root / name).mkdir()
         paths[name] = maker(onnx.load_from_string(content), root / name)
     paths |= files(mutate, content, root, MUTATED)
+    paths |= files(mutate, GOLDEN.read_bytes(), root, MUTATED_VERSION_2)
     return dict(zip(paths, verdicts(list(paths.values()), timeout=110), strict=True))
 
 
@@ -60,7 +68,8 @@ def test_the_good_file_passes_the_same_way(results: dict[object, Verdict]):
 
 
 def test_mutated_files_do_no_harm(results: dict[object, Verdict]):
-    check_tame([results[seed] for seed in MUTATED])
+    for seeds in (MUTATED, MUTATED_VERSION_2):
+        check_tame([results[seed] for seed in seeds])
 
 
 def test_random_graphs_do_no_harm(tiny_model_path: Path, tmp_path: Path):
@@ -93,7 +102,8 @@ def test_a_flipped_bit_is_found_by_the_digest(tiny_model_path: Path, tmp_path: P
 def test_thousands_of_files_do_no_harm(part: int, tiny_model_path: Path, tmp_path: Path):
     """A thousand files each; VAE_AUGMENT_FUZZ=30 makes it 10,000 mutants and 20,000 random graphs, in about an hour."""
     make, seeds = random_graph if part % 3 else mutate, range(1000 * (part + 1), 1000 * (part + 2))
-    paths = files(make, tiny_model_path.read_bytes(), tmp_path, seeds)
+    good = GOLDEN if part % 6 == 3 else tiny_model_path
+    paths = files(make, good.read_bytes(), tmp_path, seeds)
     check_tame(verdicts(list(paths.values()), timeout=1700))
     for path in paths.values():
         path.unlink()

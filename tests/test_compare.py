@@ -3,10 +3,15 @@
 import json
 import math
 import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,12 +93,51 @@ def test_worker_processes_report_each_run_at_once(tmp_path: Path) -> None:
     assert found == ["first", "second"]
 
 
-def test_workers_end_at_once_when_they_are_not_waited_for(tmp_path: Path) -> None:
+def test_workers_leave_ctrl_c_to_their_parent_and_end_with_it(tmp_path: Path) -> None:
     found = run_groups([Waiting(tmp_path / "never noticed")], workers=2)  # type: ignore[list-item]
-    assert next(found) == "first"
+    has_started = threading.Event()
+
+    def interrupt_children() -> None:
+        while not has_started.wait(0.01):  # from the first moment of their start
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGINT)
+
+    terminal = threading.Thread(target=interrupt_children)
+    terminal.start()
+    try:
+        assert next(found) == "first"
+    finally:
+        has_started.set()
+        terminal.join()
     start = time.monotonic()
     found.close()  # as Ctrl-C does
     assert time.monotonic() - start < 5
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_in_the_middle_of_starting_the_workers_comes_after_it(
+    number: signal.Signals, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted, submit = [], ProcessPoolExecutor.submit
+
+    def interrupt() -> None:  # in a thread, because the system gives a signal to any thread that does not block it
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+        signal.raise_signal(number)
+
+    def submit_interrupted(*arguments: Any) -> Any:
+        submitted.append(submit(*arguments))
+        if len(submitted) == 1:
+            terminal = threading.Thread(target=interrupt)
+            terminal.start()
+            terminal.join()
+        return submitted[-1]
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit_interrupted)
+    found = run_groups([Waiting(Path("a")), Waiting(Path("b"))], workers=2)  # type: ignore[list-item]
+    with pytest.raises(raised):
+        next(found)
+    assert len(submitted) == 2
     assert not multiprocessing.active_children()
 
 

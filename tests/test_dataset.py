@@ -221,7 +221,8 @@ def test_concatenation_works_item_by_item(data: VAESyntheticDataset, expected: t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"length": 0}, "length is 0; it must be at least 1."),
+        ({"length": 0}, "length is 0; it must lie in 1..2**63 - 1."),
+        ({"length": 2**63}, "length is 9223372036854775808; it must lie in 1..2**63 - 1."),
         ({"seed": -1}, "seed is -1; it must lie in 0..2**64 - 1."),
         ({"seed": 2.0}, "seed is 2.0; it must be an integer."),
         ({"seed": None}, "seed is None; it must be an integer."),

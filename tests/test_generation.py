@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import termios
+import threading
 import warnings
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from vae_augment.generation.formats import FORMATS
 from vae_augment.generation.plan import BLOCK_IMAGES, block_size
 from vae_augment.generation.rank_engine import here, torchrun_part
 from vae_augment.generation.shard import Worker, read_record
+from vae_augment.interrupt import Interruptible
 from vae_augment.modelfile import read_model
 
 COUNT, SHARD = 300, 130  # more than two blocks of the decoder, and shards that no block fits into evenly
@@ -452,6 +454,24 @@ def test_a_signal_finishes_the_shard_in_hand(
     assert getattr(caught.value, "code", 130) == code
     assert [read_record(job, shard) is not None for shard in range(3)] == [True, False, False]
     assert run(job, here) is not None
+
+
+def test_two_signals_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Interruptible() as interrupt:
+            signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+            for number in numbers:
+                signal.pthread_kill(threading.get_ident(), number)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+        assert interrupt.requested == signal.SIGINT
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert lost == []
 
 
 def test_generation_does_without_torch(tiny_model_path: Path, tmp_path: Path) -> None:

@@ -185,6 +185,13 @@ def test_the_parts_agree_with_the_whole(model: VAEModel) -> None:
             "VAESyntheticDataset with images= and labels=, or .vae-augment generate --images DATA.",
         ),
         (lambda model: model.decode(torch.zeros(1, 4)), "its decoder needs the `images` too"),
+        (lambda model: model.decode(torch.zeros(2, 4), images=torch.zeros(3, 1, 8, 8)), "latent has 2, image has 3"),
+        # 1024 are run at a time: the one number that is left would serve all images that are left.
+        (
+            lambda model: model.redraw(torch.zeros(1030, 1, 8, 8), torch.zeros(1025, 4)),
+            "image has 1030, noise has 1025",
+        ),
+        (lambda model: model.redraw(torch.zeros(3, 1, 8, 8), torch.zeros(3, 5)), "The noise has the shape"),
         (lambda model: model.anomaly_score(torch.zeros(1, 1, 8, 8)), "so it gives no likelihood"),
         (lambda model: VAEAugment(model, residual=True), "residual=True has no meaning for it"),
         (lambda model: VAEAugment(model, mode="interpolation"), "mode='interpolation'"),
@@ -297,6 +304,32 @@ def test_an_item_depends_on_seed_epoch_and_index_alone(redrawn: VAESyntheticData
 def test_labels_that_do_not_go_with_the_images(path: Path, few: ImageData, labels: object) -> None:
     with pytest.raises(InputError, match="do not go with 2 images; give the class index of each"):
         VAESyntheticDataset(path, 5, images=few.images[:2], labels=labels)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("index", [10_000, 10**12, 2**64 - 1])  # a name for each up to it would fill the memory
+def test_class_indices_that_are_none(index: int, path: Path, few: ImageData) -> None:
+    with pytest.raises(InputError, match=f"labels go up to {index}; the largest class index is 9999"):
+        VAESyntheticDataset(path, 5, images=few.images[:2], labels=np.array([0, index], np.uint64))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [("photos", [0]), ([torch.zeros(1, 8, 8)] * 2, [0, 1]), (torch.zeros(2, 1, 8, 8), [[0], [0, 1]])],
+)
+def test_images_and_labels_that_are_no_tensors(path: Path, images: object, labels: object) -> None:
+    with pytest.raises(InputError, match="images and labels cannot be read"):
+        VAESyntheticDataset(path, 5, images=images, labels=labels)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("convert", [torch.clone, to_float])
+def test_images_are_those_of_the_time_when_they_were_given(
+    path: Path, few: ImageData, convert: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    images = convert(few.images)
+    data = VAESyntheticDataset(path, 5, images=images, labels=few.labels)
+    expected = data[0][0]
+    images.zero_()
+    assert torch.equal(data[0][0], expected)
 
 
 def test_images_for_a_model_that_takes_none(tiny_model_path: Path, few: ImageData) -> None:
@@ -459,3 +492,18 @@ def test_checkpoints_build_the_right_network(checkpoint: Path) -> None:
     found: Checkpoint = load_checkpoint(checkpoint)
     assert isinstance(found.build(), RedrawingVAE)
     assert dict(found.network) == {"network": "redrawing"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": {}},
+        {"network": {"network": "conv"}},
+        {"network": {"network": "redrawing", "depth": 3}},
+        {"network": {}},
+    ],
+)
+def test_forged_checkpoints_are_refused(checkpoint: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    save_checkpoint(replace(load_checkpoint(checkpoint), **change), tmp_path / "forged.safetensors")  # type: ignore[arg-type]
+    with pytest.raises(ModelFormatError, match=r"forged\.safetensors cannot be read as a checkpoint"):
+        load_checkpoint(tmp_path / "forged.safetensors").build()

@@ -19,7 +19,7 @@ from .runtime import VAEModel, as_model
 from .sampling import Labels, Originals, check_generates, draw, parse_labels
 from .seeded import SeededDataset, checked_index, fetch
 from .sessions import Provider
-from .spec import Spec
+from .spec import MAX_CLASSES, Spec
 
 OUTPUTS = ("float", "uint8", "pil")
 _LATENTS_PER_DRAW = 1024  # for small batches, calling NumPy costs more than drawing the numbers
@@ -45,7 +45,7 @@ class VAESyntheticDataset(SeededDataset):
 
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`.
-        length: the number of images in an epoch, at least 1; None = as many as `labels` lists.
+        length: the number of images in an epoch, 1..2**63 - 1; None = as many as `labels` lists.
         labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go through in turn, as
             `top_up` gives, or a mapping from classes to weights to draw from. A model without classes gives the label
             -1. With `images`, their labels, class indices [N]; the classes then come in turn.
@@ -81,8 +81,8 @@ class VAESyntheticDataset(SeededDataset):
         length = whole_number("length", len(labels) if length is None else length)  # type: ignore[arg-type]
         if keys is not None and (isinstance(keys, str) or len(set(keys)) != 2):
             raise InputError(f"keys is {keys!r}; give the names of image and label, such as ('image', 'label').")
-        if length < 1:
-            raise InputError(f"length is {length}; it must be at least 1.")
+        if not 1 <= length < 2**63:
+            raise InputError(f"length is {length}; it must lie in 1..2**63 - 1.")
         super().__init__(check_seed(seed))
         if output not in OUTPUTS:
             raise InputError(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}.")
@@ -172,14 +172,22 @@ def as_originals(spec: Spec, name: str, images: Any, labels: object, classes: Se
     """Images [N, C, H, W] and their labels [N] for the model `name` to redraw; `InputError` where they do not fit."""
     if not spec.image_conditional:
         raise InputError(f"images are given, but {name!r} is not conditioned on an image. Leave them out.")
-    images = torch.as_tensor(images)
-    batch, found = to_batch(images, spec.image_shape), np.asarray(labels)
+    try:
+        images, found = torch.as_tensor(images), np.asarray(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"images and labels cannot be read ({error}). Give tensors [N, C, H, W] and [N].") from None
+    batch = to_batch(images, spec.image_shape)
     if found.shape != (len(batch),) or found.dtype.kind not in "iu" or not len(found) or found.min() < 0:
         raise InputError(
             f"labels of type {found.dtype} and shape {found.shape} do not go with {len(batch)} images; give the class "
             "index of each, from 0 up."
         )
-    pixels = (images if images.dtype is torch.uint8 else batch).cpu().reshape(batch.shape).numpy()
+    if found.max() >= MAX_CLASSES:
+        raise InputError(
+            f"labels go up to {found.max()}; the largest class index is {MAX_CLASSES - 1}. Number them anew."
+        )
+    # A copy, because the caller may fill the same memory with other images.
+    pixels = (images if images.dtype is torch.uint8 else batch).cpu().reshape(batch.shape).numpy().copy()
     classes = tuple(classes) or tuple(str(index) for index in range(int(found.max()) + 1))
     return Originals(pixels, found.astype(np.int64), classes)
 

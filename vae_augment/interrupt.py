@@ -37,8 +37,11 @@ class Interruptible:
             raise SystemExit(128 + signal.SIGTERM)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self.requested = number
-        self._restore()
+        if self.requested is None:  # the handlers stay, because the next signal may already be on its way to them
+            self.requested = number
+        else:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

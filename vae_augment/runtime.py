@@ -30,7 +30,6 @@ from .spec import Spec, part_interface
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-
 _CHUNK = 1024  # images per run: the tensors between a network's layers are far larger than the images
 _inherited_sessions: list[Any] = []
 _models: "weakref.WeakSet[VAEModel]" = weakref.WeakSet()
@@ -151,12 +150,8 @@ class VAEModel:
 
     def decode(self, latent: Tensor, labels: object = None, images: Tensor | None = None) -> Tensor:
         """Latents [B, D] -> images [B, C, H, W] in [0, 1]; a model conditioned on an image also needs the `images`."""
-        latent = torch.as_tensor(latent, dtype=torch.float32)
-        if latent.ndim != 2 or latent.shape[1] != self.spec.latent_dim:
-            raise InputError(
-                f"The latent has shape {tuple(latent.shape)}; the model takes [B, {self.spec.latent_dim}]."
-            )
-        inputs = {"latent": latent.contiguous(), **self.label_input(labels, len(latent))}
+        latent = self._numbers("latent", latent)
+        inputs = {"latent": latent, **self.label_input(labels, len(latent))}
         if self.spec.image_conditional:
             if images is None:
                 raise InputError(f"{self.name!r} is conditioned on an image: its decoder needs the `images` too.")
@@ -166,7 +161,15 @@ class VAEModel:
     def redraw(self, images: Tensor, noise: Tensor, strength: float = 1.0) -> Tensor:
         """Images [B, C, H, W] and standard normal noise [B, D] -> images whose latents have moved by `strength`."""
         batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
-        return self._run_in_chunks("whole", self.whole_inputs(batch, noise, strength))[0]
+        return self._run_in_chunks("whole", self.whole_inputs(batch, self._numbers("noise", noise), strength))[0]
+
+    def _numbers(self, name: str, given: Tensor) -> Tensor:
+        rows = torch.as_tensor(given, dtype=torch.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.spec.latent_dim:
+            raise InputError(
+                f"The {name} has the shape {tuple(rows.shape)}; the model takes [B, {self.spec.latent_dim}]."
+            )
+        return rows.contiguous()
 
     def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
         """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W] in [0, 1]."""
@@ -236,6 +239,9 @@ class VAEModel:
 
     def _run_in_chunks(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
         """`run` on at most `_CHUNK` rows at a time, so that memory does not grow with the batch."""
+        if len(set(map(len, inputs.values()))) > 1:
+            counts = ", ".join(f"{name} has {len(tensor)}" for name, tensor in inputs.items())
+            raise InputError(f"There must be as many rows of each input as images: {counts}.")
         chunks = zip(*(tensor.split(_CHUNK) for tensor in inputs.values()), strict=True)
         outputs = [self.run(part, dict(zip(inputs, tensors, strict=True))) for tensors in chunks]
         return outputs[0] if len(outputs) == 1 else [torch.cat(tensors) for tensors in zip(*outputs, strict=True)]
@@ -267,10 +273,8 @@ class VAEModel:
 
     def _probe_input(self, name: str, fill: str) -> Tensor:
         shape = self._shape(name, 2)
-        if fill == "zeros":
-            return torch.zeros(shape, device="cpu", dtype=torch.float32)
-        if fill == "ones" or name == "strength":
-            return torch.ones(shape, device="cpu", dtype=torch.float32)
+        if fill != "random" or name == "strength":
+            return torch.full(shape, float(fill != "zeros"), device="cpu", dtype=torch.float32)
         rows = normals(0, Stream.LATENT, 0, np.arange(2), math.prod(shape[1:]))
         values = torch.from_numpy(rows.astype(np.float32)).reshape(shape)
         return values.sigmoid() if name == "image" else values

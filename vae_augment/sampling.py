@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError, suggestion
-from .noise import Stream, normals, uniforms
+from .noise import Stream, normals, uniforms, whole_number
 from .spec import Latents, Spec
 
 UNKNOWN = -1
@@ -110,14 +110,14 @@ def top_up(targets: Sequence[Class] | NDArray[Any], to: int | None = None) -> li
         to: the number of items per class, real and synthetic together; None = as many as the largest class has.
 
     Raises:
-        InputError: targets of more than one dimension, or every class has as many already.
+        InputError: targets of more than one dimension, `to` no integer, or every class has as many already.
     """
     labels = np.asarray(targets)
     if labels.ndim != 1 or not len(labels):
         raise InputError(f"The targets have shape {labels.shape}; give one label per item.")
     classes, counts = (array.tolist() for array in np.unique(labels, return_counts=True))
     known = {name: count for name, count in zip(classes, counts, strict=True) if name != UNKNOWN}
-    most = max(known.values(), default=0) if to is None else to
+    most = max(known.values(), default=0) if to is None else whole_number("to", to)
     missing = [name for name, count in known.items() for _ in range(most - count)]
     if not missing:
         raise InputError(f"Each class has {most} targets or more already, so nothing is missing. Give a higher to=.")

@@ -128,8 +128,11 @@ class Spec:
         facts = _checked(_parsed(metadata))
         del facts["format_version"]
         spec = cls(**facts)
-        latents = Latents.from_text(metadata[LATENTS_KEY], spec) if LATENTS_KEY in metadata else None
-        return replace(spec, latents=latents)
+        if LATENTS_KEY not in metadata:
+            return spec
+        if spec.image_conditional:  # its noise is N(0, I)
+            raise ModelFormatError("The model is conditioned on an image, but has latents, which must be left out.")
+        return replace(spec, latents=Latents.from_text(metadata[LATENTS_KEY], spec))
 
 
 def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:

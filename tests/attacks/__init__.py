@@ -4,10 +4,10 @@ An attack's docstring says what it would do to a loader that trusts it. `ATTACKS
 class of the error that must refuse it and words of its message.
 """
 
-from attacks import bombs, damage, interface, kernels, metadata, outside
+from attacks import bombs, damage, interface, kernels, metadata, outside, version_2
 
 ATTACKS = {
     f"{module.__name__.rpartition('.')[2]}.{maker.__name__}": (maker, error, words)
-    for module in (outside, bombs, damage, interface, metadata, kernels)
+    for module in (outside, bombs, damage, interface, metadata, kernels, version_2)
     for maker, error, words in module.ATTACKS
 }

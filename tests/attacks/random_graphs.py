@@ -21,6 +21,7 @@ OPERATORS = sorted(ALLOWED_OPS - {"Constant"})
 OF_SHAPES = "Add Cast Concat Div Gather Mul Pad Reshape Resize Shape Slice Split Squeeze Sub Transpose Unsqueeze".split(
     " "
 )
+GRID = make_node("Reshape", ["noise", "grid.shape"], ["grid"])  # two coordinates per pixel, for GridSample
 WITH_INDICES = frozenset("Gather Pad Reshape Slice Split Squeeze Unsqueeze".split(" "))  # in their second input
 OPSETS = (18, 18, 20, 21, 23)
 INTEGERS = [-(1 << 63), -(1 << 31), -8, -2, -1, 0, 1, 2, 3, 4, 5, 7, 8, 20, 64, 1 << 16, (1 << 63) - 1]
@@ -34,7 +35,7 @@ VALUES: dict[Any, list[Any]] = {
         [0, 0, 1, 1], [1, 0, 2, 3], [3, 2, 1, 0], [5, 5, 5, 5],
     ],
     KINDS.STRING: (
-        "asymmetric constant cubic edge floor linear nearest reflect tanh CRD DCR SAME_UPPER VALID"
+        "asymmetric bilinear constant cubic edge floor linear nearest reflect tanh zeros CRD DCR SAME_UPPER VALID"
     ).split(" "),
 }  # fmt: skip
 
@@ -46,7 +47,7 @@ def random_graph(content: bytes, seed: int) -> bytes:
     nodes = [graph.node(number) for number in range(graph.rng.choice((1, 1, 2, 2, 3, 5, 8)))]
     if graph.rng.random() < 0.8:
         nodes.append(make_node("Cast", [nodes[-1].output[0]], ["random.float"], to=1))
-    splice(model, nodes, **graph.weights)
+    splice(model, [GRID, *nodes], **{"grid.shape": np.array([0, 5, 2, 2])}, **graph.weights)
     model.opset_import[0].version, model.ir_version = graph.rng.choice(OPSETS), 10
     return model.SerializeToString()
 
@@ -60,11 +61,12 @@ class _Graph:
     def __init__(self, rng: random.Random, numbers: np.random.Generator) -> None:
         self.rng, self._numbers = rng, numbers
         self._is_tidy = rng.random() < 0.5
-        self._floats, self._integers = ["noise", "noise", "image", "strength"], ["label"]
+        self._floats, self._integers, self._grids = ["noise", "noise", "image", "strength"], ["label"], ["grid"]
         self.weights: dict[str, np.ndarray] = {}
 
     def node(self, number: int) -> NodeProto:
         operator = self.rng.choice(OPERATORS if self._happens(0.6) else OF_SHAPES)
+        operator = "GridSample" if len(self._grids) > 1 and self._happens(0.6) else operator
         schema = onnx.defs.get_schema(operator, 20)
         inputs = self._tidy_inputs(schema) if self._is_tidy else self._wild_inputs(schema)
         node = make_node(operator, inputs, self._outputs(number, schema))
@@ -74,12 +76,16 @@ class _Graph:
                 values = TYPES if attribute.name == "to" else VALUES[attribute.type]
                 node.attribute.append(make_attribute(attribute.name, self.rng.choice(values)))
         is_shape = operator == "Shape" or (operator in OF_SHAPES and inputs[:1] and inputs[0] in self._integers)
-        (self._integers if is_shape else self._floats).extend(name for name in node.output if name)
+        made = self._grids if inputs[:1] and inputs[0] in self._grids else self._floats
+        (self._integers if is_shape else made).extend(name for name in node.output if name)
         return node
 
     def _tidy_inputs(self, schema: OpSchema) -> list[str]:
+        if schema.name == "GridSample":
+            return [self.rng.choice(["image", "image", *self._floats[-2:]]), self.rng.choice(self._grids)]
         takes_shapes = schema.name in OF_SHAPES
         own = self._integers if takes_shapes and self._happens(0.6) else self._floats
+        own = self._grids if own is self._floats and self._happens(0.2) else own
         others = self._integers if schema.name in WITH_INDICES else own
         count = self.rng.randint(schema.min_input, min(schema.max_input, schema.min_input + 1))
         return [

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import InputError, VAEAugmentError
-from ..interrupt import follow_parent, kill_children
+from ..interrupt import Interruptible, children_deaf, follow_parent, kill_children
 from ..runtime import VAEModel
 from ..training import ImageData
 from ..training.data import to_float
@@ -174,11 +174,13 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
     finished: SimpleQueue[Run] = context.SimpleQueue()
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
+    with Interruptible() as interrupt, ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
         try:
-            running = {pool.submit(_run_group, group) for group in groups}
+            with children_deaf():
+                running = {pool.submit(_run_group, group) for group in groups}
             while running:
                 done, running = wait(running, timeout=0.5)
+                interrupt.raise_if_requested()
                 while not finished.empty():
                     yield finished.get()
                 for job in done:

@@ -113,7 +113,12 @@ def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
         raise ModelFormatError("its content does not have the checksum that it was written with")
     latents = {name: np.asarray(tensor) for name, tensor in part(tensors, "latents").items()}
     spec = replace(Spec.from_metadata(facts), latents=Latents(**latents) if latents else None)
-    return Checkpoint(spec, dict(facts["network"]), part(tensors, "weights"), part(tensors, "state"))
+    network, weights = dict(facts["network"]), part(tensors, "weights")
+    with torch.device("meta"):  # without its memory, of which a forged file could ask for any amount
+        expected = build_network(spec.image_shape, spec.latent_dim, **network).state_dict()
+    if {name: tensor.shape for name, tensor in expected.items()} != {name: t.shape for name, t in weights.items()}:
+        raise ModelFormatError(f"its weights are not those of the network {network}")
+    return Checkpoint(spec, network, weights, part(tensors, "state"))
 
 
 def _sha256(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
