@@ -158,7 +158,7 @@ def test_own_images_are_split_by_class_for_each_draw(digits: ImageData, tmp_path
 def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
     folder = write_folder(digits, tmp_path / "photos", 60)
     parts = [write_folder(digits, tmp_path / str(start), 40, start) for start in (60, 100)]
-    code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test", parts[0], "--test", parts[1])
+    code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test-data", parts[0], "--test-data", parts[1])
     assert code == 0, text
     assert text.startswith("60 labelled images and 80 to test on; 10 classifiers")
     assert "One draw cannot tell a gain from luck" in text
@@ -167,7 +167,7 @@ def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
 def test_other_test_classes_are_refused(digits: ImageData, tmp_path: Path) -> None:
     folder = write_folder(digits, tmp_path / "photos", 60)
     other = write_folder(digits, tmp_path / "other", 3)
-    code, text = run("compare", folder, "--test", other)
+    code, text = run("compare", folder, "--test-data", other)
     assert code == 1
     assert "The test images of other are (3, 8, 8) of the classes ('digit 0', 'digit 1', 'digit 2')" in text
 

@@ -130,7 +130,7 @@ def test_only_the_same_model_decompresses(tiny_model: VAEModel, digits: ImageDat
 
 def test_denoise_writes_a_picture_and_the_images(tiny_model_path: Path, tmp_path: Path) -> None:
     picture, images = tmp_path / "d.png", tmp_path / "d.npz"
-    code, text = run("denoise", tiny_model_path, "digits", "-o", picture, "--images", images)
+    code, text = run("denoise", tiny_model_path, "digits", "-o", picture, "--cleaned", images)
     assert code == 0, text
     assert "dB before" in text
     with np.load(images) as arrays:
