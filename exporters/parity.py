@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ..errors import ExportError, ModelFormatError
 from ..modelfile import ModelFile
@@ -56,7 +57,7 @@ def check_parity(parts: VAEParts, file: ModelFile) -> ParityReport:
     """
     model = VAEModel(file, provider="cpu")
     differences: dict[str, dict[int, float]] = {}
-    for batch in BATCHES:
+    for batch in tqdm(BATCHES, "comparing with PyTorch", unit="batch", delay=2, disable=None):
         try:
             compared = _compare(parts, model, example_inputs(parts, batch, seed=batch))
         except ExportError:

@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from PIL import Image
@@ -11,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from vae_augment import __version__, load
-from vae_augment.cli import app
+from vae_augment.cli import EXAMPLES, app
 from vae_augment.training import FitConfig, ImageData, load_checkpoint, save_checkpoint
 from vae_augment.training.trainer import Trainer
 
@@ -42,7 +43,7 @@ def test_fit_export_info_preview(tmp_path: Path) -> None:
     assert load(model).sha256 in output
     assert "1 x 8 x 8" in output
 
-    code, output = run("preview", model, "--data", "digits", "-o", picture)
+    code, output = run("preview", model, "digits", "-o", picture)
     assert (code, output) == (0, f"wrote {picture}\n")
     with Image.open(picture) as image:
         assert image.size[0] > 600
@@ -117,6 +118,18 @@ def test_help_ends_with_an_example_that_can_be_given(command: str) -> None:
     commands[command].make_context(command, example[1:])
 
 
+def test_an_option_means_the_same_in_all_commands() -> None:
+    types: dict[str, set[object]] = {}
+    kinds: dict[str, set[str]] = {}
+    for command in EXAMPLES:
+        for name, hint in get_type_hints(command).items():
+            types.setdefault(name, set()).update(set(get_args(hint) or [hint]) - {type(None)})
+        for parameter in get_command(app).commands[command.__name__].params:
+            kinds.setdefault(parameter.name, set()).add(parameter.param_type_name)
+    assert {name: found for name, found in types.items() if len(found) > 1} == {}
+    assert {name for name, found in kinds.items() if len(found) > 1} == {"model"}  # of compare, beside its DATA
+
+
 OUTPUTS = [
     ["fit", "digits", "-o"],
     ["export", "c.safetensors", "-o"],
@@ -145,7 +158,7 @@ def test_a_missing_folder_is_named_before_the_work(
 
 def test_the_demo_names_a_missing_folder_before_the_work(tmp_path: Path) -> None:
     text = f"error: There is no folder {tmp_path}/no for the output demo.onnx. Make it first.\n"
-    assert run("demo", "--folder", tmp_path / "no") == (1, text)
+    assert run("demo", "-o", tmp_path / "no") == (1, text)
 
 
 def test_the_module_runs_like_the_command() -> None:

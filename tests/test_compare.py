@@ -202,7 +202,7 @@ def test_own_images_are_split_by_class_for_each_draw(digits: ImageData, tmp_path
 def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
     folder = write_folder(digits, tmp_path / "photos", 60)
     parts = [write_folder(digits, tmp_path / str(start), 40, start) for start in (60, 100)]
-    code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test", parts[0], "--test", parts[1])
+    code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test-data", parts[0], "--test-data", parts[1])
     assert code == 0, text
     assert text.startswith("60 labelled images and 80 to test on; 10 classifiers")
     assert "One draw cannot tell a gain from luck" in text
@@ -211,7 +211,7 @@ def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
 def test_other_test_classes_are_refused(digits: ImageData, tmp_path: Path) -> None:
     folder = write_folder(digits, tmp_path / "photos", 60)
     other = write_folder(digits, tmp_path / "other", 3)
-    code, text = run("compare", folder, "--test", other)
+    code, text = run("compare", folder, "--test-data", other)
     assert code == 1
     assert "The test images of other are (3, 8, 8) of the classes ('digit 0', 'digit 1', 'digit 2')" in text
 
@@ -293,7 +293,7 @@ def test_advice_follows_from_the_interval(vae: list[float], first: str, last: st
     text = advise(runs([70.0, 71.0, 72.0][:count], [81.0, 82.0, 83.0][:count], vae), USES)
     if count > 1:
         without, text, chosen = text.splitlines()
-        assert without == "Without a VAE, affine did best: +11.00 ± 0.00 points over no augmentation."
+        assert without == "Without a VAE, affine was chosen most often: +11.00 ± 0.00 points against no augmentation."
         assert chosen.startswith("On each draw, the methods compared are those that did best on the other draws")
     assert text.startswith(first)
     assert text.endswith(last)
@@ -384,5 +384,12 @@ def test_a_choice_in_hindsight_would_call_noise_a_gain_more_often() -> None:
 
 def test_advice_where_nothing_beats_no_augmentation() -> None:
     text = advise(runs([80.0, 81.0], [70.0, 71.0], [60.0, 61.0]), USES)
-    assert text.startswith("Without a VAE, no augmentation did best.\n")
+    assert text.startswith("Without a VAE, no augmentation was chosen most often.\n")
     assert "-20.00 ± 0.00 points against no augmentation" in text
+
+
+def test_a_choice_that_loses_is_not_said_to_do_best() -> None:
+    plain, affine = [80.0, 80.0, 80.0], [79.0, 79.0, 82.0]  # chosen for the first two draws, where it loses
+    text = advise(runs(plain, affine, [70.0, 70.0, 70.0]), USES)
+    assert text.startswith("Without a VAE, affine was chosen most often: -0.67 ")
+    assert "did best:" not in text

@@ -278,8 +278,24 @@ def test_emnists_mat(tmp_path: Path, is_letters: bool) -> None:
     savemat(tmp_path / "emnist.mat", {"dataset": {**parts, "mapping": mapping.astype(np.uint8)}}, do_compression=True)
     train, test = (load_data(tmp_path / "emnist.mat", train=train) for train in (True, False))
     assert torch.equal(torch.cat([train.images, test.images])[:, 0], torch.from_numpy(images))
-    assert (train.labels.tolist(), test.labels.tolist()) == ([1, 2, 3, 1], [2, 3])
-    assert train.classes == (("N/A", "a", "b", "c") if is_letters else ("0", "1", "A", "b"))
+    first = 0 if is_letters else 1  # no class is left empty
+    assert (train.labels - first).tolist() == [0, 1, 2, 0]
+    assert (test.labels - first).tolist() == [1, 2]
+    assert train.classes == (("a", "b", "c") if is_letters else ("0", "1", "A", "b"))
+
+
+def test_torchvisions_emnist_letters_have_no_empty_class(tmp_path: Path) -> None:
+    raw = tmp_path / "EMNIST" / "raw"
+    raw.mkdir(parents=True)
+    labels = np.repeat(np.arange(1, 27, dtype=np.uint8), 2)
+    images = np.tile(np.arange(28, dtype=np.uint8), (len(labels), 28, 1))
+    for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+        header = struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape)
+        (raw / f"emnist-letters-train-{kind}-ubyte").write_bytes(header + array.tobytes())
+    data = load_data("emnist-letters", tmp_path)
+    assert data.labels.bincount().tolist() == [2] * 26
+    assert data.classes == tuple("abcdefghijklmnopqrstuvwxyz")
+    assert data.images[0, 0, :, 0].tolist() == list(range(28))  # upright
 
 
 def test_other_mat_files_are_refused(tmp_path: Path) -> None:

@@ -394,7 +394,7 @@ def test_a_missing_library_names_its_extra(
     code, text = command(tiny_model_path, "-n", 5, "-o", tmp_path / "out", "--format", "imagefolder")
     assert (code, text) == (
         1,
-        "error: This format needs pillow, which is not installed: pip install 'vae-augment[]'\n",
+        "error: This format needs pillow, which is not installed: pip install pillow\n",
     )
 
 

@@ -196,7 +196,7 @@ def test_shapes_that_are_linear_in_the_batch_pass(body: str):
         "is = Equal (batch, ten) as = Cast <to = 7> (is) many = Add (batch, as) target = Concat <axis = 0> (many, rest)"
         " rows = Reshape (image, target)",
         "less = Sub (batch, ten) is = Cast <to = 9> (less) as = Cast <to = 7> (is) rows = Flatten (image)",
-        "less = Sub (batch, ten) real = Cast <to = 1> (less) tiny = Constant <value = float {1e-45}> () "
+        "less = Sub (batch, ten) real = Cast <to = 1> (less) tiny = Constant <value = float {2e-38}> () "
         "peak = Div (tiny, real) as = Cast <to = 7> (peak) rows = Flatten (image)",
         "less = Add (batch, ten) ratio = Div (one, less) rows = Flatten (image)",
         "scales = Constant <value = float[4] {0.5, 1.0, 1.0, 1.0}> () "

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from conftest import DATA, needs_mnist
@@ -212,6 +213,16 @@ def test_unknown_network_and_missing_labels(few: ImageData, tmp_path: Path) -> N
     unlabelled = ImageData("mine", few.images, torch.full_like(few.labels, -1))
     with pytest.raises(InputError, match="mine has no labels, which a conditional model needs"):
         fit(unlabelled, tmp_path / "a", SMALL)
+
+
+def test_a_conditional_model_of_a_single_class_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "cats").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "photos" / "cats" / "1.png")
+    photos, output = load_data(tmp_path / "photos"), tmp_path / "a.safetensors"
+    with pytest.raises(InputError, match="photos has one class, 'cats'; a conditional model needs at least two"):
+        fit(photos, output, SMALL)
+    assert not output.exists()
+    fit(photos, output, replace(SMALL, conditional=False, epochs=1))
 
 
 def test_latents_by_class_and_without(few: ImageData) -> None:

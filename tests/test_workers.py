@@ -197,7 +197,7 @@ def test_a_provider_that_is_not_there_says_how_to_get_it(
         VAEAugment(tiny_model_path, provider="cuda")
     assert str(caught.value) == (
         "CUDAExecutionProvider was asked for, but this onnxruntime has only CPUExecutionProvider. For CUDA: pip "
-        "uninstall onnxruntime, then pip install 'vae-augment[gpu]'. To run anyway: provider='cpu'."
+        "uninstall onnxruntime, then pip install onnxruntime-gpu. To run anyway: provider='cpu'."
     )
 
 

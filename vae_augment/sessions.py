@@ -48,7 +48,7 @@ def resolve_providers(provider: Provider) -> list[Any]:
         if name not in available:
             raise ProviderError(
                 f"{name} was asked for, but this onnxruntime has only {', '.join(available)}. For CUDA: pip uninstall "
-                "onnxruntime, then pip install 'vae-augment[gpu]'. To run anyway: provider='cpu'."
+                "onnxruntime, then pip install onnxruntime-gpu. To run anyway: provider='cpu'."
             )
     # onnxruntime takes tuples only, JSON gives lists
     return [entry if isinstance(entry, str) else tuple(entry) for entry in provider]
@@ -195,8 +195,8 @@ def _import_onnxruntime() -> Any:
             import onnxruntime
     except ImportError as error:
         raise ProviderError(
-            f"onnxruntime cannot be imported ({error}). Install it with: pip install 'vae-augment[cpu]', "
-            "or 'vae-augment[gpu]' for CUDA."
+            f"onnxruntime cannot be imported ({error}). Install it: pip install onnxruntime, or "
+            "onnxruntime-gpu for CUDA."
         ) from None
     interrupt.raise_if_requested()
     _warn_of_both()

@@ -8,14 +8,16 @@ import typer
 from ..files import check_folder
 from . import options
 
+_OUTPUT = "Folder for demo.onnx and demo.png, which are replaced."
+
 
 def demo(
-    data: Annotated[str, typer.Option(help="digits (needs no files), or another data set as for fit.")] = "digits",
+    data: options.Data = "digits",
     root: options.Root = None,
-    folder: Annotated[Path, typer.Option(help="Folder for demo.onnx and demo.png, which are replaced.")] = Path(),
+    output: Annotated[Path, typer.Option("--output", "-o", help=_OUTPUT)] = Path(),
 ) -> None:
     """Train a VAE, export it, and compare a classifier with and without it, from 10 labels per class."""
     from ..evaluation.demonstration import run_demo
 
-    check_folder(folder / "demo.onnx")
-    run_demo(data, root, folder, typer.echo)
+    check_folder(output / "demo.onnx")
+    run_demo(data, root, output, typer.echo)

@@ -12,15 +12,15 @@ _PROTOCOL = "iwae-mnist: the first 1,000 test images, dynamic binarisation, K = 
 
 def evaluate(
     model: options.Model,
-    data: Annotated[str, typer.Option(help="Images to measure it on, as for fit; of a named data set, its test part.")],
+    data: options.Data,
     root: options.Root = None,
-    images: Annotated[int, typer.Option(min=1, help="How many images, from the first.")] = 200,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of images, from the first.")] = 200,
     samples: Annotated[int, typer.Option(min=1, help="K of the importance-weighted bound.")] = 100,
     binarisation: Annotated[str, typer.Option(help="dynamic, threshold or none (grey levels).")] = "dynamic",
     protocol: Annotated[str | None, typer.Option(help=_PROTOCOL)] = None,
     seed: options.Seed = 0,
 ) -> None:
-    """Estimate minus log p(x), labels summed out, in nats per image (lower is better)."""
+    """Estimate minus log p(x), labels summed out, in nats per image (lower is better), on the test part of DATA."""
     from .. import load
     from ..evaluation.likelihood import likelihood
     from ..training.data import load_data, to_float
@@ -28,8 +28,8 @@ def evaluate(
     if protocol not in (None, "iwae-mnist"):
         raise InputError(f"There is no protocol {protocol!r}; the one known is iwae-mnist.")
     if protocol:
-        images, samples, binarisation = 1000, 5000, "dynamic"
-    test = load_data(data, root, train=False).images[:images]
+        n, samples, binarisation = 1000, 5000, "dynamic"
+    test = load_data(data, root, train=False).images[:n]
     result = likelihood(load(model), to_float(test), samples=samples, binarisation=binarisation, seed=seed)
     name = "grey levels" if binarisation == "none" else f"{binarisation} binarisation"
     typer.echo(f"{result.images} images of {data}, {name}, labels summed out, nats per image")

@@ -41,7 +41,7 @@ def fit(
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     seed: options.Seed = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: options.Device = "cpu",
     root: options.Root = None,
     download: options.Download = False,
     overwrite: options.Overwrite = False,

@@ -94,7 +94,7 @@ def denoise(
     data: options.Data,
     output: options.Picture = Path("denoise.png"),
     sigma: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise to add; 0 = none.")] = 0.5,
-    images: Annotated[Path | None, typer.Option(help="Also write all cleaned images (.npz).")] = None,
+    cleaned: Annotated[Path | None, typer.Option(help="Also write all cleaned images (.npz).")] = None,
     root: options.Root = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
@@ -106,7 +106,7 @@ def denoise(
     from ..evaluation.pictures import Row, save_rows
     from ..pixels import from_batch, psnr
 
-    _refuse_existing(overwrite, output, images)
+    _refuse_existing(overwrite, output, cleaned)
     clean = training.data.to_float(training.load_data(data, root, train=False).images)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     noisy = (clean + sigma * noise).clamp_(0, 1)
@@ -117,12 +117,12 @@ def denoise(
             f"vae-augment fit DATA --denoise {sigma or 0.5:g} -o denoiser.safetensors",
             err=True,
         )
-    cleaned = loaded.reconstruct(noisy)
-    save_rows([Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", cleaned)], output)
-    typer.echo(f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(cleaned, clean):.1f} dB after")
-    if images:
-        save_arrays(images, {"images": from_batch(cleaned, torch.uint8).numpy()})
-        typer.echo(f"wrote {images}")
+    restored = loaded.reconstruct(noisy)
+    save_rows([Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", restored)], output)
+    typer.echo(f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(restored, clean):.1f} dB after")
+    if cleaned:
+        save_arrays(cleaned, {"images": from_batch(restored, torch.uint8).numpy()})
+        typer.echo(f"wrote {cleaned}")
 
 
 def score(

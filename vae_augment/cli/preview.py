@@ -8,11 +8,13 @@ import typer
 from ..files import refuse_existing
 from . import options
 
+_DATA = "Images to perturb, as for fit; if not given, its own samples."
+
 
 def preview(
     model: options.Model,
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help=_DATA, show_default=False)] = None,
     output: options.Picture = Path("preview.png"),
-    data: Annotated[str | None, typer.Option(help="Images to perturb, as for fit; default: its own samples.")] = None,
     root: options.Root = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,

@@ -79,7 +79,7 @@ def save_scatter(
         from matplotlib import colormaps
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("--plot of embed needs matplotlib. Install it: pip install 'vae-augment[plots]'.") from None
+        raise InputError("--plot of embed needs matplotlib. Install it: pip install matplotlib.") from None
 
     figure = Figure(figsize=(9, 7), layout="constrained")
     axes = figure.add_subplot()

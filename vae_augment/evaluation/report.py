@@ -109,13 +109,13 @@ def advise(runs: Sequence[Run], uses: Mapping[str, str]) -> str:
     if count < FEWEST_TEST_IMAGES:
         return f"{count} test images cannot tell a gain from luck. Give at least {FEWEST_TEST_IMAGES} to test on."
     without = compare_best(classical, {NO_AUGMENTATION: classical[NO_AUGMENTATION]}, correct)
-    first = "Without a VAE, no augmentation did best."
+    first = "Without a VAE, no augmentation was chosen most often."
     if without.method != NO_AUGMENTATION:
-        first = f"Without a VAE, {without.method} did best: {without.gain} points over no augmentation."
+        first = f"Without a VAE, {without.method} was chosen most often: {without.gain} points against no augmentation."
     return (
         f"{first}\n{_verdict(compare_best(with_vae, classical, correct), uses)}\n"
-        "On each draw, the methods compared are those that did best on the other draws; those named were chosen most "
-        "often."
+        "On each draw, the methods compared are those that did best on the other draws, so a choice can lose; those "
+        "named were chosen most often."
     )
 
 

@@ -40,7 +40,6 @@ class Format:
     channels: Sequence[int] = (1, 3)  # those of a PNG
     byte_labels: bool = False  # True where a label is one byte
     packages: tuple[str, ...] = ()  # needed besides NumPy
-    extra: str = ""  # of vae-augment, which installs them
 
 
 def image_names(keys: Sequence[str], labels: NDArray[np.int64] | None, classes: int) -> list[str]:
@@ -109,6 +108,6 @@ FORMATS = {
     "npz": Format(_write_npz, [".npz"], channels=range(1, 1 << 16)),
     "idx": Format(_write_idx, [f"/MNIST/raw/{name}" for name in IDX_FILES], channels=(1,), byte_labels=True),
     "imagefolder": Format(_write_imagefolder, None, packages=("pillow",)),
-    "parquet": Format(_write_parquet, [".parquet"], packages=("pillow", "pyarrow"), extra="parquet"),
-    "webdataset": Format(_write_webdataset, [".tar"], packages=("pillow", "webdataset"), extra="webdataset"),
+    "parquet": Format(_write_parquet, [".parquet"], packages=("pillow", "pyarrow")),
+    "webdataset": Format(_write_webdataset, [".tar"], packages=("pillow", "webdataset")),
 }

@@ -170,7 +170,5 @@ def _versions(form: Format) -> dict[str, str]:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            raise InputError(
-                f"This format needs {package}, which is not installed: pip install 'vae-augment[{form.extra}]'"
-            ) from None
+            raise InputError(f"This format needs {package}, which is not installed: pip install {package}") from None
     return versions

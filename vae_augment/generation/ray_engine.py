@@ -79,7 +79,7 @@ def _connected(address: str | None) -> Iterator[None]:
     try:
         import ray
     except ImportError:
-        raise InputError("Ray is not installed: pip install 'vae-augment[ray]'") from None
+        raise InputError("Ray is not installed: pip install 'ray[data]'") from None
     if ray.is_initialized():  # by the caller, so it is left open
         yield
         return

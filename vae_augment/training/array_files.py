@@ -59,8 +59,9 @@ def read_mat(path: Path, train: bool) -> Arrays:
         named = {int(row[0]): chr(row[-1]) for row in names}  # the letters' table has upper and lower case
     except (*DAMAGED, TypeError, KeyError, IndexError, NotImplementedError, MatReadError) as error:
         raise InputError(f"{path} cannot be read as a .mat file of EMNIST: {error!r}.") from None
-    classes = np.array([named.get(label, "N/A") for label in range(max(named) + 1)])
-    return Arrays(_as_uint8(images, path), np.atleast_1d(part["labels"]), classes)
+    first = min(named)  # 1 for the letters: an empty class 0 would be generated as often as the others
+    classes = np.array([named.get(label, "N/A") for label in range(first, max(named) + 1)])
+    return Arrays(_as_uint8(images, path), np.atleast_1d(part["labels"]).astype(np.int64) - first, classes)
 
 
 def read_csv(path: Path, train: bool) -> Arrays:

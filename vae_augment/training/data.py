@@ -138,8 +138,10 @@ def _torchvision(name: str, root: StrPath | None, train: bool, download: bool) -
         images = images.transpose(1, 2)  # the files hold the images transposed
     if name == "qmnist":
         labels = labels[:, 0]  # the other columns say who wrote the digit
-    classes = getattr(data, "classes", None) or range(10)
-    return ImageData(name, images[:, None].contiguous(), labels.to(torch.int64), tuple(str(label) for label in classes))
+    classes, labels = tuple(map(str, getattr(data, "classes", None) or range(10))), labels.to(torch.int64)
+    if name == "emnist-letters":  # labels 1 to 26: an empty class 0 would be generated as often as the others
+        classes, labels = classes[1:], labels - 1
+    return ImageData(name, images[:, None].contiguous(), labels, classes)
 
 
 def _labelled(path: object, arrays: Arrays, name: str) -> ImageData:

@@ -77,6 +77,11 @@ def fit(
         raise InputError(f"The output {output} is a folder. Give a file to write, such as {output}/vae.safetensors.")
     if config.conditional and not data.classes:
         raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
+    if config.conditional and len(data.classes) == 1:
+        raise InputError(
+            f"{data.name} has one class, {data.classes[0]!r}; a conditional model needs at least two. Leave out "
+            "--conditional, or give a folder with one folder per class."
+        )
     file = _Output(Path(output), overwrite)
     with distributed.process_group(config.device):
         if distributed.rank() == 0:

@@ -1,16 +1,19 @@
 """Where the latents of the training images lie: what generation draws from instead of N(0, I)."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from ..errors import InputError
 from ..modelfile.reading import MAX_FILE_BYTES
 from ..spec import Latents
+from . import distributed
 from .data import ImageData, to_float
 
 MAX_COMPONENTS = 20
@@ -37,7 +40,7 @@ def fit_latents(encode: Encode, data: ImageData, seed: int = 0, *, weight_bytes:
     most, bank_rows = room_per_class(len(data.classes), mean.shape[1], weight_bytes)
     mixtures = [_fit_mixture(mean, std, generator, most)]  # of all images
     groups = [np.flatnonzero(labels == index) for index in range(len(data.classes))]
-    for rows in groups:
+    for rows in _progress(groups, "fitting latents", "class"):
         mixtures.append(_fit_mixture(mean[rows], std[rows], generator, most) if len(rows) else mixtures[0])
     weights, means, scales = _stack(mixtures[1:] or mixtures)
     if any(len(rows) for rows in groups):
@@ -70,13 +73,18 @@ def room_per_class(classes: int, latent_dim: int, weight_bytes: int) -> tuple[in
     return components, min(BANK_PER_CLASS, rows)
 
 
+def _progress(items: Sequence[Any], what: str, unit: str) -> Iterable[Any]:
+    """`items` with a bar in the first rank, on a terminal, from two seconds on."""
+    return tqdm(items, what, unit=unit, delay=2, disable=True if distributed.rank() else None)
+
+
 @torch.inference_mode()
 def _encode_all(
     encode: Encode, images: Tensor, labels: Tensor | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Means and standard deviations of the posteriors of uint8 images, each [N, D]."""
     means, logvars = [], []
-    for rows in torch.arange(len(images)).split(1024):
+    for rows in _progress(torch.arange(len(images)).split(1024), "encoding images", "batch"):
         mean, logvar = encode(to_float(images[rows]), None if labels is None else labels[rows])
         means.append(mean)
         logvars.append(logvar)

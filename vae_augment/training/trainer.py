@@ -258,4 +258,4 @@ def _split(data: ImageData, config: FitConfig) -> tuple[ImageData, ImageData | N
 
 def _generator(seed: int, *position: int, purpose: int = 0) -> torch.Generator:
     words = np.random.SeedSequence([seed, purpose, *position]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(words[0] >> 1))
+    return torch.Generator().manual_seed(int(words[0]) >> 1)
