@@ -6,7 +6,7 @@ from typing import Any
 from vae_augment.generation import make_job, run
 from vae_augment.generation.rank_engine import here
 
-ROUNDS = 10
+ROUNDS = 5
 
 
 def run_rounds(model: Path, root: Path, part: tuple[int, int], barrier: Any) -> None:
