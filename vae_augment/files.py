@@ -1,6 +1,7 @@
-"""Atomic writes: a reader sees the old file or the new one, never half of either."""
+"""Atomic writes, of which a reader sees the old file or the new one and never half of either, and digests of arrays."""
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -9,10 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import InputError, NotFoundError, OutputExistsError
 
 SYNC_THREADS = 16
+
+
+def digest_of(*arrays: NDArray[Any]) -> str:
+    """The sha256 of the bytes of all arrays, in hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:

@@ -4,7 +4,6 @@ Without torch, which would take most of a generating process's memory and starti
 """
 
 import functools
-import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,11 +56,6 @@ class Originals:
     def policy(self) -> LabelPolicy:
         """The classes that occur, in turn."""
         return LabelPolicy(tuple(self._groups[0].tolist()))
-
-    @property
-    def sha256(self) -> str:
-        """A digest that other images or labels would change."""
-        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
 
     def chosen(
         self, labels: NDArray[np.int64], index: NDArray[np.int64], seed: int, epoch: int = 0

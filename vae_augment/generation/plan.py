@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import InputError
+from ..files import digest_of
 from ..modelfile import ModelFile
 from ..noise import check_seed, whole_number
 from ..sampling import UNKNOWN, LabelPolicy, Labels, Originals, check_generates, parse_labels
@@ -126,7 +127,7 @@ def make_plan(
         check_generates(spec, model.path.stem)
         classes, policy, digest = spec.classes, parse_labels(labels, spec), None
     else:
-        classes, policy, digest = originals.classes, originals.policy, originals.sha256
+        classes, policy, digest = originals.classes, originals.policy, digest_of(originals.images, originals.labels)
     plan = Plan(model.sha256, spec.image_shape, classes, n, policy, seed, format, shard_size, {}, digest)
     return dataclasses.replace(plan, versions=_versions(FORMATS[format]))
 

@@ -1,6 +1,5 @@
 """Sources of training images, each read whole into memory as uint8 tensors."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, NotFoundError, suggestion
+from ..files import digest_of
 from ..spec import MAX_CLASSES
 from .array_files import Arrays, read_csv, read_idx, read_mat, read_npz
 from .hugging_face import is_hugging_face, read_hugging_face
@@ -54,9 +54,7 @@ class ImageData:
     @property
     def digest(self) -> str:
         """16 hexadecimal digits that other images or labels would change."""
-        digest = hashlib.sha256(self.images.contiguous().numpy().tobytes())
-        digest.update(self.labels.numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return digest_of(self.images.numpy(), self.labels.numpy())[:16]
 
     def subset(self, index: Tensor) -> "ImageData":
         """The images and labels at `index`."""
