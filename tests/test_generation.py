@@ -382,9 +382,7 @@ def test_no_model_and_no_torchrun(tiny_model_path: Path, tmp_path: Path) -> None
         generate(tiny_model_path, 5, tmp_path, workers=0)
 
 
-def test_a_missing_library_names_its_extra(
-    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_library_is_named(tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import metadata
 
     def absent(name: str) -> str:

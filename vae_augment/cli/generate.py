@@ -43,6 +43,7 @@ def generate(
 ) -> None:
     """Generate N images with MODEL into a folder. The same command continues a run that was stopped or killed."""
     from .. import generation
+    from ..modelfile import find_model, read_model
 
     if verify:
         _print(output, generation.verify(output), {}, as_json)
@@ -52,7 +53,10 @@ def generate(
     if n is None:
         raise InputError("-n is required: how many images to generate.")
     make, part = _engine(engine, workers, address, (shard_index, num_shards))
-    wanted: dict[str, Any] = _originals(images, root, labels) if images else {"labels": _labels(labels, model)}
+    if images:
+        wanted = _originals(images, root, labels)
+    else:
+        wanted = {"labels": _labels(labels, read_model(find_model(model)).spec.classes)}
     job = generation.make_job(model, n, output, format=format, seed=seed, shard_size=shard_size, **wanted)
     _print(output, *_run(job, make, part), as_json)
 
@@ -134,7 +138,7 @@ def _originals(images: str, root: Path | None, labels: str) -> dict[str, Any]:
 
     data = load_data(images, root)
     if labels != "balanced":
-        wanted = _parsed_labels(labels, data.classes)
+        wanted = _labels(labels, data.classes)
         if isinstance(wanted, dict):
             raise InputError(f"--labels is {labels!r}; with --images give classes without weights.")
         names = [wanted] if isinstance(wanted, str) else list(wanted)  # type: ignore[arg-type]
@@ -143,13 +147,7 @@ def _originals(images: str, root: Path | None, labels: str) -> dict[str, Any]:
     return {"images": data.images, "labels": data.labels, "classes": data.classes}
 
 
-def _labels(text: str, model: str) -> "Labels":
-    from ..modelfile import find_model, read_model
-
-    return _parsed_labels(text, read_model(find_model(model)).spec.classes)
-
-
-def _parsed_labels(text: str, classes: Sequence[str]) -> "Labels":
+def _labels(text: str, classes: Sequence[str]) -> "Labels":
     """What --labels says. Digits are the index of a class, unless a class has that name."""
     if text == "balanced" or text in classes:
         return text

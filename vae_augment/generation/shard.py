@@ -113,10 +113,12 @@ class Worker:
         plan, originals, (spec, session) = self.job.plan, self.job.originals, self._model
         index = np.arange(start, start + block_size(plan.image_shape))
         latent, labels = draw(spec, plan.labels, index, plan.seed)
-        inputs: dict[str, Any] = {"latent": latent, "label": labels} if spec.conditional else {"latent": latent}
+        inputs: dict[str, Any] = {"latent": latent}
         if originals is not None:
             strength = np.ones(len(index), np.float32)
             inputs = {"image": originals.chosen(labels, index, plan.seed), "noise": latent, "strength": strength}
+        elif spec.conditional:
+            inputs["label"] = labels
         with translated_errors(f"{self.job.model} fails when run"):
             (images,) = session.run(None, inputs)
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
