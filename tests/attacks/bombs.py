@@ -13,18 +13,21 @@ from attacks.outside import save
 GRAPH_FIELD, NODE_FIELD = b"\x3a", b"\x0a"
 
 
+def added_times_zero(model: ModelProto, made: str, to: str, output: str) -> list[onnx.NodeProto]:
+    """Nodes that add the tensor `made`, times zero, to another one, so that it is computed and changes nothing."""
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.float32), "bomb.zero"))
+    return [
+        make_node("ReduceSum", [made], ["bomb.sum"], keepdims=0),
+        make_node("Mul", ["bomb.sum", "bomb.zero"], ["bomb.nothing"]),
+        make_node("Add", [to, "bomb.nothing"], [output]),
+    ]
+
+
 def splice(model: ModelProto, nodes: list[onnx.NodeProto], **weights: np.ndarray) -> ModelProto:
     """Put nodes between the noise, which has 20 numbers an image, and its user; the last one makes "spliced"."""
     graph = model.graph
     graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
-    graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.float32), "bomb.zero"))
-    made = nodes[-1].output[0]
-    nodes = [
-        *nodes,
-        make_node("ReduceSum", [made], ["bomb.sum"], keepdims=0),
-        make_node("Mul", ["bomb.sum", "bomb.zero"], ["bomb.nothing"]),
-        make_node("Add", ["noise", "bomb.nothing"], ["bomb.noise"]),
-    ]
+    nodes = [*nodes, *added_times_zero(model, nodes[-1].output[0], "noise", "bomb.noise")]
     for node in graph.node:
         node.input[:] = ["bomb.noise" if name == "noise" else name for name in node.input]
     old = list(graph.node)

@@ -8,7 +8,7 @@ from onnx import ModelProto, TensorProto
 from onnx.helper import make_node
 
 from attacks.bombs import splice
-from attacks.outside import save
+from attacks.outside import save, set_images_aside
 
 
 def unknown_operator(model: ModelProto, folder: Path) -> Path:
@@ -76,16 +76,14 @@ def extra_output(model: ModelProto, folder: Path) -> Path:
 
 def lying_output(model: ModelProto, folder: Path) -> Path:
     """A latent whose declared shape is not the one that comes out."""
-    for node in model.graph.node:
-        node.output[:] = ["real.augmented" if name == "augmented" else name for name in node.output]
+    set_images_aside(model)
     model.graph.node.append(make_node("Concat", ["real.augmented", "real.augmented"], ["augmented"], axis=1))
     return save(model, folder)
 
 
 def output_out_of_range(model: ModelProto, folder: Path) -> Path:
     """Images with values of a thousand."""
-    for node in model.graph.node:
-        node.output[:] = ["real.augmented" if name == "augmented" else name for name in node.output]
+    set_images_aside(model)
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1000), "thousand"))
     model.graph.node.append(make_node("Mul", ["real.augmented", "thousand"], ["augmented"]))
     return save(model, folder)
@@ -112,8 +110,7 @@ def subgraph(model: ModelProto, folder: Path) -> Path:
 
 def shortcut(model: ModelProto, folder: Path) -> Path:
     """A decoder that looks at the image past the latent, so that it cannot be cut out."""
-    for node in model.graph.node:
-        node.output[:] = ["real.augmented" if name == "augmented" else name for name in node.output]
+    set_images_aside(model)
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.5), "half"))
     model.graph.node.extend(
         [

@@ -9,8 +9,9 @@ import safetensors.numpy
 from onnx import ModelProto, NodeProto
 from onnx.helper import make_node
 
+from attacks.bombs import added_times_zero
 from attacks.metadata import LATENTS
-from attacks.outside import save
+from attacks.outside import save, set_images_aside
 
 GOLDEN = Path(__file__).parents[1] / "data" / "format-2.onnx"  # images of 1x8x8, 3 latent numbers
 
@@ -18,19 +19,11 @@ GOLDEN = Path(__file__).parents[1] / "data" / "format-2.onnx"  # images of 1x8x8
 def with_nodes(nodes: list[NodeProto], **weights: np.ndarray) -> ModelProto:
     """The golden file with nodes at its end; the last one makes "bomb.y", which adds nothing to the images."""
     model = onnx.load(GOLDEN)
-    weights |= {"bomb.none": np.zeros(1, np.float32), "bomb.axis": np.array([2]), "bomb.start": np.array([0])}
+    weights |= {"bomb.axis": np.array([2]), "bomb.start": np.array([0])}
     weights |= {"bomb.four": np.array([4]), "bomb.row": np.array([-1])}
     model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
-    for node in model.graph.node:
-        node.output[:] = ["real.augmented" if name == "augmented" else name for name in node.output]
-    model.graph.node.extend(
-        [
-            *nodes,
-            make_node("ReduceSum", ["bomb.y"], ["bomb.sum"], keepdims=0),
-            make_node("Mul", ["bomb.sum", "bomb.none"], ["bomb.nothing"]),
-            make_node("Add", ["real.augmented", "bomb.nothing"], ["augmented"]),
-        ]
-    )
+    set_images_aside(model)
+    model.graph.node.extend([*nodes, *added_times_zero(model, "bomb.y", "real.augmented", "augmented")])
     return model
 
 
