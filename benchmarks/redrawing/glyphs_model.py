@@ -41,7 +41,7 @@ def table(path: Path) -> str:
     rows = []
     for data, regime in sorted({(run.data, run.regime) for run in runs}):
         found = by_method(run for run in runs if (run.data, run.regime) == (data, regime))
-        base = found.pop(METHODS[0].name)
+        base = found.pop(METHODS[0].name, {})
         for name, redrawn in sorted(found.items()):
             draws = sorted(base.keys() & redrawn.keys())
             pairs = ", ".join(f"{draw}: {base[draw]:.2f} -> {redrawn[draw]:.2f}" for draw in draws)
