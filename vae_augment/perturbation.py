@@ -42,16 +42,12 @@ class Perturbation:
                 f"that generates by class, but labels_getter is {'given' if has_labels else 'None'} and {name!r} "
                 f"{'does' if spec.generates_classes else 'does not'}."
             )
-        if self.mode in PARTNER_MODES and not has_labels and not self._has_bank:
+        has_bank = spec.latents is not None and len(spec.latents.bank) > 0
+        if self.mode in PARTNER_MODES and not has_labels and not has_bank:
             raise InputError(
                 f"mode={self.mode!r} needs partners, but {name!r} carries no bank of latents and no labels_getter is "
                 "given. Export the model with --fit-latents DATA, or pass labels_getter='default' and batches."
             )
-
-    @property
-    def _has_bank(self) -> bool:
-        latents = self.model.spec.latents
-        return latents is not None and len(latents.bank) > 0
 
     def checked_labels(self, labels: Tensor, count: int) -> Tensor:
         """Labels as int64 [count]; `InputError` when they do not fit, or when the mode needs them all and has -1."""

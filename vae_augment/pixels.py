@@ -6,6 +6,8 @@ On the CPU the arithmetic is NumPy's. torch's threads spin for a while after the
 onnxruntime's threads from running: with two threads a batch of 1024 images took up to three times as long.
 """
 
+import math
+
 import numpy as np
 import torch
 from PIL import Image
@@ -122,11 +124,11 @@ def _check_range(batch: Tensor) -> None:
 
 
 def is_finite(result: Tensor) -> bool:
-    """Whether all numbers are finite, in one pass and without a copy as large as the result."""
+    """Whether all numbers are finite, without a copy as large as the result."""
     if result.device.type != "cpu":
         return bool(result.sum().isfinite())
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(result.numpy().sum()))
+    values = result.numpy()  # NaN is both the smallest and the largest number
+    return all(math.isfinite(end.reduce(values, axis=None, initial=0)) for end in (np.minimum, np.maximum))
 
 
 def psnr(images: Tensor, others: Tensor) -> float:

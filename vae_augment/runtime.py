@@ -223,13 +223,13 @@ class VAEModel:
         return self._run(self._session(part), part, inputs)
 
     def _run(self, session: "InferenceSession", part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        _, outputs = part_interface(part, self.spec)
         count = len(next(iter(inputs.values())))
         if count > MAX_BATCH:
             raise InputError(f"{count} images are given at once; the model was checked for at most {MAX_BATCH}.")
+        rows = {name: self._row(name) for name in part_interface(part, self.spec)[1]}
         with translated_errors(f"{self.path} fails when run"):
-            results = run_session(session, inputs, {name: self._shape(name, count) for name in outputs})
-        for name, result in zip(outputs, results, strict=True):
+            results = run_session(session, inputs, rows)
+        for name, result in zip(rows, results, strict=True):
             if not is_finite(result):
                 raise ModelFormatError(
                     f"{self.path}: {name} came out with values that are not finite (NaN or infinity). The inputs are "
@@ -265,23 +265,23 @@ class VAEModel:
         given = {name: self._probe_input(name, fill) for name in inputs if name != "label"}
         label = None if fill == "zeros" else torch.tensor([0, len(self.spec.classes) - 1], device="cpu")
         for name, output in zip(outputs, self._run(session, part, given | self.label_input(label, 2)), strict=True):
-            found, shape = tuple(output.shape), self._shape(name, 2)
+            found, shape = tuple(output.shape), (2, *self._row(name))
             if found != shape:
                 raise ModelFormatError(f"{self.path}: {name} came out as {found}, expected finite {shape}.")
             if name == "augmented" and not (output.min() >= -1e-3 and output.max() <= 1 + 1e-3):
                 raise ModelFormatError(f"{self.path}: its images have values outside [0, 1].")
 
     def _probe_input(self, name: str, fill: str) -> Tensor:
-        shape = self._shape(name, 2)
+        shape = (2, *self._row(name))
         if fill != "random" or name == "strength":
             return torch.full(shape, float(fill != "zeros"), device="cpu", dtype=torch.float32)
         rows = normals(0, Stream.LATENT, 0, np.arange(2), math.prod(shape[1:]))
         values = torch.from_numpy(rows.astype(np.float32)).reshape(shape)
         return values.sigmoid() if name == "image" else values
 
-    def _shape(self, name: str, count: int) -> tuple[int, ...]:
-        tails = {"image": self.spec.image_shape, "augmented": self.spec.image_shape, "strength": ()}
-        return (count, *tails.get(name, (self.spec.latent_dim,)))
+    def _row(self, name: str) -> tuple[int, ...]:
+        rows = {"image": self.spec.image_shape, "augmented": self.spec.image_shape, "strength": ()}
+        return rows.get(name, (self.spec.latent_dim,))
 
 
 def checked_labels(labels: object, count: int, spec: Spec) -> Tensor:

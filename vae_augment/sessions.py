@@ -71,14 +71,16 @@ def open_session(content: bytes, providers: list[Any], threads: int | None, *, s
             )
         providers = [_CPU]
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1 if _is_loader_worker() else threads or _torch().get_num_threads()
+    data = sys.modules.get("torch.utils.data")  # always imported in a DataLoader's worker
+    is_worker = data is not None and data.get_worker_info() is not None
+    options.intra_op_num_threads = 1 if is_worker else threads or _torch().get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it would log, it also raises
     for key, value in _spinning(options.intra_op_num_threads, runtime_version()).items():
         options.add_session_config_entry(key, value)
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.set_denormal_as_zero", "1")  # for its own threads; ours are below
-    with translated_errors("onnxruntime cannot open the model"), _denormals_as_zero():
+    with translated_errors("onnxruntime cannot open the model"), _DenormalsAsZero():
         session = onnxruntime.InferenceSession(content, options, providers=providers)
     if strict and wants_cuda and session.get_providers()[0] != _CUDA:
         raise ProviderError(
@@ -119,31 +121,30 @@ def translated_errors(failure: str) -> Iterator[None]:
 
 
 def run_session(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes") -> "list[torch.Tensor]":
-    """Run once. `shapes` has the name and shape of each output; they come as float32 on the first input's device."""
+    """Run once. `shapes` has the shape of one row of each output; they come as float32 on the first input's device."""
     import torch
 
     first = next(iter(inputs.values()))
-    if len(first) > 0 and _is_on_device(session, first.device):
+    if _is_on_device(session, first.device) and len(first) > 0:
         return _run_bound(session, inputs, shapes)
-    with _denormals_as_zero():
-        outputs = session.run(list(shapes), {name: tensor.cpu().numpy() for name, tensor in inputs.items()})
+    given = {name: tensor.cpu().numpy() for name, tensor in inputs.items()}
+    with _DenormalsAsZero():
+        outputs = session.run(list(shapes), given)
     return [torch.from_numpy(output).to(first.device) for output in outputs]
 
 
-@contextlib.contextmanager
-def _denormals_as_zero() -> Iterator[None]:
+class _DenormalsAsZero:
     """Treat numbers below 1e-38, which are up to a hundred times slower, as 0 in this thread; then as it was before."""
-    torch = sys.modules.get("torch")
-    if torch is None:  # in a process that only generates, onnxruntime's option does it, and nothing else minds
-        yield
-        return
-    smallest = 5e-324
-    was_set = smallest * 1.0 == 0
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(was_set)
+
+    def __enter__(self) -> None:
+        smallest = 5e-324
+        self.was_set = smallest * 1.0 == 0
+        # In a process without torch, which only generates, onnxruntime's option does it, and nothing else minds.
+        self.set = getattr(sys.modules.get("torch"), "set_flush_denormal", lambda is_on: None)
+        self.set(True)
+
+    def __exit__(self, *error: object) -> None:
+        self.set(self.was_set)
 
 
 def _is_on_device(session: "InferenceSession", device: "torch.device") -> bool:
@@ -157,7 +158,8 @@ def _run_bound(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes")
 
     device = next(iter(inputs.values())).device
     there = {name: tensor.to(device).contiguous() for name, tensor in inputs.items()}
-    outputs = {name: torch.empty(shape, device=device, dtype=torch.float32) for name, shape in shapes.items()}
+    count = len(next(iter(inputs.values())))
+    outputs = {name: torch.empty(count, *row, device=device, dtype=torch.float32) for name, row in shapes.items()}
     binding = session.io_binding()
     for bind, tensors in ((binding.bind_input, there), (binding.bind_output, outputs)):
         for name, tensor in tensors.items():
@@ -180,11 +182,6 @@ def _torch() -> Any:
     import torch
 
     return torch
-
-
-def _is_loader_worker() -> bool:
-    data = sys.modules.get("torch.utils.data")  # always imported in a DataLoader's worker
-    return data is not None and data.get_worker_info() is not None
 
 
 def _import_onnxruntime() -> Any:

@@ -1,7 +1,8 @@
 """Omniglot's drawings at 28x28 with equal stroke thickness, whatever the size of the drawing.
 
-python glyphs.py DATA                # writes background.pt and evaluation.pt, for study.py
-python glyphs.py DATA glyphs.npz     # one class per character and thickness, for vae-augment fit --condition image
+python glyphs.py DATA                            # writes background.pt and evaluation.pt, for study.py
+python glyphs.py DATA glyphs.npz                 # one class per character and thickness, for fit --condition image
+python glyphs.py DATA background.npz background  # the same of the 964 background characters alone
 """
 
 import sys
@@ -49,10 +50,10 @@ def _extent(sums: Tensor) -> Tensor:
     return (ink * place).amax(1) - torch.where(ink > 0, place, 1000).amin(1) + 1
 
 
-def main(data: str, output: str = "") -> None:
+def main(data: str, output: str = "", *names: str) -> None:
     torch.set_num_threads(1)
     parts = []
-    for part in ("background", "evaluation"):
+    for part in names or ("background", "evaluation"):
         found = np.load(f"{data}/omniglot/images_{part}.npz")["images"]  # True is paper
         chunks = np.array_split(~found.reshape(-1, *found.shape[2:]), 100)
         images = torch.cat([render(chunk) for chunk in chunks], 1)

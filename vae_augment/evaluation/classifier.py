@@ -42,10 +42,15 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 def train_classifier(
     images: Tensor, labels: Tensor, classes: int, *, distort: Distort = same, updates: int = 1500, seed: int = 0
 ) -> nn.Module:
-    """Train `small_cnn` by Adam for `updates` batches of 50, all random by the seed; return its last weights."""
+    """Train a new `small_cnn` as `train` does, with weights by the seed too."""
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
-    model.to(images.device).to(memory_format=torch.channels_last)
+    return train(model.to(images.device), images, labels, distort, updates)
+
+
+def train(model: nn.Module, images: Tensor, labels: Tensor, distort: Distort, updates: int) -> nn.Module:
+    """Train by Adam for `updates` random batches of 50; return the model with its last weights."""
+    model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     count = updates * BATCH

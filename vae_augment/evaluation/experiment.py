@@ -163,11 +163,7 @@ def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")
-    if workers > 1:
-        yield from _in_processes(groups, workers)
-        return
-    for group in groups:
-        yield from group.runs()
+    yield from _in_processes(groups, workers) if workers > 1 else (run for group in groups for run in group.runs())
 
 
 def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:

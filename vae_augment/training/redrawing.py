@@ -42,11 +42,11 @@ class RedrawingVAE(nn.Module):
         self.image_shape, self.latent_dim, self.low = image_shape, latent_dim, (height // 4, width // 4)
         half, quarter = WIDTHS
         flat = quarter * math.prod(self.low)
-        self.look_half, self.look_quarter = _conv(4 * channels, half), _conv(half, quarter, 2)
+        self.look_half, self.look_quarter = nn.Conv2d(channels, half, 6, 2, padding=2), _conv(half, quarter, 2)
         self.prior = nn.Linear(flat, 2 * latent_dim)
         self.posterior = nn.Sequential(
-            nn.PixelUnshuffle(2), _conv(8 * channels, half), nn.ReLU(), _conv(half, quarter, 2), nn.ReLU(),
-            nn.Flatten(), nn.Linear(flat, 2 * latent_dim),
+            nn.Conv2d(2 * channels, half, 6, 2, padding=2), nn.ReLU(), _conv(half, quarter, 2), nn.ReLU(), nn.Flatten(),
+            nn.Linear(flat, 2 * latent_dim),
         )  # fmt: skip
         self.place, self.scale = nn.Linear(latent_dim, flat), nn.Linear(latent_dim, 2 * quarter)
         self.first, self.second, self.field = _conv(quarter, quarter), _conv(quarter, quarter), _conv(quarter, 2)
@@ -83,7 +83,7 @@ class RedrawingVAE(nn.Module):
         return self._decode(image, self._features(image), latent).clamp(0, 1)
 
     def _features(self, image: Tensor) -> Tensor:
-        return self.look_quarter(self.look_half(F.pixel_unshuffle(image, 2)).relu()).relu()
+        return self.look_quarter(self.look_half(image).relu()).relu()
 
     def _decode(self, image: Tensor, features: Tensor, latent: Tensor) -> Tensor:
         factor, shift = self.scale(latent)[:, :, None, None].chunk(2, 1)
