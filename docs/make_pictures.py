@@ -1,8 +1,11 @@
-"""Draws docs/pictures/*.png from samples of the bundled models: python docs/make_pictures.py
+"""Draws docs/pictures/*.png from samples of the bundled models: python docs/make_pictures.py [NAME ...]
 
-No image of a data set is shown. Every row is named by what it is.
+No image of a data set is shown. Every row is named by what it is. "denoise" trains a model, which takes some minutes.
 """
 
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,11 +15,15 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from vae_augment import VAEAugment, load
 from vae_augment.evaluation.pictures import COLUMNS, Row, save_rows
+from vae_augment.evaluation.vaes import fit_model
+from vae_augment.pixels import from_batch
+from vae_augment.training import FitConfig, ImageData
 
 FOLDER = Path(__file__).parent / "pictures"
 SEED = 1  # of the samples
 NOISE_SEED = 4  # of the perturbations; with this one the last row of the overview turns its 7 into a 4
 LETTERS = "ψЖλЯ♪§∑&"  # printed, in place of drawings of a data set
+NOISE = 0.5  # standard deviation
 STRIPE = 0.35  # how much darker every second line of the striped garments is
 
 
@@ -96,21 +103,36 @@ def printed(character: str) -> Tensor:
     return F.pad(image, (left, 28 - width - left, top, 28 - height - top)).clamp(0, 1)
 
 
-def main() -> None:
-    """Write all pictures."""
+def denoise() -> list[Row]:
+    """Samples under noise, and what is left of it by a model that was trained for that on 10,000 other samples."""
+    images, labels = load("mnist", provider="cpu").sample(10_000, seed=SEED + 1)
+    assert labels is not None
+    data = ImageData("samples", from_batch(images, torch.uint8), labels, tuple(map(str, range(10))))
+    model = fit_model(data, FitConfig(denoise=NOISE))
+    clean, _ = samples("mnist")
+    noisy = (clean + NOISE * torch.randn(clean.shape, generator=torch.Generator().manual_seed(SEED))).clamp(0, 1)
+    cleaned = model.reconstruct(noisy)
+    return [Row("samples of the model", clean), Row(f"with noise {NOISE}", noisy), Row("cleaned", cleaned)]
+
+
+PICTURES: dict[str, Callable[[], list[Row]]] = {
+    "overview": overview,
+    "posterior": partial(mode_rows, (0.0, 0.5, 1.0, 2.0), mode="posterior"),
+    "residual": residual,
+    "interpolation": partial(mode_rows, (0.25, 0.5, 1.0), mode="interpolation", labels_getter="default"),
+    "extrapolation": partial(mode_rows, (0.25, 0.5, 1.0), mode="extrapolation", labels_getter="default"),
+    "glyphs": glyphs,
+    "prior": partial(mode_rows, (0.25, 0.5, 1.0), mode="prior", labels_getter="default"),
+    "denoise": denoise,
+}
+
+
+def main(*names: str) -> None:
+    """Write the pictures of these names; all of them, if none is given."""
     FOLDER.mkdir(exist_ok=True)
-    pictures = {
-        "overview": overview(),
-        "posterior": mode_rows((0.0, 0.5, 1.0, 2.0), mode="posterior"),
-        "residual": residual(),
-        "interpolation": mode_rows((0.25, 0.5, 1.0), mode="interpolation", labels_getter="default"),
-        "extrapolation": mode_rows((0.25, 0.5, 1.0), mode="extrapolation", labels_getter="default"),
-        "glyphs": glyphs(),
-        "prior": mode_rows((0.25, 0.5, 1.0), mode="prior", labels_getter="default"),
-    }
-    for name, rows in pictures.items():
-        save_rows(rows, FOLDER / f"{name}.png")
+    for name in names or PICTURES:
+        save_rows(PICTURES[name](), FOLDER / f"{name}.png")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -61,7 +61,7 @@ def load(
     torch.Size([3, 1, 28, 28])
 
     Args:
-        name: a bundled name ("mnist", "fashion-mnist") or the path of an .onnx file.
+        name: a bundled name ("mnist", "fashion-mnist", "glyphs") or the path of an .onnx file.
         provider: "auto" (CUDA where it can be used, else the CPU), "cpu", "cuda", or a list in onnxruntime's own form.
         threads: threads of onnxruntime; None = as many as torch uses. In a DataLoader worker it is always 1.
         sha256: the digest that the file must have, in hexadecimal; None accepts any.

@@ -6,7 +6,6 @@ DATA holds MNIST/raw, omniglot and symbols. Files are written to the working dir
 
     render                        draws Omniglot at 28x28 (glyphs.py), which the others need
     vae NAME [KEY=VALUE ...]      trains a VAE (redraw.py)
-    pretrain NAME [KEY=VALUE ...] trains a CNN to tell Omniglot's characters apart
     run [KEY=VALUE ...]           trains the classifier of Arm(KEY=VALUE ...) for each draw, into results.jsonl
 """
 
@@ -49,7 +48,6 @@ class Arm:
             are not used. "own": that classifier, of "reject_updates" updates.
         times: how often a redrawing is redrawn again.
         others: 1 = the control: each image is moved by fields that the VAE made for other Omniglot drawings.
-        init: name of a pretrained CNN, "" = none.
         bank: redrawings that are made beforehand, for all images together.
     """
 
@@ -67,7 +65,6 @@ class Arm:
     reject_updates: int = 500
     times: int = 1
     others: int = 0
-    init: str = ""
     rate: float = 1e-3
     dropout: float = 0.5
     bank: int = 20000
@@ -202,9 +199,6 @@ def run(arm: Arm, seed: int) -> dict:
 
     torch.manual_seed(seed + 1_000_003 * arm.seed)
     model = network(int(labels.max()) + 1, arm.cnn, arm.dropout)
-    if arm.init:
-        state = torch.load(f"{arm.init}.pt")
-        model.load_state_dict({k: v for k, v in state.items() if not k.startswith("11.")}, strict=False)
     fit(model, images, labels, view, arm.updates, arm.rate)
     percent = 100 * float((answers(model, test) == test_labels).double().mean())
     seconds = round(time.process_time() - start)
@@ -214,37 +208,6 @@ def run(arm: Arm, seed: int) -> dict:
 def _filled(rows: Tensor, count: int) -> Tensor:
     """`rows` over and over, `count` in all; -1 where there are none."""
     return rows.repeat(math.ceil(count / len(rows)))[:count] if len(rows) else torch.full((count,), -1)
-
-
-def pretrain(
-    name: str,
-    parts: str = "background",
-    updates: int = 4000,
-    cnn: str = "small",
-    dropout: float = 0.0,
-    rate: float = 2e-3,
-) -> None:
-    """A CNN that tells Omniglot's characters apart, with a batch of 128 and the VAE's common warp."""
-    torch.manual_seed(0)
-    images = torch.cat([torch.load(f"{part}.pt") for part in parts.split("+")], 1)
-    levels, characters, drawings = images.shape[:3]
-    model = network(characters, cnn, dropout).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=updates)
-    right = 0.0
-    for update in range(updates):
-        character = torch.randint(characters, (100,))
-        batch = images[torch.randint(levels, (100,)), character, torch.randint(drawings, (100,))][:, None].float() / 255
-        scores = model(affine_elastic(batch).contiguous(memory_format=torch.channels_last))
-        optimizer.zero_grad()
-        F.cross_entropy(scores, character).backward()
-        optimizer.step()
-        schedule.step()
-        right += float((scores.argmax(1) == character).float().mean())
-        if (update + 1) % 250 == 0:
-            print(name, update + 1, round(right / 250, 4), flush=True)
-            right = 0.0
-    torch.save(model.state_dict(), f"{name}.pt")
 
 
 def values(kind, words: list[str]) -> dict:
@@ -258,10 +221,6 @@ def work(line: str) -> None:
         glyphs.main(str(DATA))
     elif kind == "vae":
         redraw.train(redraw.Config(**values(redraw.Config, words[1:])), words[0])
-    elif kind == "pretrain":
-        given = dict(word.split("=") for word in words[1:])
-        types = {"parts": str, "updates": int, "cnn": str, "dropout": float, "rate": float}
-        pretrain(words[0], **{key: types[key](value) for key, value in given.items()})
     else:
         arm = Arm(**values(Arm, words))
         first, last = map(int, arm.draws.split("-"))
