@@ -1,5 +1,6 @@
 """What all our datasets are made of: a seed, an epoch that workers see, and fetching in batches."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -73,7 +74,7 @@ def fetch(dataset: Dataset[Any], index: NDArray[np.int64]) -> NDArray[np.object_
     """The items at `index`, in one call where the dataset can."""
     rows = index.tolist()
     batched = getattr(dataset, "__getitems__", None)
-    found = list(batched(rows) or ()) if batched and rows else [dataset[row] for row in rows]
+    found = list(itertools.islice(batched(rows), len(rows) + 1)) if batched and rows else [dataset[row] for row in rows]
     if len(found) != len(rows):
         raise InputError(f"{type(dataset).__name__}.__getitems__ gave {len(found)} items for {len(rows)} indices.")
     items = np.empty(len(rows), dtype=object)
