@@ -118,8 +118,7 @@ def compare(
     groups = [Group(name, source, number, split, methods, updates, device) for number in numbers]
     say(_work(groups, pool, given, settings))
     found = run_groups(groups, min(draws, default_workers()) if workers is None else workers)
-    bar = tqdm(found, total=draws * len(methods), unit="run", disable=None)
-    runs = sorted(bar, key=lambda run: run.draw)
+    runs = sorted(tqdm(found, total=draws * len(methods), unit="run", disable=None), key=lambda run: run.draw)
     if output is not None:
         with atomic_path(output) as temporary:
             temporary.write_text(json.dumps({"runs": [run.facts() for run in runs]}, indent=1) + "\n")

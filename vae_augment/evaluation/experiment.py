@@ -184,7 +184,7 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
                     job.result()  # raises what was raised in the worker
         except BrokenProcessPool:
             raise VAEAugmentError(
-                "A worker died. The system kills workers when memory runs out: use fewer (--workers)."
+                "A worker died: memory ran out (use fewer, --workers), or a script lacks `if __name__ == '__main__':`."
             ) from None
         finally:  # else the pool would wait for the groups that are running, which takes minutes
             kill_children(others)
