@@ -342,6 +342,25 @@ def test_a_copy_and_a_pickle_are_the_same_dataset(augment: VAEAugment) -> None:
     assert repr(data) == f"AugmentedDataset({data.dataset!r}, {augment!r}, seed=6)"
 
 
+@pytest.mark.parametrize(
+    "transform", [lambda batch: None, lambda batch: batch[1:], lambda batch: batch.sum(), lambda batch: [*batch]]
+)
+def test_a_transform_that_gives_no_batch_is_refused(transform: Callable[[Tensor], Any]) -> None:
+    with pytest.raises(VAEAugmentError, match=r"The transform made a .* of 3 images, not as many"):
+        augmented(transform).__getitems__(range(3))
+
+
+@pytest.mark.parametrize("label", [torch.zeros(10), 2**70, "x", None])
+@pytest.mark.parametrize("is_composed", [False, True])
+def test_labels_that_are_no_integers_are_refused(augment: VAEAugment, label: Any, is_composed: bool) -> None:
+    transform = VAEAugment(augment.model, labels_getter=second)
+    data = AugmentedDataset([(level(0), label)], v2.Compose([transform]) if is_composed else transform)  # type: ignore[arg-type]
+    with pytest.raises(VAEAugmentError, match="labels"):
+        data[0]
+    with pytest.raises(VAEAugmentError, match="labels"):
+        transform(level(0), label)
+
+
 def test_what_cannot_be_used_is_refused(tiny_model: VAEModel) -> None:
     augment = VAEAugment(tiny_model)
     partners = VAEAugment(tiny_model, mode="interpolation", labels_getter="default")

@@ -4,6 +4,7 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from attacks.kernels import not_finite_on_white
 from PIL import Image
 from test_cli import run
 
-from vae_augment import VAEModel
-from vae_augment.errors import InputError
-from vae_augment.evaluation import comparison, vaes
+from vae_augment import VAEModel, load
+from vae_augment.errors import InputError, UnsafeModelError, VAEAugmentError
+from vae_augment.evaluation import comparison, experiment, vaes
 from vae_augment.evaluation.comparison import _methods, compare
 from vae_augment.evaluation.experiment import Draw, Run, run_groups
 from vae_augment.evaluation.report import Estimate, advise, compare_best, estimate
@@ -87,7 +90,8 @@ class Waiting:
 
 def test_worker_processes_report_each_run_at_once(tmp_path: Path) -> None:
     found = []
-    for done in run_groups([Waiting(tmp_path / "noticed")], workers=2):  # type: ignore[list-item]
+    many = 10**12  # of which no more are started than there are groups
+    for done in run_groups([Waiting(tmp_path / "noticed")], workers=many):  # type: ignore[list-item]
         found.append(done)
         (tmp_path / "noticed").touch()
     assert found == ["first", "second"]
@@ -159,13 +163,14 @@ def test_a_model_and_settings_of_the_users_own(digits: ImageData, tmp_path: Path
     }
     assert "| VAE (VAE: given) " in text
     code, text = run("compare", "digits", "--model", model, *QUICK)
-    assert (code, text) == (1, f"error: {model} takes images (3, 8, 8); those of digits are (1, 8, 8).\n")
+    assert code == 1
+    assert "1, 8, 8), but the model takes [..., C, H, W] with (C, H, W) = (3, 8, 8). Resize it" in text
 
 
 def test_settings_are_written_as_a_user_writes_them() -> None:
-    methods = _methods(False, "my.onnx", {"strength": 2.0, "residual": False}, (1, 8, 8))
+    methods = _methods(False, "my.onnx", {"strength": 2.0, "residual": False}, (1, 8, 8), None)
     assert methods[-1].use == "VAEAugment('my.onnx', strength=2.0, residual=False) after mirroring and shifting"
-    assert _methods(False, None, None, (1, 8, 8))[4].use == "VAEAugment(MODEL) and no other augmentation"
+    assert _methods(False, None, None, (1, 8, 8), None)[4].use == "VAEAugment(MODEL) and no other augmentation"
 
 
 def test_the_first_draw_can_be_chosen() -> None:
@@ -220,7 +225,8 @@ def test_other_test_classes_are_refused(digits: ImageData, tmp_path: Path) -> No
     ("arguments", "message"),
     [
         (["digits", "--labels-per-class", "many"], "--labels-per-class is 'many'; give a number of at least 1, or all"),
-        (["digits", "--labels-per-class", "0"], "labels_per_class is 0; it must be at least 1"),
+        (["digits", "--labels-per-class", 5000 * "9"], "--labels-per-class is '9999"),
+        (["digits", "--labels-per-class", "0"], "labels_per_class is 0; it must be at least 1."),
         (["digits", "--labels-per-class", "500"], "The class '0' has 128 images to train on, fewer than 500 labels"),
         (["digits", "--pool"], "digits leaves no images for a pool"),
         (["digits", "--device", "tpu"], "device is 'tpu'; choose cpu or cuda"),
@@ -231,6 +237,60 @@ def test_what_cannot_be_compared(arguments: list[str], message: str) -> None:
     code, text = run("compare", *arguments)
     assert code == 1
     assert text.startswith(f"error: {message}")
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No classifier and no VAE may be trained."""
+
+    def train(*arguments: object, **options: object) -> None:
+        raise AssertionError("trained before the fault was found")
+
+    monkeypatch.setattr(experiment, "train_classifier", train)
+    monkeypatch.setattr(vaes, "fit", train)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": True, "settings": {"strength": math.nan}}, "`strength` should be a finite value"),
+        ({"settings": {"p": 2.0}}, "`p` should be a floating point value"),
+        ({"settings": {"labels_getter": "default"}}, "VAEAugment found no labels in its inputs"),
+        ({"model": "glyphs", "settings": {"residual": True}}, "'glyphs' is conditioned on an image"),
+        ({"model": "mnist"}, r"but the model takes .* = \(1, 28, 28\)"),
+        ({"seed": -1}, r"seed is -1; it must lie in 0\.\.2"),
+        ({"seed": 2**64 - 1}, r"seed is 18446744073709551617; it must lie in 0\.\.2"),
+        ({"draws": 10**12}, r"draws is 1000000000000; it must lie in 1\.\.2"),
+        ({"updates": 10**12}, r"updates is 1000000000000; it must lie in 1\.\.2"),
+        ({"labels_per_class": 2.5}, "labels_per_class is 2.5; it must be an integer"),
+        ({"workers": 2.5}, "workers is 2.5; it must be an integer"),
+    ],
+)
+def test_a_fault_is_found_before_the_training(
+    arguments: dict[str, Any], message: str, untrained: None, tiny_model_path: Path
+) -> None:
+    if arguments.get("model") is True:
+        arguments = arguments | {"model": tiny_model_path}
+    with pytest.raises(VAEAugmentError, match=message):
+        compare("digits", **({"labels_per_class": 5, "workers": 1} | arguments))
+
+
+def test_a_model_that_fails_on_the_images_is_found_before_the_training(
+    untrained: None, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    model = not_finite_on_white(onnx.load(tiny_model_path), tmp_path)
+    with pytest.raises(VAEAugmentError, match="not finite"):
+        compare("digits", labels_per_class=5, model=model, settings={"residual": False}, workers=1)
+
+
+def test_a_model_file_that_was_replaced_after_the_check_is_refused(tiny_model_path: Path, tmp_path: Path) -> None:
+    def replace(path: Path) -> None:
+        shutil.copy(load("glyphs").path, path)
+
+    model = tmp_path / "model.onnx"
+    shutil.copy(tiny_model_path, model)
+    with pytest.raises(UnsafeModelError, match="it is not the file that was meant"):
+        compare("digits", labels_per_class=5, model=model, workers=1, updates=1, say=lambda text: replace(model))
 
 
 def test_images_without_labels(tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ def test_existing_output_is_refused_word_for_word(tmp_path: Path) -> None:
         f"{tmp_path} exists already and was left as it is. Pass --overwrite (overwrite=True) to replace it."
     )
     assert isinstance(caught.value, VAEAugmentError | FileExistsError)
-    assert refuse_existing(tmp_path, overwrite=True) == tmp_path
+    there = tmp_path / "there"
+    there.touch()
+    assert refuse_existing(there, overwrite=True) == there
 
 
 def late_write(path: Path) -> None:
@@ -79,6 +81,17 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OutputExistsError):
         late_write(tmp_path / "b.bin")
     assert (tmp_path / "b.bin").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("output", ["folder", ".", "", "pipe"])
+def test_an_output_that_is_there_and_is_no_file_is_refused(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"is a folder, a pipe or a device, not a file\. Give another"):
+        check_folder(output)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """MixedDataset: an exact share in each epoch, batched fetching on both sides, the same for the same address."""
 
 import copy
+import itertools
 import time
 import tracemalloc
 from collections import Counter
@@ -329,6 +330,19 @@ def test_the_first_of_five_million_items_comes_soon_and_in_little_memory() -> No
     assert seconds < 2  # 0.3 on the machine where it was 4.5 before; machines that run tests are busy
 
 
+@pytest.mark.parametrize("fraction", [np.float16(0.5), np.float32(0.5), torch.tensor(0.5)])
+def test_any_type_of_number_is_a_fraction(fraction: Any) -> None:
+    assert len(mixed(fraction, real=70_000)) == 140_000  # of which float16 makes infinity
+
+
+@pytest.mark.parametrize(("items", "count"), [([0] * 4, 4), ([0] * 6, 6), (itertools.count(), 6)])
+def test_a_dataset_that_gives_another_number_of_items_than_asked_for_is_refused(items: Any, count: int) -> None:
+    data = mixed()
+    data.real.__getitems__ = lambda indices: items
+    with pytest.raises(VAEAugmentError, match=f"Named.__getitems__ gave {count} items for 5 indices"):
+        data.__getitems__(range(10))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -336,7 +350,11 @@ def test_the_first_of_five_million_items_comes_soon_and_in_little_memory() -> No
         ({"fraction": -0.1}, "synthetic_fraction is -0.1; it must lie in [0, 1)."),
         ({"real": 0}, "There are 0 real and 1000 synthetic items; both need some."),
         ({"synthetic": 0}, "There are 100 real and 0 synthetic items; both need some."),
-        ({"fraction": None, "count": -1}, "synthetic_count is -1; it must be at least 0."),
+        ({"fraction": None, "count": -1}, "synthetic_count is -1; it must lie in 0..2**30 - 1."),
+        ({"fraction": "half"}, "synthetic_fraction is 'half'; it must be a number."),
+        ({"fraction": np.array([0.1, 0.2])}, "synthetic_fraction is array([0.1, 0.2]); it must be a number."),
+        ({"fraction": None, "count": 2**30}, "synthetic_count is 1073741824; it must lie in 0..2**30 - 1."),
+        ({"fraction": 1 - 2**-40}, "synthetic_count is 109951162777500; it must lie in 0..2**30 - 1."),
         ({"count": 3}, "synthetic_fraction=0.5 and synthetic_count=3 were both given. Give one."),
         ({"seed": -1}, "seed is -1; it must lie in 0..2**64 - 1."),
         ({"seed": None}, "seed is None; it must be an integer."),

@@ -66,11 +66,11 @@ def test_a_policy_stays_what_it_is() -> None:
         (True, "There is no class True; there are 0..2: cat, dog, emu."),
         ([0, -1], "There is no class -1; there are 0..2: cat, dog, emu."),
         ([], "labels is empty. Give at least one class, or 'balanced'."),
-        ({}, "The class weights are {}; they must be finite, at least 0, and not all 0."),
-        ({"cat": 0}, "The class weights are {'cat': 0}; they must be finite, at least 0, and not all 0."),
+        ({}, "The class weights are {}; they must be at least 0, with a finite sum above 0."),
+        ({"cat": 0}, "The class weights are {'cat': 0}; they must be at least 0, with a finite sum above 0."),
         (
             {"cat": float("nan")},
-            "The class weights are {'cat': nan}; they must be finite, at least 0, and not all 0.",
+            "The class weights are {'cat': nan}; they must be at least 0, with a finite sum above 0.",
         ),
     ],
 )

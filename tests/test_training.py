@@ -178,7 +178,7 @@ def test_divergence_stops_and_names_the_step(few: ImageData, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 0}, "epochs is 0; it must be greater than 0."),
+        ({"epochs": 0}, "epochs is 0; it must be at least 1."),
         ({"epochs": 2.5}, "epochs is 2.5; it must be an integer."),
         ({"batch_size": True}, "batch_size is True; it must be an integer."),
         ({"seed": 1.0}, "seed is 1.0; it must be an integer."),

@@ -308,6 +308,12 @@ def test_p_outside_the_interval_is_refused_in_torchvisions_words(tiny_model_path
         VAEAugment(tiny_model_path, p=p)
 
 
+@pytest.mark.parametrize("name", ["p", "strength"])
+def test_what_is_no_number_is_refused(tiny_model_path: Path, name: str) -> None:
+    with pytest.raises(VAEAugmentError, match=f"^{name} is 'high'; it must be a number.$"):
+        VAEAugment(tiny_model_path, **{name: "high"})
+
+
 @pytest.mark.parametrize("strength", [-0.1, float("inf"), float("nan"), 1e300, 1e7])
 def test_a_strength_that_is_none_is_refused(tiny_model_path: Path, strength: float) -> None:
     with pytest.raises(ValueError, match=r"`strength` should be a finite value of at least 0"):

@@ -15,7 +15,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from .errors import InputError
 from .perturbation import PARTNER_MODES
-from .pixels import PIL_MODES, to_pil
+from .pixels import PIL_MODES, as_labels, to_pil
 from .seeded import SeededDataset, checked_index, fetch
 from .transform import VAEAugment, default_labels, is_image
 
@@ -77,12 +77,14 @@ class AugmentedDataset(SeededDataset):
         return [part.joined() for part in parts]
 
     def _transformed(self, images: list[Any], items: NDArray[np.object_], index: NDArray[np.int64]) -> Sequence[Any]:
-        labels = torch.as_tensor([self._label(item) for item in items]) if self._needs_labels else None
+        labels = as_labels([self._label(item) for item in items]) if self._needs_labels else None
         first, is_pil = images[0], isinstance(images[0], Image.Image)
         if is_pil and first.mode not in PIL_MODES.values():
             return [self._run(first, labels, index)]
         batch = torch.stack([pil_to_tensor(image) if is_pil else image for image in images])
         output = self._run(tv_tensors.wrap(batch, like=first) if _is_tv_tensor(first) else batch, labels, index)
+        if not isinstance(output, Tensor) or output.shape[:1] != (len(images),):
+            raise InputError(f"The transform made a {type(output).__name__} of {len(images)} images, not as many.")
         if is_pil and type(output) is Tensor and output.dtype is torch.uint8 and output.shape[1] in PIL_MODES:
             return [to_pil(image) for image in output]
         return [tv_tensors.wrap(image, like=output) for image in output] if _is_tv_tensor(output) else output.unbind()

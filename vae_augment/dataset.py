@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from .alike import check_alike
 from .errors import InputError
-from .noise import Stream, check_seed, uniforms, whole_number
+from .noise import Stream, check_seed, number, uniforms, whole_number
 from .pixels import PIL_MODES, from_batch, to_batch, to_pil
 from .runtime import VAEModel, as_model
 from .sampling import Labels, Originals, check_generates, draw, parse_labels
@@ -78,11 +78,9 @@ class VAESyntheticDataset(SeededDataset):
     ) -> None:
         if length is None and isinstance(labels, str | int | Mapping):
             raise InputError(f"length is missing; labels={labels!r} does not say how many images to generate.")
-        length = whole_number("length", len(labels) if length is None else length)  # type: ignore[arg-type]
-        if keys is not None and (isinstance(keys, str) or len(set(keys)) != 2):
+        length = whole_number("length", len(labels) if length is None else length, 1, 63)  # type: ignore[arg-type]
+        if keys is not None and (not isinstance(keys, tuple | list) or len(keys) != 2 or keys[0] == keys[1]):
             raise InputError(f"keys is {keys!r}; give the names of image and label, such as ('image', 'label').")
-        if not 1 <= length < 2**63:
-            raise InputError(f"length is {length}; it must lie in 1..2**63 - 1.")
         super().__init__(check_seed(seed))
         if output not in OUTPUTS:
             raise InputError(f"output is {output!r}; choose one of {', '.join(OUTPUTS)}.")
@@ -139,9 +137,7 @@ class VAESyntheticDataset(SeededDataset):
         Raises:
             InputError: a size below 1, or output="pil".
         """
-        size = whole_number("size", size)
-        if size < 1:
-            raise InputError(f"The batch size is {size}; it must be at least 1.")
+        size = min(whole_number("The batch size", size, 1), self.length)
         if self.output == "pil":
             raise InputError("batches() gives tensors; choose output='float' or 'uint8'.")
         count = max(size, _LATENTS_PER_DRAW // size * size)
@@ -279,12 +275,9 @@ def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.uint32]:
 def _synthetic_count(real: int, fraction: float | None, count: int | None) -> int:
     if fraction is not None and count is not None:
         raise InputError(f"synthetic_fraction={fraction} and synthetic_count={count} were both given. Give one.")
-    if count is not None:
-        count = whole_number("synthetic_count", count)
-        if count < 0:
-            raise InputError(f"synthetic_count is {count}; it must be at least 0.")
-        return count
-    fraction = 0.5 if fraction is None else fraction
-    if not 0.0 <= fraction < 1.0:
-        raise InputError(f"synthetic_fraction is {fraction}; it must lie in [0, 1).")
-    return round(real * fraction / (1 - fraction))
+    if count is None:
+        fraction = 0.5 if fraction is None else number("synthetic_fraction", fraction)
+        if not 0.0 <= fraction < 1.0:
+            raise InputError(f"synthetic_fraction is {fraction}; it must lie in [0, 1).")
+        count = round(real * fraction / (1 - fraction))
+    return whole_number("synthetic_count", count, 0, 30)  # products of two such numbers fit into an int64

@@ -40,10 +40,12 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool) -> Path:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Raise `NotFoundError` or `InputError` where the folder of the output `path` is missing or cannot be written."""
+    """Raise `NotFoundError` or `InputError` where no file can be written to `path`, for its folder or what is there."""
     path = Path(path)
     if not path.parent.is_dir():
         raise NotFoundError(f"There is no folder {path.parent} for the output {path.name}. Make it first.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"The output {path} is a folder, a pipe or a device, not a file. Give another name.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(
             f"The folder {path.parent} cannot be written, so there is no place for the output {path.name}. "

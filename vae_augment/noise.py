@@ -33,31 +33,35 @@ class Stream(IntEnum):
     AUGMENT_NOISE = 5
 
 
-def whole_number(name: str, value: object) -> int:
-    """`value` as Python's int; `InputError` unless it is an integer of whatever type. A bool is none here."""
+def whole_number(name: str, value: object, least: int | None = None, bits: int | None = None) -> int:
+    """`value` as Python's int; `InputError` unless it is an integer of any type but bool in least..2**bits - 1."""
     is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
     try:
-        if not is_bool:
-            return operator.index(value)  # type: ignore[arg-type]
+        found = operator.index(None if is_bool else value)  # type: ignore[arg-type]
     except TypeError:
-        pass
-    raise InputError(f"{name} is {value!r}; it must be an integer.")
+        raise InputError(f"{name} is {value!r}; it must be an integer.") from None
+    if least is not None and not least <= found < (math.inf if bits is None else 2**bits):
+        words = f"be at least {least}" if bits is None else f"lie in {least}..2**{bits} - 1"
+        raise InputError(f"{name} is {found}; it must {words}.")
+    return found
+
+
+def number(name: str, value: object) -> float:
+    """`value` as Python's float; `InputError` unless it is a number of whatever type."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise InputError(f"{name} is {value!r}; it must be a number.") from None
 
 
 def check_seed(seed: int) -> int:
     """`seed` as Python's int; `InputError` when it does not fit into the generator's key."""
-    seed = whole_number("seed", seed)
-    if not 0 <= seed < 2**64:
-        raise InputError(f"seed is {seed}; it must lie in 0..2**64 - 1.")
-    return seed
+    return whole_number("seed", seed, 0, 64)
 
 
 def check_epoch(epoch: int) -> int:
     """`epoch` as Python's int; `InputError` when it does not fit into the counter's last word, next to the stream."""
-    epoch = whole_number("epoch", epoch)
-    if not 0 <= epoch < 2**29:
-        raise InputError(f"epoch is {epoch}; it must lie in 0..2**29 - 1.")
-    return epoch
+    return whole_number("epoch", epoch, 0, 29)
 
 
 def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:

@@ -45,6 +45,14 @@ def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     return batch.reshape(-1, *image_shape).contiguous()
 
 
+def as_labels(labels: object) -> Tensor:
+    """Labels of whatever type as a tensor [B] on the CPU; `InputError` where they cannot be one."""
+    try:
+        return torch.as_tensor(labels).reshape(-1).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"The labels {str(labels)[:100]} are not integers: {error}.") from None
+
+
 def from_batch(batch: Tensor, dtype: torch.dtype) -> Tensor:
     """float32 in [0, 1] -> `dtype`, uint8 (0..255) or floating, rounded as by torchvision's `to_dtype(scale=True)`."""
     if dtype is not torch.uint8:

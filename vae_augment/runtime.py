@@ -22,7 +22,7 @@ from .errors import InputError, ModelFormatError
 from .latent import kl_divergence, repeated
 from .modelfile import MAX_BATCH, ModelFile, find_model, model_reference, read_model
 from .noise import Stream, normals, whole_number
-from .pixels import is_finite, to_batch
+from .pixels import as_labels, is_finite, to_batch
 from .sampling import Labels, check_generates, draw, parse_labels
 from .sessions import Provider, open_session, provider_name, resolve_providers, run_session, translated_errors
 from .spec import Spec, part_interface
@@ -111,8 +111,8 @@ class VAEModel:
         threads: int | None = None,
         allow_ops: Collection[str] = (),
     ) -> None:
-        if threads is not None and threads < 1:
-            raise InputError(f"threads is {threads}; it must be at least 1.")
+        if threads is not None:
+            whole_number("threads", threads, 1)
         # Absolute, because workers read the file again, and the process may have changed its folder by then.
         self.path, self.sha256, self.spec = file.path.absolute(), file.sha256, file.spec
         self.provider, self.threads, self.allow_ops = provider, threads, tuple(allow_ops)
@@ -181,9 +181,7 @@ class VAEModel:
         Returns:
             images [n, C, H, W] and their labels [n] int64, or None in their place when the model has no classes.
         """
-        n = whole_number("n", n)
-        if n < 1:
-            raise InputError(f"n is {n}; it must be at least 1.")
+        n = whole_number("n", n, 1)
         check_generates(self.spec, self.name)
         latent, drawn = draw(self.spec, parse_labels(labels, self.spec), np.arange(n), seed)
         images = self.decode(torch.from_numpy(latent), drawn)
@@ -286,10 +284,7 @@ class VAEModel:
 
 def checked_labels(labels: object, count: int, spec: Spec) -> Tensor:
     """Labels as int64 [count] on the CPU; `InputError` when they do not fit the number of images or the classes."""
-    try:
-        given = torch.as_tensor(labels).reshape(-1).cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"The labels {str(labels)[:100]} are not integers: {error}.") from None
+    given = as_labels(labels)
     if given.is_floating_point() or given.is_complex() or len(given) != count:
         raise InputError(f"labels of type {given.dtype} and length {len(given)} do not go with {count} images.")
     found = given.numpy()  # torch has no minimum of its larger unsigned types

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError, suggestion
-from .noise import Stream, normals, uniforms, whole_number
+from .noise import Stream, normals, number, uniforms, whole_number
 from .spec import Latents, Spec
 
 UNKNOWN = -1
@@ -131,9 +131,9 @@ def class_index(item: Class, classes: Sequence[str]) -> int:
 
 
 def _weighted(labels: Mapping[Class, float], spec: Spec) -> LabelPolicy:
-    weights = list(labels.values())
-    if not weights or not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
-        raise InputError(f"The class weights are {labels}; they must be finite, at least 0, and not all 0.")
+    weights = [number("weight", weight) for weight in labels.values()]
+    if not all(weight >= 0 for weight in weights) or not 0 < sum(weights) < math.inf:
+        raise InputError(f"The class weights are {labels}; they must be at least 0, with a finite sum above 0.")
     cumulative = np.cumsum(weights)
     indices = tuple(class_index(item, spec.classes) for item in labels)
     return LabelPolicy(indices, tuple((cumulative / cumulative[-1]).tolist()))

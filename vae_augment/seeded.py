@@ -1,5 +1,6 @@
 """What all our datasets are made of: a seed, an epoch that workers see, and fetching in batches."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -73,7 +74,9 @@ def fetch(dataset: Dataset[Any], index: NDArray[np.int64]) -> NDArray[np.object_
     """The items at `index`, in one call where the dataset can."""
     rows = index.tolist()
     batched = getattr(dataset, "__getitems__", None)
-    found = batched(rows) if batched and rows else [dataset[row] for row in rows]
+    found = list(itertools.islice(batched(rows), len(rows) + 1)) if batched and rows else [dataset[row] for row in rows]
+    if len(found) != len(rows):
+        raise InputError(f"{type(dataset).__name__}.__getitems__ gave {len(found)} items for {len(rows)} indices.")
     items = np.empty(len(rows), dtype=object)
     for place, item in enumerate(found):  # items[:] = found would split items that are sequences
         items[place] = item
@@ -81,8 +84,11 @@ def fetch(dataset: Dataset[Any], index: NDArray[np.int64]) -> NDArray[np.object_
 
 
 def checked_index(indices: Sequence[int], length: int) -> NDArray[np.int64]:
-    """The indices as int64 [B] with negative ones counted from the end; `IndexError` when one is out of range."""
-    index = np.asarray(indices, dtype=np.int64)
+    """Indices as int64 [B], negative ones counted from the end; `InputError` for a slice, `IndexError` out of range."""
+    index = np.asarray(indices)
+    if index.ndim != 1 or (len(index) and index.dtype.kind not in "iu"):
+        raise InputError(f"The indices are {str(indices)[:100]}; give integers.")
+    index = index.astype(np.int64)
     wrapped = np.where(index < 0, index + length, index)
     if ((wrapped < 0) | (wrapped >= length)).any():
         raise IndexError(f"index {index[(wrapped < 0) | (wrapped >= length)][0]} is out of range for {length} items")

@@ -16,9 +16,9 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from .errors import InputError
-from .noise import Stream, normals, uniforms
+from .noise import Stream, normals, number, uniforms
 from .perturbation import Perturbation
-from .pixels import from_batch, from_pil, put, to_batch, to_pil
+from .pixels import as_labels, from_batch, from_pil, put, to_batch, to_pil
 from .runtime import VAEModel, as_model, load
 from .sessions import Provider
 
@@ -76,7 +76,7 @@ class VAEAugment(v2.Transform):
         provider: Provider = "auto",
     ) -> None:
         super().__init__()
-        _check_arguments(p, strength, labels_getter)
+        _check_arguments(number("p", p), number("strength", strength), labels_getter)
         self.model = as_model(model, provider)
         if residual is None:
             residual = not self.model.spec.image_conditional
@@ -94,7 +94,7 @@ class VAEAugment(v2.Transform):
     @torch.compiler.disable
     def _forward_with_labels(self, *inputs: Any) -> Any:
         getter = self.labels_getter if callable(self.labels_getter) else default_labels
-        labels = torch.as_tensor(getter(inputs if len(inputs) > 1 else inputs[0]))
+        labels = as_labels(getter(inputs if len(inputs) > 1 else inputs[0]))
         return super(VAEAugment, self.with_labels(labels)).forward(*inputs)
 
     def with_labels(self, labels: Tensor) -> "VAEAugment":

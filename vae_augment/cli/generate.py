@@ -12,6 +12,7 @@ import typer
 from tqdm import tqdm
 
 from ..errors import InputError, OutputExistsError
+from ..noise import number
 from . import options
 
 if TYPE_CHECKING:
@@ -156,9 +157,4 @@ def _labels(text: str, classes: Sequence[str]) -> "Labels":
     weights = [weight for _, _, weight in entries]
     if not any(weights):
         return names
-    try:
-        return dict(zip(names, map(float, weights), strict=True))
-    except ValueError:
-        raise InputError(
-            f"--labels is {text!r}; a weight is not a number. Write CLASS:WEIGHT,CLASS:WEIGHT,..."
-        ) from None
+    return {name: number(f"--labels {text!r}: the weight", each) for name, each in zip(names, weights, strict=True)}

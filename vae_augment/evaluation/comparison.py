@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import torch
 from tqdm import tqdm
 
 from ..distortions import affine_elastic, flip_shift, thickness_affine_elastic
 from ..errors import InputError
 from ..files import atomic_path, check_folder
 from ..generation.process_engine import default_workers
-from ..runtime import load
+from ..noise import check_seed, whole_number
+from ..runtime import VAEModel, load
 from ..training.data import StrPath
 from ..training.half_precision import check_device
+from ..transform import VAEAugment
 from .classifier import same
 from .experiment import GIVEN, LABELLED, POOL, UPDATES, WITH_VAE, Group, Method, Run, run_groups
 from .report import advise, detail_table
@@ -22,8 +25,9 @@ from .splits import Source, choose_labels
 from .vaes import given_vae, labelled_vae, pool_vae
 
 # Settings of `VAEAugment`: those that it has by default, and those for few images.
-DEFAULT: Mapping[str, Any] = {}
-STRONG: Mapping[str, Any] = {"strength": 3.0}
+Settings = Mapping[str, Any]
+DEFAULT: Settings = {}
+STRONG: Settings = {"strength": 3.0}
 
 # What comes before `VAEAugment`: the beginning of the method's name, the distortion, and the same in words.
 PLACES = (
@@ -57,7 +61,7 @@ def compare(
     labels_per_class: int | None = None,
     pool: bool = False,
     model: StrPath | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
     test: Sequence[StrPath] = (),
     draws: int = 3,
     seed: int = 0,
@@ -97,36 +101,37 @@ def compare(
         InputError: data without labels or with too few, a pool that would be empty, or a value out of range.
         VAEAugmentError: no data there, or a worker died.
     """
-    for name, value in (("labels_per_class", labels_per_class), ("draws", draws), ("updates", updates)):
-        if value is not None and value < 1:
-            raise InputError(f"{name} is {value}; it must be at least 1.")
+    for name, value in (("draws", draws), ("updates", updates)):
+        whole_number(name, value, 1, 17)  # more of them would take days, and their lists much memory
+    if labels_per_class is not None:
+        whole_number("labels_per_class", labels_per_class, 1)
+    numbers = range(check_seed(seed), check_seed(seed + draws - 1) + 1)
     check_device(device)
     if output is not None:
         check_folder(output)
     source = Source(os.fspath(data), None if root is None else os.fspath(root), tuple(os.fspath(path) for path in test))
     split = partial(choose_labels, per_class=labels_per_class, pool=pool)
     name = f"{labels_per_class or 'all'} labels" + (" + pool" if pool else "")
-    image_shape = source.load(seed)[0].image_shape
-    methods, numbers = _methods(pool, model, settings, image_shape), range(seed, seed + draws)
+    given = None if model is None else load(model, provider="cpu")
+    images, _ = source.load(numbers[0])
+    methods = _methods(pool, model, settings, images.image_shape, given.sha256 if given else None)
     groups = [Group(name, source, number, split, methods, updates, device) for number in numbers]
-    say(_work(groups, pool, model))
+    say(_work(groups, pool, given, settings))
     found = run_groups(groups, min(draws, default_workers()) if workers is None else workers)
-    bar = tqdm(found, total=draws * len(methods), unit="run", disable=None)
-    runs = sorted(bar, key=lambda run: run.draw)
+    runs = sorted(tqdm(found, total=draws * len(methods), unit="run", disable=None), key=lambda run: run.draw)
     if output is not None:
         with atomic_path(output) as temporary:
             temporary.write_text(json.dumps({"runs": [run.facts() for run in runs]}, indent=1) + "\n")
-    advice = advise(runs, {method.name: method.use for method in methods})
-    return Verdict(runs, detail_table(runs), advice)
+    return Verdict(runs, detail_table(runs), advise(runs, {method.name: method.use for method in methods}))
 
 
 def _methods(
-    pool: bool, model: StrPath | None, settings: Mapping[str, Any] | None, image_shape: tuple[int, ...]
+    pool: bool, model: StrPath | None, settings: Settings | None, image_shape: tuple[int, ...], sha256: str | None
 ) -> tuple[Method, ...]:
     """No augmentation, distortions, and `VAEAugment` alone and after distortions."""
     vae, trained_on = (pool_vae, POOL) if pool else (labelled_vae, LABELLED)
     if model is not None:
-        vae, trained_on = partial(given_vae, os.fspath(model)), GIVEN
+        vae, trained_on = partial(given_vae, os.fspath(model), sha256=sha256), GIVEN
     written = "MODEL" if model is None else repr(os.fspath(model))
     tried = {"": DEFAULT, "strong ": STRONG} if settings is None else {"": settings}
     found = []
@@ -147,18 +152,15 @@ def _methods(
     )
 
 
-def _work(groups: Sequence[Group], pool: bool, model: StrPath | None) -> str:
-    """A line on what will be done; `InputError` where a draw cannot be made."""
+def _work(groups: Sequence[Group], pool: bool, given: VAEModel | None, settings: Settings | None) -> str:
+    """A line on what will be done; `InputError` where a draw cannot be made, or a model or setting not be used."""
     draw, data = groups[0].draw(), groups[0].source.data
     if pool and draw.pool is None:
         raise InputError(f"{data} leaves no images for a pool: all their labels are used. Leave out --pool.")
-    trained = f"{len(groups)} VAEs"
-    if model is not None:
-        trained, spec = "no VAE", load(model, provider="cpu").spec
-        if spec.image_shape != draw.labelled.image_shape:
-            raise InputError(
-                f"{model} takes images {spec.image_shape}; those of {data} are {draw.labelled.image_shape}."
-            )
+    # Before anything is trained; what is still to be trained takes the same settings as a bundled model.
+    perturb = VAEAugment(given or load("mnist", provider="cpu"), **settings or {})
+    perturb(draw.labelled.images[:1000] if given else torch.zeros(perturb.model.spec.image_shape))
+    trained = "no VAE" if given else f"{len(groups)} VAEs"
     return (
         f"{len(draw.labelled)} labelled images and {len(draw.test)} to test on; "
         f"{len(groups) * len(groups[0].methods)} classifiers of {draw.updates:,} updates and {trained} to train"

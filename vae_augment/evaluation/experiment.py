@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..errors import InputError, VAEAugmentError
+from ..errors import VAEAugmentError
 from ..interrupt import Interruptible, children_deaf, follow_parent, kill_children
+from ..noise import whole_number
 from ..runtime import VAEModel
 from ..training import ImageData
 from ..training.data import to_float
@@ -161,16 +162,16 @@ def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
 
     `workers` processes run one group each, with one thread; a single worker is this process, with all its threads.
     """
-    if workers < 1:
-        raise InputError(f"workers is {workers}; it must be at least 1.")
-    yield from _in_processes(groups, workers) if workers > 1 else (run for group in groups for run in group.runs())
+    if whole_number("workers", workers, 1) > 1:
+        return _in_processes(groups, workers)
+    return (run for group in groups for run in group.runs())
 
 
 def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
     finished: SimpleQueue[Run] = context.SimpleQueue()
-    others = set(multiprocessing.active_children())
-    with Interruptible() as interrupt, ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool:
+    others, most = set(multiprocessing.active_children()), min(workers, len(groups))
+    with Interruptible() as interrupt, ProcessPoolExecutor(most, context, _start_worker, (finished,)) as pool:
         try:
             with children_deaf():
                 running = {pool.submit(_run_group, group) for group in groups}
@@ -183,7 +184,7 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
                     job.result()  # raises what was raised in the worker
         except BrokenProcessPool:
             raise VAEAugmentError(
-                "A worker died. The system kills workers when memory runs out: use fewer (--workers)."
+                "A worker died: memory ran out (use fewer, --workers), or a script lacks `if __name__ == '__main__':`."
             ) from None
         finally:  # else the pool would wait for the groups that are running, which takes minutes
             kill_children(others)

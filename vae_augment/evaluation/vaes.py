@@ -24,9 +24,9 @@ def pool_vae(draw: Draw) -> VAEModel:
     return fit_model(draw.with_pool, vae_config(draw, draw.with_pool))
 
 
-def given_vae(model: str, draw: Draw) -> VAEModel:
-    """A bundled VAE, or that of an .onnx file."""
-    return load(model, provider="auto" if draw.device == "cuda" else "cpu")
+def given_vae(model: str, draw: Draw, sha256: str | None = None) -> VAEModel:
+    """A bundled VAE, or that of an .onnx file, which must have the digest `sha256` if that is given."""
+    return load(model, provider="auto" if draw.device == "cuda" else "cpu", sha256=sha256)
 
 
 def vae_config(draw: Draw, data: ImageData, beta: float = 1.0) -> FitConfig:

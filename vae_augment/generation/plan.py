@@ -49,10 +49,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, field in {"n": "count", "shard_size": "shard_size"}.items():
-            value = whole_number(name, getattr(self, field))
-            if value < 1:
-                raise InputError(f"{name} is {value}; it must be at least 1.")
-            object.__setattr__(self, field, value)
+            object.__setattr__(self, field, whole_number(name, getattr(self, field), 1))
         if self.shards > MAX_SHARDS:
             raise InputError(
                 f"{self.count:,} images in shards of {self.shard_size:,} are {self.shards:,} shards; at most "

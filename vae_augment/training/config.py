@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
-from ..noise import check_seed, whole_number
+from ..noise import check_seed, number, whole_number
 from .half_precision import check_device
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -62,14 +62,12 @@ class FitConfig:
         # As Python's own numbers, because they are written as JSON.
         for name in ("latent_dim", "epochs", "batch_size", "patience"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+                object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
         object.__setattr__(self, "seed", check_seed(self.seed))
         for name in ("learning_rate", "beta", "denoise", "label_dropout", "held_out"):
-            object.__setattr__(self, name, float(getattr(self, name)))
-        for name in ("latent_dim", "epochs", "batch_size", "learning_rate", "patience"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} is {value}; it must be greater than 0.")
+            object.__setattr__(self, name, number(name, getattr(self, name)))
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate is {self.learning_rate}; it must be greater than 0.")
         for name in ("beta", "denoise"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be finite and at least 0.")
