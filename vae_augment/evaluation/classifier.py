@@ -44,13 +44,12 @@ def train_classifier(
 ) -> nn.Module:
     """Train a new `small_cnn` as `train` does, with weights by the seed too."""
     torch.manual_seed(seed)
-    model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
-    return train(model.to(images.device), images, labels, distort, updates)
+    return train(small_cnn(tuple(images.shape[1:]), classes), images, labels, distort, updates)  # type: ignore[arg-type]
 
 
 def train(model: nn.Module, images: Tensor, labels: Tensor, distort: Distort, updates: int) -> nn.Module:
     """Train by Adam for `updates` random batches of 50; return the model with its last weights."""
-    model.to(memory_format=torch.channels_last)
+    model.to(images.device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     count = updates * BATCH

@@ -25,11 +25,10 @@ def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    if how == "pca":
-        return PCA(2).fit_transform(mean).astype(np.float32)
-    if how == "tsne":
-        return TSNE(2, random_state=0, init="pca").fit_transform(mean).astype(np.float32)
-    raise InputError(f"projection is {how!r}; choose one of pca, tsne.")
+    if how not in ("pca", "tsne"):
+        raise InputError(f"projection is {how!r}; choose one of pca, tsne.")
+    method = PCA(2) if how == "pca" else TSNE(2, random_state=0, init="pca")
+    return method.fit_transform(mean).astype(np.float32)
 
 
 class Compressed(NamedTuple):
