@@ -49,7 +49,7 @@ def train_classifier(
 
 def train(model: nn.Module, images: Tensor, labels: Tensor, distort: Distort, updates: int) -> nn.Module:
     """Train by Adam for `updates` random batches of 50; return the model with its last weights."""
-    model.to(images.device, memory_format=torch.channels_last)
+    model.to(images.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     count = updates * BATCH

@@ -24,9 +24,7 @@ from .report import advise, detail_table
 from .splits import Source, choose_labels
 from .vaes import given_vae, labelled_vae, pool_vae
 
-# Settings of `VAEAugment`: those that it has by default, and those for few images.
-Settings = Mapping[str, Any]
-DEFAULT: Settings = {}
+Settings = Mapping[str, Any]  # of `VAEAugment`; those for few images are `STRONG`
 STRONG: Settings = {"strength": 3.0}
 
 # What comes before `VAEAugment`: the beginning of the method's name, the distortion, and the same in words.
@@ -133,7 +131,7 @@ def _methods(
     if model is not None:
         vae, trained_on = partial(given_vae, os.fspath(model), sha256=sha256), GIVEN
     written = "MODEL" if model is None else repr(os.fspath(model))
-    tried = {"": DEFAULT, "strong ": STRONG} if settings is None else {"": settings}
+    tried = {"": {}, "strong ": STRONG} if settings is None else {"": settings}
     found = []
     for strength, chosen in tried.items():
         arguments = "".join(f", {key}={value}" for key, value in chosen.items())

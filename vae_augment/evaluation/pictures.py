@@ -85,7 +85,8 @@ def save_scatter(
     axes = figure.add_subplot()
     axes.scatter(points[labels < 0, 0], points[labels < 0, 1], s=8, color="black")
     for label, name in enumerate(classes):
-        axes.scatter(*points[labels == label].T, s=8, color=colormaps["turbo"](label / len(classes)), label=name)
+        x, y = points[labels == label].T
+        axes.scatter(x, y, s=8, color=colormaps["turbo"](label / len(classes)), label=name)
     if classes:
         figure.legend(loc="outside right upper")
     with atomic_path(path) as temporary:
