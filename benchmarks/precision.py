@@ -63,14 +63,13 @@ def _inputs(model: VAEModel, images: Tensor) -> dict[str, Tensor]:
 
 
 def _classifier(images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Any]:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     known = torch.zeros(len(images), dtype=torch.bool) if labels is None else labels[: len(images)] >= 0
     if labels is None or len(labels[: len(images)][known].unique()) < 2:
         return lambda batch: torch.zeros(len(batch))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore")  # that it has not converged, and of scipy's changes in older scikit-learn
         model = LogisticRegression(max_iter=50).fit(images[known].flatten(1), labels[: len(images)][known])
     return lambda batch: model.predict(batch.flatten(1))
 

@@ -425,10 +425,12 @@ def test_no_space_leaves_no_half_of_a_shard(name: str, tiny_model_path: Path, tm
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
+    message = (
         f"error: {tmp_path}/out cannot be written: File too large. Finished shards stay, and there is no half of one. "
         "Put that right, and the same command goes on.\n"
     )
+    is_old = np.lib.NumpyVersion(np.__version__) < "2.2.0"  # its open .npz is reported first
+    assert done.stderr.endswith(message) if name == "npz" and is_old else done.stderr == message
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"plan.json", "staging"}
     assert list((tmp_path / "out" / "staging").iterdir()) == []
 

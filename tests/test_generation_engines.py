@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,19 @@ def test_pool_with_a_worker_killed(
     run(job_for(tiny_model_path, tmp_path / "out"), functools.partial(in_pool, workers=2), report=kill_one)
     assert len(seen) >= 4  # two pools of two
     assert contents(tmp_path / "out") == reference
+
+
+def test_a_worker_that_dies_while_the_next_one_starts(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11 then gives the new worker pipes that are closed already."""
+
+    def submit(*_: object) -> None:
+        raise ValueError("bad value(s) in fds_to_keep")
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
+    with pytest.raises(GenerationError, match="Workers died 4 times in a row"):
+        run(job_for(tiny_model_path, tmp_path / "out"), functools.partial(in_pool, workers=2))
 
 
 def test_pool_whose_workers_always_die(tiny_model_path: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def resolve_providers(provider: Provider) -> list[Any]:
     """onnxruntime's provider list for what the user asked for; `ProviderError` when it is not installed."""
     available = _import_onnxruntime().get_available_providers()
     if provider == "auto":
-        return [_CUDA, _CPU] if _CUDA in available and _torch().cuda.is_available() else [_CPU]
+        return [_CUDA, _CPU] if _CUDA in available and sys.modules["torch"].cuda.is_available() else [_CPU]
     if isinstance(provider, str):
         if provider not in _NAMES:
             raise InputError(f"provider is {provider!r}; use 'auto', 'cpu', 'cuda' or a list in onnxruntime's form.")
@@ -62,6 +62,8 @@ def open_session(content: bytes, providers: list[Any], threads: int | None, *, s
         strict: where CUDA is among `providers` but cannot be used, raise `ProviderError` instead of using the CPU.
     """
     onnxruntime = _import_onnxruntime()
+    for kind in (np.float32, np.float64):  # NumPy measures a type once, and before 2.4 warns where denormals are 0
+        np.finfo(kind)
     wants_cuda = provider_name(providers) == "cuda"
     if wants_cuda and os.getpid() != _IMPORTING_PROCESS:
         if strict:
@@ -73,7 +75,7 @@ def open_session(content: bytes, providers: list[Any], threads: int | None, *, s
     options = onnxruntime.SessionOptions()
     data = sys.modules.get("torch.utils.data")  # always imported in a DataLoader's worker
     is_worker = data is not None and data.get_worker_info() is not None
-    options.intra_op_num_threads = 1 if is_worker else threads or _torch().get_num_threads()
+    options.intra_op_num_threads = 1 if is_worker else threads or sys.modules["torch"].get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it would log, it also raises
     for key, value in _spinning(options.intra_op_num_threads, runtime_version()).items():
@@ -176,12 +178,6 @@ def _run_bound(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes")
 def runtime_version() -> str:
     """The version of onnxruntime."""
     return str(_import_onnxruntime().__version__)
-
-
-def _torch() -> Any:
-    import torch
-
-    return torch
 
 
 def _import_onnxruntime() -> Any:

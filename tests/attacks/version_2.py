@@ -94,5 +94,5 @@ ATTACKS = [
     (shaped_by_the_image, UNSAFE, "The size of what Resize makes cannot be known"),
     (indexed_by_the_image, FORMAT, "fails when run"),
     (grid_of_one_image, FORMAT, "GridSample is not well formed"),
-    (sampled_from_nothing, FORMAT, "fails when run"),
+    (sampled_from_nothing, UNSAFE, "GridSample takes images without pixels"),
 ]

@@ -53,8 +53,11 @@ def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record
         while True:
             # One more than can run, so that no worker has to wait for its next shard.
             for shard in itertools.islice(waiting, workers + 1 - len(running)):
-                with children_deaf():
-                    running.add(pool.submit(_make, shard))
+                try:
+                    with children_deaf():
+                        running.add(pool.submit(_make, shard))
+                except ValueError as error:  # a worker died just now, and with it the pipes that a new worker takes
+                    raise BrokenProcessPool from error
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -110,6 +110,8 @@ class _Walk:
         inferred = self._infer(node)
         if node.op_type in ALLOWED_OPS:
             self._check_integers(node)
+        if node.op_type == "GridSample" and 0 in _dims(self.types[node.input[0]]):
+            raise UnsafeModelError("GridSample takes images without pixels; onnxruntime could read beside them.")
         for name in node.output:
             if name not in inferred:
                 raise UnsafeModelError(f"The size of what {node.op_type} makes cannot be known before it runs.")
