@@ -25,7 +25,6 @@ SEEN_WHEN_RUN = {
     "kernels.not_finite_on_white",
     "kernels.not_finite_with_noise",
     "version_2.indexed_by_the_image",
-    "version_2.sampled_from_nothing",
 }
 
 
