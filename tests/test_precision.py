@@ -75,7 +75,7 @@ def test_int8_of_the_classic_network_computes_in_integers(tiny_checkpoint: Path,
 
 
 def test_the_benchmark_says_what_int8_changes(tiny_checkpoint: Path):
-    found = compared(tiny_checkpoint, load_data("digits"), "int8")
-    assert re.search(r"int8 against fp32, over 1,297 perturbed images\n  PSNR +\d+\.\d dB", found), found
-    assert re.search(r"labels that change +\d+ of 1,297", found), found
+    found = compared(tiny_checkpoint, load_data("digits").subset(torch.arange(200)), "int8")
+    assert re.search(r"int8 against fp32, over 200 perturbed images\n  PSNR +\d+\.\d dB", found), found
+    assert re.search(r"labels that change +\d+ of 200", found), found
     assert re.search(r"speed, one thread +[\d.]+x at batch 1, [\d.]+x at batch 32, [\d.]+x at batch 256", found), found

@@ -73,8 +73,6 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for that.
     """
     config = config or FitConfig()
-    if Path(output).is_dir():
-        raise InputError(f"The output {output} is a folder. Give a file to write, such as {output}/vae.safetensors.")
     if config.conditional and not data.classes:
         raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
     if config.conditional and len(data.classes) == 1:
