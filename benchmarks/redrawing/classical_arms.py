@@ -76,10 +76,10 @@ def table(runs: Iterable[Run]) -> str:
     """What each arm reaches, and its difference from the best distortion of the same images."""
     runs = list(runs)
     rows = []
-    for data, regime in sorted({(run.data, run.regime) for run in runs if run.method == "RandAugment"}):
+    for data, regime in sorted({(run.data, run.regime) for run in runs if run.method == "TrivialAugmentWide"}):
         found = by_method(run for run in runs if (run.data, run.regime) == (data, regime))
         base = best(data)[0]
-        for method in arms(data):
+        for method in (each for each in arms(data) if each.name in found):
             values = ", ".join(f"{draw}: {value:.2f}" for draw, value in sorted(found[method.name].items()))
             rows.append([data, regime, method.name, values, f"{paired(found[method.name], found[base])} ({base})"])
     return markdown(["data", "regime", "method", "draw: accuracy", "minus the best distortion"], rows)
