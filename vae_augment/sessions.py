@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def resolve_providers(provider: Provider) -> list[Any]:
     """onnxruntime's provider list for what the user asked for; `ProviderError` when it is not installed."""
     available = _import_onnxruntime().get_available_providers()
     if provider == "auto":
-        return [_CUDA, _CPU] if _CUDA in available and sys.modules["torch"].cuda.is_available() else [_CPU]
+        return [_CUDA, _CPU] if _CUDA in available and import_module("torch").cuda.is_available() else [_CPU]
     if isinstance(provider, str):
         if provider not in _NAMES:
             raise InputError(f"provider is {provider!r}; use 'auto', 'cpu', 'cuda' or a list in onnxruntime's form.")
@@ -75,7 +75,7 @@ def open_session(content: bytes, providers: list[Any], threads: int | None, *, s
     options = onnxruntime.SessionOptions()
     data = sys.modules.get("torch.utils.data")  # always imported in a DataLoader's worker
     is_worker = data is not None and data.get_worker_info() is not None
-    options.intra_op_num_threads = 1 if is_worker else threads or sys.modules["torch"].get_num_threads()
+    options.intra_op_num_threads = 1 if is_worker else threads or import_module("torch").get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it would log, it also raises
     for key, value in _spinning(options.intra_op_num_threads, runtime_version()).items():
@@ -158,10 +158,10 @@ def _run_bound(session: "InferenceSession", inputs: "Tensors", shapes: "Shapes")
     """Run on the tensors' own memory, without copies."""
     import torch
 
-    device = next(iter(inputs.values())).device
+    first = next(iter(inputs.values()))
+    device = first.device
     there = {name: tensor.to(device).contiguous() for name, tensor in inputs.items()}
-    count = len(next(iter(inputs.values())))
-    outputs = {name: torch.empty(count, *row, device=device, dtype=torch.float32) for name, row in shapes.items()}
+    outputs = {name: torch.empty(len(first), *row, device=device, dtype=torch.float32) for name, row in shapes.items()}
     binding = session.io_binding()
     for bind, tensors in ((binding.bind_input, there), (binding.bind_output, outputs)):
         for name, tensor in tensors.items():

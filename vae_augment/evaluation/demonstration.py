@@ -39,9 +39,8 @@ def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str],
     splits = [choose_labels(train, seed, LABELS_PER_CLASS) for seed in range(DRAWS)]
     draws = [Draw(split.labelled, test, seed, updates=UPDATES) for seed, split in enumerate(splits)]
     methods = _methods(model)
-    bar = tqdm(
-        [(method, draw) for draw in draws for method in methods], "training classifiers", unit="run", disable=None
-    )
+    pairs = [(method, draw) for draw in draws for method in methods]
+    bar = tqdm(pairs, "training classifiers", unit="run", disable=None)
     runs = [run_method(method, draw, "demo", train.name) for method, draw in bar]
     rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
     models = [load(name, provider="cpu") for name in BUNDLED]
