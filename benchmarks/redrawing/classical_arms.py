@@ -9,6 +9,7 @@ Jobs are those of glyphs_model.py. MixUp follows the best distortion of the imag
 import math
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,19 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from benchmarks.redrawing.glyphs_model import CLASSICAL, GARMENTS, group, read, run_group
-from vae_augment.distortions import flip_shift, thickness_affine_elastic
-from vae_augment.evaluation.classifier import BATCH, Distort, logits, small_cnn
+from benchmarks.redrawing.glyphs_model import best, draws_of, group, read, run_group
+from vae_augment.evaluation.classifier import BATCH, logits, small_cnn
 from vae_augment.evaluation.experiment import Draw, Method, Run
 from vae_augment.evaluation.report import by_method, markdown, paired
-
-
-def trivial(images: Tensor) -> Tensor:
-    return one_by_one(v2.TrivialAugmentWide(), images)
-
-
-def rand(images: Tensor) -> Tensor:
-    return one_by_one(v2.RandAugment(), images)
 
 
 def one_by_one(transform: v2.Transform, images: Tensor) -> Tensor:
@@ -58,16 +50,11 @@ class MixUp(Method):
         return model.eval(), draw.updates
 
 
-def best(data: str) -> tuple[str, Distort]:
-    """The best distortion of these images by name, and itself."""
-    return ("flip+shift", flip_shift) if data == GARMENTS else (CLASSICAL, thickness_affine_elastic)
-
-
 def arms(data: str) -> tuple[Method, ...]:
     name, distort = best(data)
     return (
-        Method("TrivialAugmentWide", trivial),
-        Method("RandAugment", rand),
+        Method("TrivialAugmentWide", partial(one_by_one, v2.TrivialAugmentWide())),
+        Method("RandAugment", partial(one_by_one, v2.RandAugment())),
         MixUp(f"MixUp after {name}", distort),
     )
 
@@ -90,11 +77,8 @@ def main(root: str, results: str, *jobs: str) -> None:
         print(table(read(Path(results))))
         return
     torch.set_num_threads(1)
-    for job in jobs:
-        data, regime, draws = job.split(":")
-        first, last = map(int, draws.split("-"))
-        for seed in range(first, last + 1):
-            run_group(group(data, regime, seed, Path(root), arms(data)), data, Path(results))
+    for data, regime, seed in draws_of(jobs):
+        run_group(group(data, regime, seed, Path(root), arms(data)), data, Path(results))
 
 
 if __name__ == "__main__":

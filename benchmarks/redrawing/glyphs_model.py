@@ -14,8 +14,8 @@ glyphs.py has written background.pt and evaluation.pt there, and the weights are
 import argparse
 import functools
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from benchmarks.benefit.regimes import long_tail
 from benchmarks.redrawing import glyphs
 from vae_augment import VAEModel
 from vae_augment.distortions import affine_elastic, flip_shift, thickness_affine_elastic
-from vae_augment.evaluation.classifier import small_cnn, train
+from vae_augment.evaluation.classifier import Distort, small_cnn, train
 from vae_augment.evaluation.experiment import GIVEN, LABELLED, WITH_VAE, Draw, Group, Method, Run, run_method
 from vae_augment.evaluation.report import by_method, markdown, paired
 from vae_augment.evaluation.splits import Source, Split, choose_labels
@@ -94,18 +94,23 @@ def pretrain(folder: Path) -> dict[str, Tensor]:
 def own_vae(draw: Draw) -> VAEModel:
     """A VAE conditioned on an image, trained on the draw's own images."""
     epochs = max(1, round(VAE_UPDATES * REDRAWING.batch_size / len(draw.labelled)))
-    return fit_model(draw.labelled, FitConfig(**(vars(REDRAWING) | {"epochs": epochs, "seed": draw.seed})))
+    return fit_model(draw.labelled, replace(REDRAWING, epochs=epochs, seed=draw.seed))
+
+
+def best(data: str) -> tuple[str, Distort]:
+    """The best distortion of these images: its name, and itself."""
+    return ("flip+shift", flip_shift) if data == GARMENTS else (CLASSICAL, thickness_affine_elastic)
 
 
 def methods(data: str, model: str, is_long_tailed: bool, characters: str) -> tuple[Method, Method]:
     """The best distortion of these images, and the same after redrawing."""
     kind, prefix = (functools.partial(Pretrained, folder=characters), "pretrained+") if characters else (Method, "")
     images = oversampled if is_long_tailed else Draw.real
+    name, distort = best(data)
+    redrawer, vae, known = Path(model).stem, functools.partial(given_vae, model), GIVEN
     if data == GARMENTS:
-        name, distort, vae, known = "flip+shift", flip_shift, own_vae, LABELLED
-    else:
-        name, distort, vae, known = CLASSICAL, thickness_affine_elastic, functools.partial(given_vae, model), GIVEN
-    redrawn = f"{prefix}{'own' if vae is own_vae else Path(model).stem}+{name}"
+        redrawer, vae, known = "own", own_vae, LABELLED
+    redrawn = f"{prefix}{redrawer}+{name}"
     return (
         kind(prefix + name, distort, images=images),
         kind(redrawn, distort, vae, vae_is_first=True, images=images, kind=WITH_VAE, trained_on=known),
@@ -166,24 +171,27 @@ def table(runs: Iterable[Run]) -> str:
     "wide glyphs" is the model that was bundled before, with twice the channels.
     """
     runs = list(runs)
+    with_vae = {run.method for run in runs if run.kind == WITH_VAE}
     rows = []
     for data, regime in sorted({(run.data, run.regime) for run in runs}):
         found = by_method(run for run in runs if (run.data, run.regime) == (data, regime))
-        trained_on = {run.method: run.trained_on for run in runs}
-        for name in sorted(found):
-            if trained_on[name] == "none":
-                continue
-            base = found.get(("pretrained+" if name.startswith("pretrained") else "") + _distortion(name), {})
+        ending = "+" + best(data)[0]
+        for name in sorted(found.keys() & with_vae):
+            model = name.removesuffix(ending)
+            base = found.get("pretrained" + ending if model.startswith("pretrained") else ending[1:], {})
             draws = sorted(base.keys() & found[name].keys())
             pairs = ", ".join(f"{draw}: {base[draw]:.2f} -> {found[name][draw]:.2f}" for draw in draws)
-            rows.append(
-                [data, regime, name.removesuffix("+" + _distortion(name)), pairs, str(paired(found[name], base))]
-            )
+            rows.append([data, regime, model, pairs, str(paired(found[name], base))])
     return markdown(["data", "regime", "model", "draw: without -> with it", "difference, 95 %"], rows)
 
 
-def _distortion(method: str) -> str:
-    return CLASSICAL if method.endswith(CLASSICAL) else "flip+shift"
+def draws_of(jobs: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+    """The data set, the regime and the seed of each draw of jobs such as mnist:10:0-4."""
+    for job in jobs:
+        data, regime, draws = job.split(":")
+        first, last = map(int, draws.split("-"))
+        for seed in range(first, last + 1):
+            yield data, regime, seed
 
 
 def main() -> None:
@@ -200,12 +208,9 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     root, results, *jobs = options.paths
-    for job in jobs:
-        data, regime, draws = job.split(":")
-        first, last = map(int, draws.split("-"))
+    for data, regime, seed in draws_of(jobs):
         pair = methods(data, options.model, regime == "tail", options.pretrained)
-        for seed in range(first, last + 1):
-            run_group(group(data, regime, seed, Path(root), pair), data, Path(results))
+        run_group(group(data, regime, seed, Path(root), pair), data, Path(results))
 
 
 def run_group(job: Group, data: str, results: Path) -> None:
