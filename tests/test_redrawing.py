@@ -505,7 +505,5 @@ def test_checkpoints_build_the_right_network(checkpoint: Path) -> None:
 )
 def test_forged_checkpoints_are_refused(checkpoint: Path, tmp_path: Path, change: dict[str, object]) -> None:
     save_checkpoint(replace(load_checkpoint(checkpoint), **change), tmp_path / "forged.safetensors")  # type: ignore[arg-type]
-    with pytest.raises(
-        ModelFormatError, match=r"forged\.safetensors (cannot be read as a checkpoint|is not a readable)"
-    ):
+    with pytest.raises(ModelFormatError, match=r"forged\.safetensors cannot be read as a checkpoint"):
         load_checkpoint(tmp_path / "forged.safetensors").build()
