@@ -34,6 +34,7 @@ METHODS = [
     "affine+elastic",
     "thickness+affine+elastic",
     "flip+shift",
+    "TrivialAugmentWide",
     "VAE",
     "thickness+affine+elastic+VAE",
     "flip+shift+VAE",
@@ -63,14 +64,14 @@ def test_every_run_is_written(tmp_path: Path) -> None:
     output = tmp_path / "r.json"
     code, text = run("compare", "digits", "--labels-per-class", "5", *QUICK, "-o", output)
     assert code == 0, text
-    assert "20 classifiers of 3 updates" in text
+    assert "22 classifiers of 3 updates" in text
     runs = json.loads(output.read_text())["runs"]
     assert [(entry["draw"], entry["method"]) for entry in runs] == [
         (draw, method) for draw in range(2) for method in METHODS
     ]
     assert {entry["regime"] for entry in runs} == {"5 labels"}
     assert "| strong VAE (VAE: labelled only) " in text
-    assert text.count("\n| ") == 12
+    assert text.count("\n| ") == 13
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,9 @@ def test_a_model_and_settings_of_the_users_own(digits: ImageData, tmp_path: Path
     options = ("--model", model, "--strength", 2, "--no-residual", *QUICK)
     code, text = run("compare", folder, *options, "-o", tmp_path / "r.json")
     assert code == 0, text
-    assert "14 classifiers of 3 updates and no VAE to train" in text
+    assert "16 classifiers of 3 updates and no VAE to train" in text
     assert {entry["method"] for entry in json.loads((tmp_path / "r.json").read_text())["runs"]} == {
-        *METHODS[:4],
+        *METHODS[:5],
         "VAE",
         "thickness+affine+elastic+VAE",
         "flip+shift+VAE",
@@ -170,7 +171,7 @@ def test_a_model_and_settings_of_the_users_own(digits: ImageData, tmp_path: Path
 def test_settings_are_written_as_a_user_writes_them() -> None:
     methods = _methods(False, "my.onnx", {"strength": 2.0, "residual": False}, (1, 8, 8), None)
     assert methods[-1].use == "VAEAugment('my.onnx', strength=2.0, residual=False) after mirroring and shifting"
-    assert _methods(False, None, None, (1, 8, 8), None)[4].use == "VAEAugment(MODEL) and no other augmentation"
+    assert _methods(False, None, None, (1, 8, 8), None)[5].use == "VAEAugment(MODEL) and no other augmentation"
 
 
 def test_the_first_draw_can_be_chosen(tiny_model_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_own_images_are_split_by_class_for_each_draw(digits: ImageData, tmp_path
     verdict = compare(folder, labels_per_class=4, pool=True, updates=2, draws=2, workers=1, say=said.append)
     assert [entry.method for entry in verdict.runs[: len(METHODS)]] == METHODS
     assert {entry.trained_on for entry in verdict.runs} == {"none", "pool"}
-    assert said == ["40 labelled images and 30 to test on; 20 classifiers of 2 updates and 2 VAEs to train"]
+    assert said == ["40 labelled images and 30 to test on; 22 classifiers of 2 updates and 2 VAEs to train"]
 
 
 def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def test_test_images_of_their_own(digits: ImageData, tmp_path: Path) -> None:
     parts = [write_folder(digits, tmp_path / str(start), 40, start) for start in (60, 100)]
     code, text = run("compare", folder, "--updates", 1, "--draws", 1, "--test-data", parts[0], "--test-data", parts[1])
     assert code == 0, text
-    assert text.startswith("60 labelled images and 80 to test on; 10 classifiers")
+    assert text.startswith("60 labelled images and 80 to test on; 11 classifiers")
     assert "One draw cannot tell a gain from luck" in text
 
 

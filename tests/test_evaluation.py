@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from vae_augment import VAEModel
-from vae_augment.distortions import _elastic_field, affine, affine_elastic, thickness
+from vae_augment.distortions import _elastic_field, affine, affine_elastic, one_by_one, thickness
 from vae_augment.evaluation import demonstration
 from vae_augment.evaluation.classifier import accuracy, train_classifier
 from vae_augment.evaluation.experiment import Draw
@@ -25,6 +26,14 @@ def test_distortions_move_each_image_its_own_way(distort: "torch.nn.Module") -> 
     assert len(out.unique(dim=0)) == 32
     assert out.min() >= 0
     assert out.max() <= 1
+
+
+def test_a_transform_of_one_image_changes_each_of_a_batch_in_its_own_way() -> None:
+    batch = torch.rand(1, 3, 16, 16).expand(64, -1, -1, -1)
+    out = one_by_one(v2.TrivialAugmentWide(), batch)
+    assert (out.dtype, out.shape) == (torch.float32, batch.shape)
+    assert len(out.unique(dim=0)) > 32
+    assert torch.equal(one_by_one(torch.nn.Identity(), out), out)
 
 
 def test_affine_shift_is_at_most_two_of_28_pixels() -> None:

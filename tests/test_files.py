@@ -90,7 +90,7 @@ def test_an_output_that_is_there_and_is_no_file_is_refused(
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"is a folder, a pipe or a device, not a file\. Give another"):
+    with pytest.raises(InputError, match=r"is a folder, a pipe or a device\. Name a file, such as one in it\."):
         check_folder(output)
 
 

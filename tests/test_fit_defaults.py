@@ -174,7 +174,7 @@ def test_a_folder_and_an_unknown_device_are_refused(tmp_path: Path) -> None:
     code, text = run("fit", "digits", "-o", tmp_path, "--overwrite")
     assert (code, text.splitlines()[-1]) == (
         1,
-        f"error: The output {tmp_path} is a folder, a pipe or a device, not a file. Give another name.",
+        f"error: The output {tmp_path} is a folder, a pipe or a device. Name a file, such as one in it.",
     )
     assert run("fit", "digits", "-o", tmp_path / "a", "--device", "bogus") == (
         1,

@@ -353,7 +353,7 @@ def test_the_bar_of_a_resumed_run_starts_where_it_stopped(tiny_model_path: Path,
         ),
         (
             ["-n", 5, "--labels", "3:much"],
-            "--labels '3:much': the weight is 'much'; it must be a number.",
+            "--labels '3:much' (CLASS:WEIGHT,...): the weight is 'much'; it must be a number.",
         ),
         (
             ["-n", 5, "--format", "zip"],

@@ -4,6 +4,7 @@ torchvision's transforms draw one set of parameters per call, so a batch would n
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -63,6 +64,11 @@ def crop_flip_light(images: Tensor) -> Tensor:
     parts = sample(images, F.affine_grid(moves, list(images.shape), align_corners=False))
     gamma, gain = (torch.exp(most * (2 * by - 1)).view(-1, 1, 1, 1) for most, by in ((0.5, gamma), (0.4, gain)))
     return (parts.clamp(min=1e-3) ** gamma * gain).clamp(0, 1)
+
+
+def one_by_one(transform: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """A transform of uint8 images, such as `v2.TrivialAugmentWide()`, of each of [B, C, H, W] by itself."""
+    return torch.stack([transform(image) for image in (images * 255).round().to(torch.uint8)]).float() / 255
 
 
 def sample(images: Tensor, grid: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     if not path.parent.is_dir():
         raise NotFoundError(f"There is no folder {path.parent} for the output {path.name}. Make it first.")
     if path.exists() and not path.is_file():
-        raise InputError(f"The output {path} is a folder, a pipe or a device, not a file. Give another name.")
+        raise InputError(f"The output {path} is a folder, a pipe or a device. Name a file, such as one in it.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(
             f"The folder {path.parent} cannot be written, so there is no place for the output {path.name}. "

@@ -13,20 +13,15 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from benchmarks.redrawing.glyphs_model import best, draws_of, group, read, run_group
+from vae_augment.distortions import one_by_one
 from vae_augment.evaluation.classifier import BATCH, logits, small_cnn
 from vae_augment.evaluation.experiment import Draw, Method, Run
 from vae_augment.evaluation.report import by_method, markdown, paired
-
-
-def one_by_one(transform: v2.Transform, images: Tensor) -> Tensor:
-    """Each image changed by itself; such a transform changes all images of a batch alike."""
-    pixels = (images * 255).round().to(torch.uint8)
-    return torch.stack([transform(image) for image in pixels]).float() / 255
 
 
 class MixUp(Method):

@@ -157,4 +157,5 @@ def _labels(text: str, classes: Sequence[str]) -> "Labels":
     weights = [weight for _, _, weight in entries]
     if not any(weights):
         return names
-    return {name: number(f"--labels {text!r}: the weight", each) for name, each in zip(names, weights, strict=True)}
+    what = f"--labels {text!r} (CLASS:WEIGHT,...): the weight"
+    return {name: number(what, each) for name, each in zip(names, weights, strict=True)}

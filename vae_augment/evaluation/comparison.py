@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from torchvision.transforms import v2
 from tqdm import tqdm
 
-from ..distortions import affine_elastic, flip_shift, thickness_affine_elastic
+from ..distortions import affine_elastic, flip_shift, one_by_one, thickness_affine_elastic
 from ..errors import InputError
 from ..files import atomic_path, check_folder
 from ..generation.process_engine import default_workers
@@ -146,6 +147,7 @@ def _methods(
         Method("affine+elastic", affine_elastic),
         Method("thickness+affine+elastic", thickness_affine_elastic),
         Method("flip+shift", flip_shift),
+        Method("TrivialAugmentWide", partial(one_by_one, v2.TrivialAugmentWide())),
         *found,
     )
 

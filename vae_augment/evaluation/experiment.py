@@ -80,14 +80,9 @@ class Method:
 
     def train(self, draw: Draw) -> tuple[nn.Module, int]:
         """The trained classifier, in evaluation mode, and the number of updates that it took."""
-        model = train_classifier(
-            *self.images(draw),
-            len(draw.labelled.classes),
-            distort=self.augmentation(draw),
-            updates=draw.updates,
-            seed=draw.seed,
-        )
-        return model, draw.updates
+        images, labels = self.images(draw)
+        classes, distort, updates = len(draw.labelled.classes), self.augmentation(draw), draw.updates
+        return train_classifier(images, labels, classes, distort=distort, updates=updates, seed=draw.seed), updates
 
     def augmentation(self, draw: Draw) -> Distort:
         """`distort`, followed by `VAEAugment` if the method has a VAE."""
