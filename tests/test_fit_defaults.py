@@ -166,7 +166,7 @@ def test_many_classes_get_fewer_components_and_export(tmp_path: Path, monkeypatc
     export(path, path.with_suffix(".onnx"))
     latents = load(path.with_suffix(".onnx")).spec.latents
     assert latents is not None
-    assert latents.weights.shape == (300, 1)
+    assert latents.weights.shape == (300, 2)
     assert latents.weights.sum(1) == pytest.approx(1)
 
 

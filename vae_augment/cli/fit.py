@@ -29,7 +29,7 @@ def fit(
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
     condition: Annotated[str, typer.Option(help=_CONDITION)] = "nothing",
     conditional: Annotated[bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")] = False,
-    label_dropout: Annotated[float, typer.Option(help="Share of labels hidden from a conditional model.")] = 0.5,
+    label_dropout: Annotated[float, typer.Option(help="Share of labels hidden from a conditional model.")] = 0.25,
     epochs: Annotated[int | None, typer.Option(min=1, show_default=_BUDGET, help="Passes over the data.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per update.")] = 128,
     learning_rate: Annotated[float, typer.Option(help="Learning rate of Adam; for conv its peak.")] = 1e-3,

@@ -24,7 +24,7 @@ class FitConfig:
             its class could look (see `RedrawingVAE`); `network` and `width` then do not count.
         latent_dim: size of the latent.
         conditional: give the labels to encoder and decoder.
-        label_dropout: share of labels hidden in training, 0 to 1, so that a conditional model works without them too.
+        label_dropout: share of labels hidden, 0 to 1; more hidden for images without labels, fewer for truer samples.
         learning_rate: of Adam; for `conv` its peak.
         beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are sharper and
             perturbed images keep their class more often. The reported loss is always that of beta 1.
@@ -46,7 +46,7 @@ class FitConfig:
     condition: str = "nothing"
     latent_dim: int = 20
     conditional: bool = False
-    label_dropout: float = 0.5
+    label_dropout: float = 0.25
     epochs: int | None = None
     batch_size: int = 128
     learning_rate: float = 1e-3

@@ -18,6 +18,7 @@ from .data import ImageData, to_float
 
 MAX_COMPONENTS = 20
 MAX_POINTS = 3_000  # per mixture; more do not change the fit and take longer
+IMAGES_PER_COMPONENT = 10  # with 40, samples of 100 images per class showed their class less often
 BANK_PER_CLASS = 64
 BANK_UNLABELLED = 512
 
@@ -107,7 +108,7 @@ def _fit_mixture(
 
     rows = generator.choice(count, MAX_POINTS, replace=count < MAX_POINTS)
     points = mean[rows] + std[rows] * generator.standard_normal((MAX_POINTS, dim))
-    components = int(np.clip(count // (2 * dim), 1, most))
+    components = min(most, max(1, count // IMAGES_PER_COMPONENT))
     model = GaussianMixture(components, reg_covar=1e-4, random_state=int(generator.integers(2**31)), max_iter=50)
     # Small matrices lose more to switching threads than they gain by more of them.
     with warnings.catch_warnings(), threadpool_limits(1):
