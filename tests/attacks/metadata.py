@@ -135,7 +135,7 @@ def latents_float8(model: ModelProto, folder: Path) -> Path:
 
 def latents_huge_scales(model: ModelProto, folder: Path) -> Path:
     """Finite, but what is drawn with them is not."""
-    return latents_changed(model, folder, scales=np.full((10, 3, 20, 20), 3e38, np.float32))
+    return latents_changed(model, folder, scales=np.full((10, 13, 20, 20), 3e38, np.float32))
 
 
 def latents_huge_bank(model: ModelProto, folder: Path) -> Path:
