@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .pixels import from_batch
+
 ROTATION, SHEAR = 15.0, 10.0  # degrees, to either side
 SCALE = (0.85, 1.15)
 SHIFT = 2 / 28  # of a side
@@ -68,7 +70,7 @@ def crop_flip_light(images: Tensor) -> Tensor:
 
 def one_by_one(transform: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """A transform of uint8 images, such as `v2.TrivialAugmentWide()`, of each of [B, C, H, W] by itself."""
-    return torch.stack([transform(image) for image in (images * 255).round().to(torch.uint8)]).float() / 255
+    return torch.stack([transform(image) for image in from_batch(images, torch.uint8)]).float() / 255
 
 
 def sample(images: Tensor, grid: Tensor) -> Tensor:

@@ -106,6 +106,11 @@ def latents_changed(model: ModelProto, folder: Path, **arrays: np.ndarray) -> Pa
     return save(model, folder)
 
 
+def latents_filled(model: ModelProto, folder: Path, name: str, value: float) -> Path:
+    latents = safetensors.numpy.load(base64.b64decode(entry(model, LATENTS).value))
+    return latents_changed(model, folder, **{name: np.full_like(latents[name], value)})
+
+
 def latents_of_another_type(model: ModelProto, folder: Path, name: str) -> Path:
     item = entry(model, LATENTS)
     content = base64.b64decode(item.value)
@@ -135,12 +140,12 @@ def latents_float8(model: ModelProto, folder: Path) -> Path:
 
 def latents_huge_scales(model: ModelProto, folder: Path) -> Path:
     """Finite, but what is drawn with them is not."""
-    return latents_changed(model, folder, scales=np.full((10, 13, 20, 20), 3e38, np.float32))
+    return latents_filled(model, folder, "scales", 3e38)
 
 
 def latents_huge_bank(model: ModelProto, folder: Path) -> Path:
     """The same for the partners."""
-    return latents_changed(model, folder, bank=np.full((640, 20), -1e30, np.float32))
+    return latents_filled(model, folder, "bank", -1e30)
 
 
 def latents_name_with_escape(model: ModelProto, folder: Path) -> Path:

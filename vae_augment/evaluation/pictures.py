@@ -98,5 +98,4 @@ def _sample_rows(model: VAEModel, seed: int) -> list[Row]:
     spec = model.spec
     if not spec.generates_classes:
         return [Row("drawn at random", images) for images in model.sample(2 * COLUMNS, seed=seed)[0].split(COLUMNS)]
-    names = enumerate(spec.classes[:10])
-    return [Row(name, model.sample(COLUMNS, labels=index, seed=seed)[0]) for index, name in names]
+    return [Row(name, model.sample(COLUMNS, labels=i, seed=seed)[0]) for i, name in enumerate(spec.classes[:10])]

@@ -11,6 +11,7 @@ from .experiment import Draw
 
 BATCH = 128  # images per update of a VAE
 FEW_BETA = 0.2  # the weight of the KL term for few images, as in the demo
+SMALL = FitConfig(width="small", label_dropout=0.5, learning_rate=2e-3)  # `VAEAugment` gets no labels in a comparison
 PASSES, FEWEST, MOST = 20, 400, 4700  # passes of a VAE over its images, and the limits of its number of updates
 
 
@@ -39,9 +40,7 @@ def small_config(data: ImageData, updates: int, *, conditional: bool = True, bet
     """A small convolutional VAE trained for about `updates` updates of at most 128 images."""
     batch = min(BATCH, len(data))
     epochs = max(1, round(updates * batch / len(data)))
-    # Half of the labels are hidden, because `VAEAugment` gets none in a comparison.
-    config = FitConfig(width="small", conditional=conditional, label_dropout=0.5, learning_rate=2e-3, beta=beta)
-    return replace(config, epochs=epochs, batch_size=batch)
+    return replace(SMALL, conditional=conditional, epochs=epochs, batch_size=batch, beta=beta)
 
 
 def fit_and_export(data: ImageData, path: Path, config: FitConfig) -> tuple[VAEModel, ParityReport]:
