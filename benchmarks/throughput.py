@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import growth
 import loaders
+import scaling
 import torch
 from alternatives import (
     Eager,
@@ -71,7 +71,7 @@ def main() -> None:
         rhvae(bench, steps=10 if options.quick else 100)
         if options.root:
             loaders.epoch(bench, options.root, 512 if options.quick else 60_000)
-        grown = growth.measure(Path(folder) / "mlp.onnx", *((100_000, 3) if options.quick else (1_000_000, 7)))
+        grown = scaling.measure(Path(folder) / "mlp.onnx", *((100_000, 3) if options.quick else (1_000_000, 7)))
     judged = bars(bench.rows, grown)
     print(table(judged))
     facts = {"quick": options.quick, "repeats": options.repeats, "all_threads": everything}

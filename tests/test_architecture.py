@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -216,3 +217,9 @@ def test_public_signatures_take_no_kwargs() -> None:
         if isinstance(node, ast.FunctionDef) and node.args.kwarg and not node.name.startswith("_")
     ]
     assert found == []
+
+
+def test_no_two_files_have_one_name() -> None:
+    paths = (path for folder in (PACKAGE, EXPORTERS, ROOT / "benchmarks") for path in folder.rglob("*.py"))
+    counts = Counter(path.name for path in paths if path.name not in ("__init__.py", "__main__.py"))
+    assert [name for name, count in counts.items() if count > 1] == []

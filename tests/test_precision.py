@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from benchmarks.precision import compared
+from benchmarks.file_precision import compared
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError
 from vae_augment.exporters import ParityReport, export

@@ -1,7 +1,7 @@
 """What a file of fewer bits costs and gains: pixels, the labels of a classifier, speed on one thread.
 
-python benchmarks/precision.py CHECKPOINT --data digits
-python benchmarks/precision.py CHECKPOINT --data mnist --root DIR --precision int8
+python benchmarks/file_precision.py CHECKPOINT --data digits
+python benchmarks/file_precision.py CHECKPOINT --data mnist --root DIR --precision int8
 """
 
 import argparse
