@@ -258,7 +258,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"settings": {"p": 2.0}}, "`p` should be a floating point value"),
         ({"settings": {"labels_getter": "default"}}, "VAEAugment found no labels in its inputs"),
         ({"model": "glyphs", "settings": {"residual": True}}, "'glyphs' is conditioned on an image"),
-        ({"model": "mnist"}, r"but the model takes .* = \(1, 28, 28\)"),
+        ({"model": "mnist"}, r"The model .*mnist.* takes images .*28\); those of digits have \(1, 8, 8\)"),
         ({"seed": -1}, r"seed is -1; it must lie in 0\.\.2"),
         ({"seed": 2**64 - 1}, r"seed is 18446744073709551617; it must lie in 0\.\.2"),
         ({"draws": 10**12}, r"draws is 1000000000000; it must lie in 1\.\.2"),

@@ -159,6 +159,11 @@ def _work(groups: Sequence[Group], pool: bool, given: VAEModel | None, settings:
         raise InputError(f"{data} leaves no images for a pool: all their labels are used. Leave out --pool.")
     # Before anything is trained; what is still to be trained takes the same settings as a bundled model.
     perturb = VAEAugment(given or load("mnist", provider="cpu"), **settings or {})
+    if given and given.spec.image_shape != draw.labelled.image_shape:
+        raise InputError(
+            f"The model {given.name} takes images of shape {given.spec.image_shape}; those of {data} have "
+            f"{draw.labelled.image_shape}. Leave the model out, and one is trained on them, or resize them."
+        )
     perturb(draw.labelled.images[:1000] if given else torch.zeros(perturb.model.spec.image_shape))
     trained = "no VAE" if given else f"{len(groups)} VAEs"
     return (
