@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from benchmarks import energy
 from benchmarks.benefit.__main__ import main
 from benchmarks.benefit.chart import BARS, Bar, added
 from benchmarks.benefit.regimes import REGIMES, with_shared
@@ -16,8 +18,10 @@ from benchmarks.benefit.results import Results, check_results, read_results, run
 from benchmarks.benefit.runs import facts
 from benchmarks.benefit.targets import BEST, TARGETS, Target, reached, tables, target_table, verdict
 from benchmarks.common import RESULTS, check_result, machine, rates
+from benchmarks.energy import Config, Features, energy_score
 from vae_augment.evaluation.experiment import NOTHING, Run
 from vae_augment.evaluation.report import by_method, estimate
+from vae_augment.training import ImageData
 
 COMMITTED = sorted(RESULTS.glob("*.json"))
 RATE = {"lower_quartile": 1.0, "median": 2.0, "upper_quartile": 3.0}
@@ -159,3 +163,22 @@ def test_benefit_says_what_it_cannot_use(
         main()
     assert ended.value.code
     assert message in f"{ended.value.code} {capsys.readouterr().err}"
+
+
+def test_the_energy_score_prefers_detail_to_its_mean() -> None:
+    features = Features(Config(trained=0, untrained=1), torch.rand(500, 1, 28, 28), torch.zeros(500, dtype=torch.int64))
+    image, one, other = torch.rand(3, 200, 1, 28, 28).round()
+    mean = torch.full_like(image, 0.5)
+    true, blurred = energy_score(one, other, image, features), energy_score(mean, mean, image, features)
+    assert true.mean() < 0.9 * blurred.mean()
+
+
+def test_the_trial_of_the_energy_score_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    labels = torch.arange(10).repeat(20)
+    data = ImageData("noise", torch.randint(256, (200, 1, 28, 28), dtype=torch.uint8), labels, tuple("0123456789"))
+    monkeypatch.setattr(energy, "load_data", lambda name, root, train=True: data)
+    monkeypatch.setattr(energy, "SAMPLES", 50)
+    config = Config(epochs=1, latent_dim=2, noise_dim=2, trained=0)
+    energy.measure(config, "", range(100, 102), updates=2, results=tmp_path / "r.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert [(row["draw"], row["noise_dim"], row["updates"]) for row in rows] == [(100, 2, 2), (101, 2, 2)]
