@@ -137,8 +137,7 @@ def _methods(
     for strength, chosen in tried.items():
         arguments = "".join(f", {key}={value}" for key, value in chosen.items())
         for place, distort, words in PLACES:
-            use = f"VAEAugment({written}{arguments}) {words}"
-            name = f"{place}{strength}VAE"
+            name, use = f"{place}{strength}VAE", f"VAEAugment({written}{arguments}) {words}"
             found.append(Method(name, distort, vae, chosen, kind=WITH_VAE, trained_on=trained_on, use=use))
     if model is None and settings is None and image_shape == load("glyphs", provider="cpu").spec.image_shape:
         found.append(GLYPHS)

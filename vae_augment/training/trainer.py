@@ -97,7 +97,8 @@ class Trainer:
                 terms = self.objective(self._noisy(image, batch_size), target, label, noise)
             # Each rank divides by the size of the whole batch, so that the sum over ranks is the mean.
             mean = Terms(*distributed.total(torch.stack([term.detach() for term in terms]).sum(1) / batch_size))
-            self._check_finite(mean)
+            if not math.isfinite(loss := (mean.reconstruction + mean.kl).item()):
+                raise self._diverged(f"The loss is {loss}")
             self.optimizer.zero_grad()
             # DistributedDataParallel averages the gradients over ranks; they have to be summed.
             weight = torch.full_like(terms.kl, distributed.world_size() / batch_size)
@@ -129,11 +130,6 @@ class Trainer:
         if loss < self.best.loss:
             self.best = Best(copy.deepcopy(self.average.state_dict()), loss, self.epoch)
         return loss
-
-    def _check_finite(self, mean: Terms) -> None:
-        loss = (mean.reconstruction + mean.kl).item()
-        if not math.isfinite(loss):
-            raise self._diverged(f"The loss is {loss}")
 
     def _diverged(self, what: str) -> VAEAugmentError:
         return VAEAugmentError(
