@@ -26,17 +26,18 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from benchmarks.benefit.__main__ import numbers
 from benchmarks.common import machine
-from vae_augment.evaluation.classifier import accuracy, train, train_classifier
+from vae_augment.evaluation.classifier import accuracy, same, train, train_classifier
 from vae_augment.latent import kl_divergence, perturb
 from vae_augment.sampling import LabelPolicy, draw
 from vae_augment.spec import Spec
 from vae_augment.training import ImageData, load_data
 from vae_augment.training.data import to_float
 from vae_augment.training.mixture import fit_latents
-from vae_augment.training.networks import Residual, conv_layers
+from vae_augment.training.networks import VAE, Residual
 
 CLASSES, SAMPLES = 10, 60_000
 SIDES = (1, 3, 5)  # of the patches that the energy score compares
@@ -82,29 +83,17 @@ class Decoder(nn.Module):
         return self.up_28(rows.relu()).sigmoid()
 
 
-class NoisyVAE(nn.Module):
+class NoisyVAE(VAE):
     """A class-conditional VAE of 1x28x28 images whose decoder gets noise [B, E] too."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
+        super().__init__("conv", (1, 28, 28), config.latent_dim, CLASSES)
         self.noise_dim = config.noise_dim
-        self.features = conv_layers((1, 28, 28), 32)[0]
-        self.enter = nn.Linear(64 * 49 + CLASSES, 128)
-        self.mean, self.logvar = nn.Linear(128, config.latent_dim), nn.Linear(128, config.latent_dim)
-        self.render = Decoder(config.latent_dim + config.noise_dim + CLASSES)
-
-    def encode(self, image: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
-        hidden = self.enter(torch.cat([self.features(image), one_hot(label, len(image))], 1)).relu()
-        return self.mean(hidden), self.logvar(hidden)
+        self.leave, self.render = nn.Identity(), Decoder(config.latent_dim + config.noise_dim + CLASSES)
 
     def decode(self, latent: Tensor, label: Tensor) -> Tensor:
         noise = torch.randn(len(latent), self.noise_dim)
-        return self.render(torch.cat([latent, noise, one_hot(label, len(latent))], 1))
-
-
-def one_hot(label: Tensor | None, count: int) -> Tensor:
-    """[B, classes]; zeros for None and for the label -1."""
-    return torch.zeros(count, CLASSES) if label is None else (label[:, None] == torch.arange(CLASSES)).float()
+        return self.render(self._with_label(torch.cat([latent, noise], 1), label))
 
 
 class Features:
@@ -113,7 +102,7 @@ class Features:
     def __init__(self, config: Config, images: Tensor, labels: Tensor) -> None:
         self.networks = [feature_network() for _ in range(config.trained + config.untrained)]
         for network in self.networks[: config.trained]:
-            train(network, images, labels, lambda batch: batch, 6000)
+            train(network, images, labels, same, 6000)
         for network in self.networks:
             network.eval().requires_grad_(False)
         self.sizes = [found.std(0).norm(dim=0).mean() for found in self(images[:500])]
@@ -143,7 +132,7 @@ def patch_distance(difference: Tensor) -> Tensor:
     """The mean over patches of their root-mean-square difference, times the number of pixels, for each image [B]."""
     square, total = difference.square(), torch.zeros(len(difference))
     for side in SIDES:
-        # Patches that always lay alike would leave a grid in the images.
+        # The first patch starts elsewhere in each call, so that no pixel is always at the edge of one.
         first = int(torch.randint(side, (1,)))
         means = F.avg_pool2d(F.pad(square, (first, 0, first, 0)), side, (side + 1) // 2)
         total = total + (means + 1e-6).sqrt().flatten(1).mean(1)
@@ -184,9 +173,8 @@ def fit(data: ImageData, config: Config) -> NoisyVAE:
         decay = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / total))
         optimizer.param_groups[0]["lr"] = config.rate * min(1, (step + 1) / 300) * decay
         optimizer.step()
-        share = 1 - min(0.999, (2 + step) / (11 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), share)
+        share = min(0.999, (2 + step) / (11 + step))
+        get_ema_multi_avg_fn(share)(list(average.parameters()), list(model.parameters()), step)
         if step % 200 == 0:
             print(f"{step}/{total}  loss {loss.item():.2f}", flush=True)
     return average.to(memory_format=torch.contiguous_format)  # as safetensors asks for
@@ -221,10 +209,11 @@ def measure(config: Config, root: str, draws: range, updates: int, results: Path
     latents = fit_latents(model.encode, data, config.seed)
     spec = Spec(data.image_shape, config.latent_dim, data.classes, conditional=True, latents=latents)
     facts = asdict(config) | {"updates": updates} | machine()
+    test_images = to_float(test.images)
     for seed in draws:
         images, labels = samples(model, spec, seed)
         found = train_classifier(images, labels, CLASSES, updates=updates, seed=seed)
-        percent = round(accuracy(found, to_float(test.images), test.labels), 2)
+        percent = round(accuracy(found, test_images, test.labels), 2)
         print(f"draw {seed}: {percent} %", flush=True)
         with results.open("a") as file:
             print(json.dumps({"draw": seed, "accuracy": percent} | facts), file=file)
