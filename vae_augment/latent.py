@@ -44,9 +44,12 @@ def extrapolate(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) 
 
 
 def _share(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Tensor:
-    distance = (partner - mean).norm(dim=1, keepdim=True)
+    difference = partner - mean
+    distance = difference.norm(dim=1, keepdim=True)
+    # Where all images are alike, as in the dimensions of `EnergyVAE` for detail, there is no way to go.
+    length = posterior_length(logvar.masked_fill(difference == 0, -torch.inf))
     # An image that is its own partner stays where it is.
-    return torch.where(distance > 0, strength * posterior_length(logvar) / distance.clamp(min=1e-12), 0.0)
+    return torch.where(distance > 0, strength * length / distance.clamp(min=1e-12), 0.0)
 
 
 def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LINES = 100  # at most this many epochs are shown
 _BUDGET = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
 _CONDITION = "nothing, or image: learn from pairs of one class how an image may be redrawn."
+_OBJECTIVE = "cross-entropy, or energy: random detail, for samples to learn from where texture matters (with --beta 0.1)."
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
@@ -26,6 +27,7 @@ def fit(
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")],
     network: Annotated[str, typer.Option(help="conv, or mlp (the classic 784-400-20).")] = "conv",
     width: Annotated[str, typer.Option(help="Of conv: small, base or large.")] = "base",
+    objective: Annotated[str, typer.Option(help=_OBJECTIVE)] = "cross-entropy",
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
     condition: Annotated[str, typer.Option(help=_CONDITION)] = "nothing",
     conditional: Annotated[bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")] = False,

@@ -27,8 +27,8 @@ ALLOWED_OPS = frozenset(
     "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace DequantizeLinear "
     "Div Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GridSample GroupNormalization HardSigmoid "
     "HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Log MatMul Max MaxPool Min Mish Mul Neg "
-    "PRelu Pad Pow QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Slice "
-    "Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
+    "PRelu Pad Pow QuantizeLinear Reciprocal ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Sin "
+    "Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
 )
 # Shape inference and kernels divide by these attributes: a zero would end the process.
 _POSITIVE = frozenset(("blocksize", "dilations", "group", "kernel_shape", "num_groups", "num_outputs", "strides"))

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..errors import ModelFormatError, NotFoundError
 from ..files import atomic_path
 from ..spec import SPEC_KEY, Latents, Spec
+from .energy import EnergyVAE
 from .networks import VAE
 from .redrawing import RedrawingVAE
 
@@ -56,9 +57,11 @@ class Checkpoint:
 def build_network(
     image_shape: tuple[int, int, int], latent_dim: int, *, network: str, classes: int = 0, width: str = "base"
 ) -> VAE | RedrawingVAE:
-    """A new network; "redrawing" is the one that is conditioned on an image."""
+    """A new network: "mlp", "conv", "redrawing" (conditioned on an image) or "energy" (with random detail)."""
     if network == "redrawing":
         return RedrawingVAE(image_shape, latent_dim)
+    if network == "energy":
+        return EnergyVAE(image_shape, latent_dim, classes, width)
     return VAE(network, image_shape, latent_dim, classes, width)
 
 

@@ -106,15 +106,19 @@ def _fit_mixture(
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits
 
+    varies = (mean != 0).any(0) | (std != 1).any(0)  # false for detail of `EnergyVAE`: N(0, I) whatever the image
     rows = generator.choice(count, MAX_POINTS, replace=count < MAX_POINTS)
-    points = mean[rows] + std[rows] * generator.standard_normal((MAX_POINTS, dim))
+    points = (mean[rows] + std[rows] * generator.standard_normal((MAX_POINTS, dim)))[:, varies]
     components = min(most, max(1, count // IMAGES_PER_COMPONENT))
     model = GaussianMixture(components, reg_covar=1e-4, random_state=int(generator.integers(2**31)), max_iter=50)
     # Small matrices lose more to switching threads than they gain by more of them.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # 50 iterations are enough for a mixture to draw from
         model.fit(points)
-    return model.weights_, model.means_, np.linalg.cholesky(model.covariances_)
+    means, scales = np.zeros((components, dim)), np.tile(np.eye(dim), (components, 1, 1))
+    means[:, varies], inner = model.means_, np.linalg.cholesky(model.covariances_)
+    scales[:, np.outer(varies, varies)] = inner.reshape(components, -1)
+    return model.weights_, means, scales
 
 
 def _stack(mixtures: list[Mixture]) -> list[NDArray[np.float32]]:

@@ -43,9 +43,11 @@ class VAE(nn.Module):
         if network not in NETWORKS or width not in WIDTHS:
             raise InputError(f"No network {network!r} of width {width!r}: choose from {NETWORKS} and {tuple(WIDTHS)}.")
         self.image_shape, self.latent_dim, self.classes = image_shape, latent_dim, classes
+        self.noise_dim = latent_dim  # how many random numbers per image a call needs
         layers = mlp_layers(image_shape) if network == "mlp" else conv_layers(image_shape, WIDTHS[width])
-        self.features, self.render = layers
-        widest = self.render[0]
+        self.features: nn.Module = layers[0]
+        self.render: nn.Module = layers[1]
+        widest = layers[1][0]
         assert isinstance(widest, nn.Linear)
         hidden, flat = widest.in_features, widest.out_features
         self.enter = nn.Linear(flat + classes, hidden)
@@ -70,12 +72,16 @@ class VAE(nn.Module):
 
     def decode_logits(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents -> logits of the pixels, [B, C, H, W]."""
-        logits: Tensor = self.render(self.leave(self._with_label(latent, label)).relu())
+        logits = self._render(self.leave(self._with_label(latent, label)).relu(), latent)
         return logits[..., : self.image_shape[1], : self.image_shape[2]]  # without the padding of `conv_layers`
 
     def decode(self, latent: Tensor, label: Tensor | None = None, image: Tensor | None = None) -> Tensor:
         """Latents -> images in [0, 1]. The encoded image is not used; `RedrawingVAE` needs it."""
         return self.decode_logits(latent, label).sigmoid()
+
+    def _render(self, hidden: Tensor, latent: Tensor) -> Tensor:
+        logits: Tensor = self.render(hidden)
+        return logits
 
     def _with_label(self, rows: Tensor, label: Tensor | None) -> Tensor:
         if not self.classes:
@@ -93,11 +99,8 @@ def mlp_layers(image_shape: tuple[int, int, int]) -> tuple[nn.Module, nn.Sequent
 
 def conv_layers(image_shape: tuple[int, int, int], width: int) -> tuple[nn.Module, nn.Sequential]:
     """Strided convolutions down to a side of 4 to 7, and back up; one residual block at the lowest resolution."""
-    channels, *sides = image_shape
-    halvings = max(1, math.ceil(math.log2(max(sides) / 7)))
-    low = [math.ceil(side / 2**halvings) for side in sides]
-    bottom, right = (2**halvings * small - side for small, side in zip(low, sides, strict=True))
-    depths = [channels, width] + [2 * width] * (halvings - 1)
+    depths, low = pyramid(image_shape, width)
+    bottom, right = (2 ** (len(depths) - 1) * small - side for small, side in zip(low, image_shape[1:], strict=True))
     down: list[nn.Module] = [nn.ZeroPad2d((0, right, 0, bottom))] if bottom or right else []
     for before, after in itertools.pairwise(depths):
         down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
@@ -106,6 +109,13 @@ def conv_layers(image_shape: tuple[int, int, int], width: int) -> tuple[nn.Modul
         up += [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
     bottleneck = nn.Linear(4 * width, depths[-1] * math.prod(low)), nn.Unflatten(1, (depths[-1], *low))
     return nn.Sequential(*down, nn.Flatten()), nn.Sequential(*bottleneck, Residual(depths[-1]), *up)
+
+
+def pyramid(image_shape: tuple[int, int, int], width: int) -> tuple[list[int], list[int]]:
+    """The channels at each resolution from the image's own down, and height and width of the lowest."""
+    channels, *sides = image_shape
+    halvings = max(1, math.ceil(math.log2(max(sides) / 7)))
+    return [channels, width] + [2 * width] * (halvings - 1), [math.ceil(side / 2**halvings) for side in sides]
 
 
 class Residual(nn.Module):

@@ -39,7 +39,8 @@ class RedrawingVAE(nn.Module):
                 f"The images are {height} x {width}; a model conditioned on an image needs sides that are multiples of "
                 "4. Resize or pad the images."
             )
-        self.image_shape, self.latent_dim, self.low = image_shape, latent_dim, (height // 4, width // 4)
+        self.image_shape, self.low = image_shape, (height // 4, width // 4)
+        self.latent_dim = self.noise_dim = latent_dim
         half, quarter = WIDTHS
         flat = quarter * math.prod(self.low)
         self.look_half, self.look_quarter = nn.Conv2d(channels, half, 6, 2, padding=2), _conv(half, quarter, 2)

@@ -24,6 +24,7 @@ from . import distributed
 from .checkpoint import Checkpoint, build_network, flatten, part
 from .config import FitConfig
 from .data import ImageData, to_float
+from .energy import DETAIL
 from .half_precision import half_precision, half_products
 from .networks import Terms
 from .redrawing import random_warps
@@ -56,9 +57,13 @@ class Trainer:
         self.network: dict[str, Any] = {"network": config.network, "width": config.width, "classes": classes}
         if self.is_paired:
             self.network = {"network": "redrawing"}
+        latent_dim = config.latent_dim
+        if config.objective == "energy":
+            self.network["network"] = "energy"
+            latent_dim += DETAIL
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.model = build_network(data.image_shape, config.latent_dim, **self.network)
+            self.model = build_network(data.image_shape, latent_dim, **self.network)
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.is_classic = self.network["network"] == "mlp"  # trained exactly as the classic example
@@ -87,7 +92,7 @@ class Trainer:
     @property
     def weight_bytes(self) -> int:
         """The size of the network's weights."""
-        return sum(parameter.nbytes for parameter in self.model.parameters())
+        return sum(tensor.nbytes for tensor in self.model.state_dict().values())
 
     def update(self) -> Terms:
         """Take one step and return the means of the two terms over the whole batch."""
@@ -119,7 +124,7 @@ class Trainer:
     def measure(self) -> float:
         """The negative ELBO of the held-out images under the averaged weights; keeps the weights if it is the best."""
         assert self.held_out is not None
-        shape = len(self.held_out), self.config.latent_dim
+        shape = len(self.held_out), self.model.noise_dim
         noise = torch.randn(shape, generator=_generator(self.config.seed, purpose=2))
         total = 0.0
         for rows in torch.arange(len(self.held_out)).split(1024):
@@ -170,11 +175,11 @@ class Trainer:
         return image, target, label, noise[places].to(self.config.device), end - first
 
     def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The order of the images, the latent noise [N, D], which labels are dropped [N] and a partner of each [N]."""
+        """The order of the images, the noise [N, E], which labels are dropped [N] and a partner of each [N]."""
         generator = _generator(self.config.seed, epoch)
         count = len(self.data)
         order = torch.randperm(count, generator=generator)
-        noise = torch.randn(count, self.config.latent_dim, generator=generator)
+        noise = torch.randn(count, self.model.noise_dim, generator=generator)
         is_dropped = torch.rand(count, generator=generator) < self.config.label_dropout
         partner = order
         if self.is_paired:
@@ -206,7 +211,7 @@ class Trainer:
             state["best_epoch"] = torch.tensor(self.best.epoch)
         spec = Spec(
             image_shape=self.data.image_shape,
-            latent_dim=self.config.latent_dim,
+            latent_dim=self.model.latent_dim,
             classes=() if self.is_paired else self.data.classes,
             conditional=self.config.conditional,
             image_conditional=self.is_paired,
