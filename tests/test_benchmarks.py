@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import energy
+from benchmarks import samples
 from benchmarks.benefit.__main__ import main
 from benchmarks.benefit.chart import BARS, Bar, added
 from benchmarks.benefit.regimes import REGIMES, with_shared
@@ -18,7 +19,7 @@ from benchmarks.benefit.results import Results, check_results, read_results, run
 from benchmarks.benefit.runs import facts
 from benchmarks.benefit.targets import BEST, TARGETS, Target, reached, tables, target_table, verdict
 from benchmarks.common import RESULTS, check_result, machine, rates
-from benchmarks.energy import Config, Features, energy_score
+from vae_augment import load
 from vae_augment.evaluation.experiment import NOTHING, Run
 from vae_augment.evaluation.report import by_method, estimate
 from vae_augment.training import ImageData
@@ -165,20 +166,45 @@ def test_benefit_says_what_it_cannot_use(
     assert message in f"{ended.value.code} {capsys.readouterr().err}"
 
 
-def test_the_energy_score_prefers_detail_to_its_mean() -> None:
-    features = Features(Config(trained=0, untrained=1), torch.rand(500, 1, 28, 28), torch.zeros(500, dtype=torch.int64))
-    image, one, other = torch.rand(3, 200, 1, 28, 28).round()
-    mean = torch.full_like(image, 0.5)
-    true, blurred = energy_score(one, other, image, features), energy_score(mean, mean, image, features)
-    assert true.mean() < 0.9 * blurred.mean()
+def test_a_classifier_of_samples_is_paired_with_one_of_real_images(
+    tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model, results = load(tiny_model_path), tmp_path / "r.jsonl"
+    images = torch.randint(256, (200, *model.spec.image_shape), dtype=torch.uint8)
+    data = ImageData("noise", images, torch.arange(200) % len(model.spec.classes), model.spec.classes)
+    monkeypatch.setattr(samples, "load_data", lambda name, root, train=True: data)
+    monkeypatch.setattr(samples, "SAMPLES", 50)
+    command = [
+        "samples",
+        str(tiny_model_path),
+        "noise",
+        "",
+        str(results),
+        "--updates",
+        "2",
+        "--draws",
+        "0:2",
+        "--kinds",
+    ]
+    for kinds in (["real", "samples"], ["samples", "both"]):  # "samples" are there already in the second run
+        monkeypatch.setattr(sys, "argv", [*command, *kinds])
+        samples.main()
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    found = [(row["draw"], row["kind"]) for row in rows]
+    assert found == [(0, "real"), (0, "samples"), (1, "real"), (1, "samples"), (0, "both"), (1, "both")]
+    apart = statistics.fmean(rows[at + 1]["accuracy"] - rows[at]["accuracy"] for at in (0, 2))
+    assert f"noise, 2 updates, samples of {model.sha256[:8]} minus real: {apart:+.2f}" in capsys.readouterr().out
 
 
-def test_the_trial_of_the_energy_score_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    labels = torch.arange(10).repeat(20)
-    data = ImageData("noise", torch.randint(256, (200, 1, 28, 28), dtype=torch.uint8), labels, tuple("0123456789"))
-    monkeypatch.setattr(energy, "load_data", lambda name, root, train=True: data)
-    monkeypatch.setattr(energy, "SAMPLES", 50)
-    config = Config(epochs=1, latent_dim=2, noise_dim=2, trained=0)
-    energy.measure(config, "", range(100, 102), updates=2, results=tmp_path / "r.jsonl")
-    rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
-    assert [(row["draw"], row["noise_dim"], row["updates"]) for row in rows] == [(100, 2, 2), (101, 2, 2)]
+def test_both_kinds_of_images_are_as_many_samples_as_there_are(
+    tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(tiny_model_path)
+    monkeypatch.setattr(samples, "SAMPLES", 50)
+    black = torch.zeros(30, *model.spec.image_shape, dtype=torch.uint8)
+    real = ImageData("real", black, torch.zeros(30, dtype=torch.int64), ("a",))
+    images, labels = samples.images_of("both", model, real, seed=1)
+    assert (len(images), images[50:].max(), labels[:4].tolist()) == (80, 0, [0, 1, 2, 3])
+    made, _ = samples.images_of("samples", model, real, seed=1)
+    assert torch.equal(made, images[:50])
+    assert not torch.equal(made, samples.images_of("samples", model, real, seed=2)[0])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LINES = 100  # at most this many epochs are shown
 _BUDGET = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
 _CONDITION = "nothing, or image: learn from pairs of one class how an image may be redrawn."
-_OBJECTIVE = "cross-entropy, or energy: random detail, for samples to learn from where texture matters (with --beta 0.1)."
+_OBJECTIVE = "cross-entropy, or energy: samples with random detail instead of a blur; with --beta 0.1."
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
@@ -85,5 +85,5 @@ def _report(epoch: "Epoch") -> None:
     held_out = "" if epoch.held_out is None else f", held out {epoch.held_out:.2f}"
     typer.echo(
         f"epoch {epoch.number}/{epoch.epochs}: loss {epoch.loss:.2f} = "
-        f"reconstruction {epoch.reconstruction:.2f} + KL {epoch.kl:.2f} nats per image{held_out}"
+        f"reconstruction {epoch.reconstruction:.2f} + KL {epoch.kl:.2f} per image{held_out}"
     )

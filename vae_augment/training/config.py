@@ -22,9 +22,9 @@ class FitConfig:
         width: of `conv`: "small", "base" or "large".
         condition: "nothing", or "image": train on pairs of images of one class, to redraw any image as another one of
             its class could look (see `RedrawingVAE`); `network` and `width` then do not count.
-        objective: "cross-entropy"; or "energy", for samples that teach a classifier more where texture matters: the latent
-            gets 16 more dimensions, from which the decoder of a `conv` network draws detail (see `EnergyVAE`). The
-            loss is then no bound of a likelihood; `beta` 0.1 suits it. Strokes, as of digits, it draws worse.
+        objective: what the decoder of `conv` learns: "cross-entropy", the mean of the images of a latent; or "energy",
+            their distribution, from 16 more dimensions of the latent (see `EnergyVAE`), so that samples have texture
+            and teach a classifier more. The loss is then no bound of a likelihood, and `beta` 0.1 suits it.
         latent_dim: size of the latent, without the detail.
         conditional: give the labels to encoder and decoder.
         label_dropout: share of labels hidden, 0 to 1; more hidden for images without labels, fewer for truer samples.
