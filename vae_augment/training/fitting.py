@@ -29,7 +29,7 @@ SECONDS_BETWEEN_SAVES = 10.0
 
 
 class Epoch(NamedTuple):
-    """Means over one epoch of `Terms`, per image; `held_out` is the loss of the held-out images, where there are any."""
+    """Means over one epoch, per image, of `Terms`; `held_out` is the loss of held-out images, where there are any."""
 
     number: int
     epochs: int  # of the whole run
