@@ -385,14 +385,14 @@ def test_denoising_takes_noise_in_and_clean_images_out(few: ImageData) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["mlp", "conv"])
-def test_two_ranks_train_the_weights_of_one(network: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--network=mlp", "--network=conv", "--objective=energy"])
+def test_two_ranks_train_the_weights_of_one(option: str, tmp_path: Path) -> None:
     arguments = [*("digits --width small --epochs 2 --conditional --precision float32 --denoise 0.1").split()]
     weights = []
     for ranks in (1, 2):
         path = tmp_path / f"{ranks}.safetensors"
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-        command += ["-m", "vae_augment", "fit", *arguments, "--network", network, "-o", str(path)]
+        command += ["-m", "vae_augment", "fit", *arguments, option, "-o", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("wrote ") == 1
@@ -435,10 +435,10 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tiny_checkpoint: Path, tmp_pa
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("network", ["mlp", "conv"])
-def test_training_on_cuda(network: str, few: ImageData, tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [{"network": "mlp"}, {"network": "conv"}, {"objective": "energy"}])
+def test_training_on_cuda(changes: dict[str, str], few: ImageData, tmp_path: Path) -> None:
     losses: list[float] = []
-    config = replace(SMALL, network=network, device="cuda", epochs=5)
+    config = replace(SMALL, **changes, device="cuda", epochs=5)
     checkpoint = fit(few, tmp_path / "a.safetensors", config, report=lambda epoch: losses.append(epoch.loss))
     assert losses[-1] < losses[0]
     assert all(not tensor.is_cuda for tensor in checkpoint.build().state_dict().values())

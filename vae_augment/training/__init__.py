@@ -4,6 +4,7 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .consistency import consistency_loss
 from .data import ImageData, load_data
+from .energy import EnergyVAE
 from .fitting import Epoch, fit
 from .judgement import judge, verdict
 from .mixture import fit_latents
@@ -13,6 +14,7 @@ from .redrawing import RedrawingVAE
 __all__ = [
     "VAE",
     "Checkpoint",
+    "EnergyVAE",
     "Epoch",
     "FitConfig",
     "ImageData",
