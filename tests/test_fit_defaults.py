@@ -157,8 +157,7 @@ def test_what_export_would_refuse_is_refused_before_the_first_step(
     assert not list(tmp_path.iterdir())
 
 
-def test_many_classes_get_fewer_components_and_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vae_augment.training.mixture.MAX_POINTS", 100)
+def test_many_classes_get_fewer_components_and_export(tmp_path: Path) -> None:
     labels, classes = torch.arange(20 * 300) // 20, tuple(map(str, range(300)))
     data = ImageData("many", torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), labels, classes)
     path = tmp_path / "a.safetensors"
