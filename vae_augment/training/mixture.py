@@ -20,6 +20,7 @@ FEW, MANY = 20, 60  # components per class; more than few only of so many images
 MIXTURE_BYTES = 2_500_000  # of the file, which more than few components per class may take
 # With 40 for few components, samples of 100 images per class showed their class less often.
 IMAGES_PER_COMPONENT = {FEW: 10, MANY: 100}
+SPREAD = 1.15  # of clusters; at 1, samples show their class more often, but lack the rarer images and teach less
 FLOOR = 1e-6  # least variance
 BANK_PER_CLASS = 64
 BANK_UNLABELLED = 512
@@ -118,7 +119,7 @@ def _fit_mixture(
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer images that differ than clusters
         cluster = found.fit_predict(mean.astype(np.float64))
-    apart, variance = mean - found.cluster_centers_[cluster], std.astype(np.float64) ** 2
+    apart, variance = SPREAD * (mean - found.cluster_centers_[cluster]), std.astype(np.float64) ** 2
     common = apart.T @ apart / (count - components) + np.diag(variance.mean(0) + FLOOR)
     sizes, scales = np.bincount(cluster, minlength=components), []
     for index, size in enumerate(sizes):
