@@ -62,8 +62,7 @@ class EnergyVAE(VAE):
         return F.pad(mean, (0, DETAIL)), F.pad(logvar, (0, DETAIL))
 
     def _render(self, hidden: Tensor, latent: Tensor) -> Tensor:
-        logits: Tensor = self.render(hidden, latent[:, -DETAIL:])
-        return logits
+        return self.render(hidden, latent[:, -DETAIL:])
 
 
 class Decoder(nn.Module):
@@ -89,8 +88,7 @@ class Decoder(nn.Module):
         rows = self.bottleneck(hidden)
         for level in self.levels:
             rows = level(rows, hidden, detail)
-        rows = self.last(rows)
-        mean, amounts = rows[:, : self.channels], rows[:, self.channels :]
+        mean, amounts = self.last(rows).tensor_split([self.channels], 1)
         textures = (amounts * self.texture(detail)).unflatten(1, (self.channels, TEXTURES))
         return mean + textures.sum(2)
 
@@ -127,8 +125,7 @@ class Texture(nn.Module):
 
     def forward(self, detail: Tensor) -> Tensor:
         """The filtered maps of `detail`."""
-        filtered: Tensor = self.filters((detail @ self.waves).sin().unflatten(1, (1, *self.sides)))
-        return filtered
+        return self.filters((detail @ self.waves).sin().unflatten(1, (1, *self.sides)))
 
 
 class EnergyScore(nn.Module):

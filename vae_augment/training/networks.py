@@ -80,8 +80,7 @@ class VAE(nn.Module):
         return self.decode_logits(latent, label).sigmoid()
 
     def _render(self, hidden: Tensor, latent: Tensor) -> Tensor:
-        logits: Tensor = self.render(hidden)
-        return logits
+        return self.render(hidden)
 
     def _with_label(self, rows: Tensor, label: Tensor | None) -> Tensor:
         if not self.classes:
