@@ -73,9 +73,9 @@ def residual() -> list[Row]:
     """What `residual` keeps: stripes drawn on samples, lost without it and kept with it."""
     images, labels = samples("fashion-mnist")
     images = striped(images)
-    plain = perturbed(images, labels, "fashion-mnist", strength=2.0)
-    kept = perturbed(images, labels, "fashion-mnist", strength=2.0, residual=True)
-    return [Row("samples with stripes", images), Row("strength 2", plain), Row("residual, strength 2", kept)]
+    plain = perturbed(images, labels, "fashion-mnist", strength=1.0)
+    kept = perturbed(images, labels, "fashion-mnist", strength=1.0, residual=True)
+    return [Row("samples with stripes", images), Row("strength 1", plain), Row("residual, strength 1", kept)]
 
 
 def glyphs() -> list[Row]:
