@@ -13,7 +13,7 @@ from ..latent import kl_divergence, perturb
 from .networks import VAE, WIDTHS, Residual, Terms, pyramid
 
 DETAIL = 16  # dimensions of the latent that are noise for the decoder
-TEXTURES = 8  # of them the last layer mixes each channel of the image
+TEXTURES = 8  # filtered maps of noise that the last layer mixes into each channel of the image
 FREQUENCY = 6.0  # of the sines that make a map of noise; from about 4 on, its pixels are almost independent
 PATCHES = (1, 3, 5)  # sides, in pixels, of the patches that the score compares
 LOOKS, LOOK_WIDTHS = 3, (16, 32)  # random networks whose features it compares, and channels of their two layers
