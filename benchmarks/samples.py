@@ -32,13 +32,11 @@ SAMPLES = 60_000
 
 def images_of(kind: str, model: VAEModel, data: ImageData, seed: int) -> tuple[Tensor, Tensor]:
     """Images in 256 grey levels, [N, C, H, W] in [0, 1], and their labels."""
-    real = to_float(data.images), data.labels
-    if kind == "real":
-        return real
-    batches = VAESyntheticDataset(model, SAMPLES, seed=seed, output="uint8").batches(1000)
+    batches = [] if kind == "real" else [*VAESyntheticDataset(model, SAMPLES, seed=seed, output="uint8").batches(1000)]
+    if kind != "samples":
+        batches.append((data.images, data.labels))
     images, labels = (torch.cat(rows) for rows in zip(*batches, strict=True))
-    made = to_float(images), labels
-    return made if kind == "samples" else tuple(torch.cat(rows) for rows in zip(made, real, strict=True))  # type: ignore[return-value]
+    return to_float(images), labels
 
 
 def measure(model: VAEModel, data: ImageData, test: ImageData, row: dict[str, Any]) -> dict[str, Any]:
@@ -78,17 +76,19 @@ def main() -> None:
     options = parser.parse_args()
     model, data = load(options.model), load_data(options.data, options.root)
     test = load_data(options.data, options.root, train=False)
+    rows = read(options.results)
     for draw in options.draws:
         for kind in options.kinds:
             row = {"data": options.data, "kind": kind, "draw": draw, "updates": options.updates}
             row |= {"model": "" if kind == "real" else model.sha256}
-            if any(row.items() <= known.items() for known in read(options.results)):
+            if any(row.items() <= known.items() for known in rows):
                 continue
             row = measure(model, data, test, row)
             print(f"{kind}, draw {draw}: {row['accuracy']} %", flush=True)
             with options.results.open("a") as file:
                 print(json.dumps(row), file=file)
-    print("\n".join(differences(read(options.results))))
+            rows.append(row)
+    print("\n".join(differences(rows)))
 
 
 if __name__ == "__main__":

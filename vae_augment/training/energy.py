@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..latent import kl_divergence, perturb
-from .networks import VAE, WIDTHS, Residual, Terms, pyramid
+from .networks import VAE, WIDTHS, Residual, Terms, pyramid, upsampling
 
 DETAIL = 16  # dimensions of the latent that are noise for the decoder
 TEXTURES = 8  # filtered maps of noise that the last layer mixes into each channel of the image
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         sides = [[side * 2**level for side in low] for level in range(1, len(depths))]
         steps = zip(itertools.pairwise(inner), sides, strict=False)
         self.levels = nn.ModuleList(Level(*depths, hidden, *sides) for depths, sides in steps)
-        self.last = nn.Sequential(Residual(inner[-1]), nn.ReLU(), _up(inner[-1], self.channels * (1 + TEXTURES)))
+        self.last = nn.Sequential(Residual(inner[-1]), nn.ReLU(), upsampling(inner[-1], self.channels * (1 + TEXTURES)))
         self.texture = Texture(self.channels * TEXTURES, *sides[-1])
 
     def forward(self, hidden: Tensor, detail: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class Level(nn.Module):
 
     def __init__(self, before: int, after: int, hidden: int, height: int, width: int) -> None:
         super().__init__()
-        self.block, self.up = Residual(before), _up(before, after)
+        self.block, self.up = Residual(before), upsampling(before, after)
         self.style, self.texture = nn.Linear(hidden, 2 * after), Texture(after, height, width)
 
     def forward(self, rows: Tensor, hidden: Tensor, detail: Tensor) -> Tensor:
@@ -119,13 +119,12 @@ class Texture(nn.Module):
         self.filters = nn.Conv2d(1, channels, 5, padding=2, bias=False)
         generator = torch.Generator("cpu").manual_seed(height * width)
         waves = torch.randn(DETAIL, height * width, generator=generator, device="cpu")
-        self.waves: Tensor
         self.register_buffer("waves", FREQUENCY * waves / waves.norm(dim=0))
         self.sides = height, width
 
     def forward(self, detail: Tensor) -> Tensor:
         """The filtered maps of `detail`."""
-        return self.filters((detail @ self.waves).sin().unflatten(1, (1, *self.sides)))
+        return self.filters((detail @ self.get_buffer("waves")).sin().unflatten(1, (1, *self.sides)))
 
 
 class EnergyScore(nn.Module):
@@ -169,7 +168,3 @@ def _looks_apart(one: Tensor, other: Tensor) -> Tensor:
     """The distance of two feature maps, on average over networks and places, [B]."""
     square = (one - other).float().square().unflatten(1, (LOOKS, -1)).sum(2)
     return (square + 1e-4).sqrt().flatten(1).mean(1)
-
-
-def _up(before: int, after: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)

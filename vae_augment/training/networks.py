@@ -105,7 +105,7 @@ def conv_layers(image_shape: tuple[int, int, int], width: int) -> tuple[nn.Modul
         down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
     up: list[nn.Module] = []
     for before, after in itertools.pairwise(reversed(depths)):
-        up += [nn.ReLU(), nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+        up += [nn.ReLU(), upsampling(before, after)]
     bottleneck = nn.Linear(4 * width, depths[-1] * math.prod(low)), nn.Unflatten(1, (depths[-1], *low))
     return nn.Sequential(*down, nn.Flatten()), nn.Sequential(*bottleneck, Residual(depths[-1]), *up)
 
@@ -115,6 +115,11 @@ def pyramid(image_shape: tuple[int, int, int], width: int) -> tuple[list[int], l
     channels, *sides = image_shape
     halvings = max(1, math.ceil(math.log2(max(sides) / 7)))
     return [channels, width] + [2 * width] * (halvings - 1), [math.ceil(side / 2**halvings) for side in sides]
+
+
+def upsampling(before: int, after: int) -> nn.ConvTranspose2d:
+    """Twice the resolution, by as many channels as are given."""
+    return nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
 
 
 class Residual(nn.Module):
