@@ -16,10 +16,10 @@ from ..spec import Latents
 from . import distributed
 from .data import ImageData, to_float
 
-FEW, MANY = 20, 60  # components per class; more than few only of so many images that they fill their covariances
+FEW, MANY = 20, 150  # components per class; more than few only of so many images that they fill their covariances
 MIXTURE_BYTES = 2_500_000  # of the file, which more than few components per class may take
 # With 40 for few components, samples of 100 images per class showed their class less often.
-IMAGES_PER_COMPONENT = {FEW: 10, MANY: 100}
+IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
 SPREAD = 1.15  # of clusters; at 1, samples show their class more often, but lack the rarer images and teach less
 FLOOR = 1e-6  # least variance
 BANK_PER_CLASS = 64
