@@ -20,8 +20,8 @@ from vae_augment.pixels import from_batch
 from vae_augment.training import FitConfig, ImageData
 
 FOLDER = Path(__file__).parent / "pictures"
-SEED = 1  # of the samples
-NOISE_SEED = 4  # of the perturbations; with this one the last row of the overview turns its 7 into a 4
+SEED = 4  # of the samples
+NOISE_SEED = 4  # of the perturbations; with this one the overview turns its last 1 into another digit
 LETTERS = "ψЖλЯ♪§∑&"  # printed, in place of drawings of a data set
 NOISE = 0.5  # standard deviation
 STRIPE = 0.35  # how much darker every second line of the striped garments is
@@ -57,8 +57,8 @@ def overview() -> list[Row]:
     return [
         Row("samples of the model", images),
         Row("strength 1 (default)", perturbed(images, labels, "mnist", strength=1.0, residual=True)),
-        Row("strength 2: may turn\na 4 into a 9", perturbed(images, labels, "mnist", strength=2.0, residual=True)),
-        Row("strength 2, without\nresidual", perturbed(images, labels, "mnist", strength=2.0)),
+        Row("strength 3", perturbed(images, labels, "mnist", strength=3.0, residual=True)),
+        Row("strength 6: too much,\nthe last 1 is lost", perturbed(images, labels, "mnist", strength=6.0, residual=True)),
     ]
 
 
@@ -117,10 +117,10 @@ def denoise() -> list[Row]:
 
 PICTURES: dict[str, Callable[[], list[Row]]] = {
     "overview": overview,
-    "posterior": partial(mode_rows, (0.0, 0.5, 1.0, 2.0), mode="posterior"),
+    "posterior": partial(mode_rows, (0.0, 1.0, 3.0, 6.0), mode="posterior"),
     "residual": residual,
-    "interpolation": partial(mode_rows, (0.25, 0.5, 1.0), mode="interpolation", labels_getter="default"),
-    "extrapolation": partial(mode_rows, (0.25, 0.5, 1.0), mode="extrapolation", labels_getter="default"),
+    "interpolation": partial(mode_rows, (1.0, 3.0, 6.0), mode="interpolation", labels_getter="default"),
+    "extrapolation": partial(mode_rows, (1.0, 3.0, 6.0), mode="extrapolation", labels_getter="default"),
     "glyphs": glyphs,
     "prior": partial(mode_rows, (0.25, 0.5, 1.0), mode="prior", labels_getter="default"),
     "denoise": denoise,
