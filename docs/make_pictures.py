@@ -54,12 +54,9 @@ def striped(images: Tensor) -> Tensor:
 def overview() -> list[Row]:
     """The picture at the top of the README."""
     images, labels = samples("mnist")
-    return [
-        Row("samples of the model", images),
-        Row("strength 1 (default)", perturbed(images, labels, "mnist", strength=1.0, residual=True)),
-        Row("strength 3", perturbed(images, labels, "mnist", strength=3.0, residual=True)),
-        Row("strength 6: too much,\nthe last 1 is lost", perturbed(images, labels, "mnist", strength=6.0, residual=True)),
-    ]
+    names = {1: "strength 1 (default)", 3: "strength 3", 6: "strength 6: too much,\nthe last 1 is lost"}
+    rows = [Row(name, perturbed(images, labels, "mnist", strength=s, residual=True)) for s, name in names.items()]
+    return [Row("samples of the model", images), *rows]
 
 
 def mode_rows(strengths: tuple[float, ...], **options: object) -> list[Row]:
