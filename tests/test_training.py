@@ -31,6 +31,7 @@ from vae_augment.training import (
 )
 from vae_augment.training.data import to_float
 from vae_augment.training.fitting import Epoch, _Output
+from vae_augment.training.mixture import room_per_class
 from vae_augment.training.trainer import Trainer
 
 SMALL = FitConfig(width="small", conditional=True, epochs=3, batch_size=64)
@@ -241,6 +242,11 @@ def test_a_small_class_is_drawn_around_its_own_images(few: ImageData) -> None:
     assert (latents.weights[0] > 0).sum() == 3
     assert (latents.weights[1] > 0).sum() == 4
     assert latents.weights.sum(1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("classes", "dim", "components"), [(10, 16, 150), (10, 24, 77), (10, 48, 20), (2000, 48, 2)])
+def test_components_per_class_as_a_file_has_room(classes: int, dim: int, components: int) -> None:
+    assert room_per_class(classes, dim, 3_000_000)[0] == components
 
 
 def test_checkpoint_refusals(tmp_path: Path, few: ImageData) -> None:
