@@ -1,4 +1,7 @@
-"""The things that `throughput.py` times against: the same weights in PyTorch and in pythae, and other augmentations."""
+"""The things that `throughput.py` times against.
+
+The same weights in PyTorch and in pythae, and other augmentations.
+"""
 
 import importlib.util
 import math
@@ -16,10 +19,10 @@ from torchvision.transforms import v2
 
 from vae_augment import load
 from vae_augment.exporters import export
-from vae_augment.sessions import open_session
-from vae_augment.spec import Spec
+from vae_augment.model.sessions import open_session
+from vae_augment.model.spec import Spec
 from vae_augment.training.checkpoint import Checkpoint, save_checkpoint
-from vae_augment.training.networks import VAE
+from vae_augment.training.networks.vae import VAE
 
 SHAPE = (1, 28, 28)
 Augmentation = Callable[[Any], Any]
@@ -27,7 +30,10 @@ Augmentation = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Network:
-    """One set of weights as a module and as a file. They are random: the speed does not depend on them."""
+    """One set of weights as a module and as a file.
+
+    They are random: the speed does not depend on them.
+    """
 
     name: str
     module: VAE
@@ -45,7 +51,9 @@ class Network:
         return sum(_flops(node, weights, shapes) for node in graph.node)
 
 
-def _flops(node: onnx.NodeProto, weights: dict[str, tuple[int, ...]], shapes: dict[str, list[int]]) -> int:
+def _flops(
+    node: onnx.NodeProto, weights: dict[str, tuple[int, ...]], shapes: dict[str, list[int]]
+) -> int:
     if node.op_type in ("Gemm", "MatMul"):
         return 2 * math.prod(weights[node.input[1]])
     if node.op_type in ("Conv", "ConvTranspose"):
@@ -57,7 +65,9 @@ def _flops(node: onnx.NodeProto, weights: dict[str, tuple[int, ...]], shapes: di
 def make_networks(folder: Path) -> list[Network]:
     """`mlp`, the classic 784-400-20, and `conv`, of the bundled models' architecture, classes and mixture."""
     bundled = load("mnist").spec
-    spec = Spec(SHAPE, bundled.latent_dim, bundled.classes, bundled.conditional, latents=bundled.latents)
+    spec = Spec(
+        SHAPE, bundled.latent_dim, bundled.classes, bundled.conditional, latents=bundled.latents
+    )
     return [
         _make(folder, Spec(SHAPE, 20), {"network": "mlp"}),
         _make(folder, spec, {"network": "conv", "classes": len(bundled.classes)}),
@@ -67,16 +77,27 @@ def make_networks(folder: Path) -> list[Network]:
 def _make(folder: Path, spec: Spec, network: dict[str, Any]) -> Network:
     torch.manual_seed(0)
     module = VAE(image_shape=SHAPE, latent_dim=spec.latent_dim, **network).eval()
-    checkpoint, path = folder / f"{network['network']}.safetensors", folder / f"{network['network']}.onnx"
+    checkpoint, path = (
+        folder / f"{network['network']}.safetensors",
+        folder / f"{network['network']}.onnx",
+    )
     save_checkpoint(Checkpoint(spec, network, module.state_dict()), checkpoint)
     export(checkpoint, path)
     return Network(network["network"], module, path)
 
 
-def bare_run(network: Network, threads: int, image: Tensor, noise: Tensor) -> Callable[[], np.ndarray]:
+def bare_run(
+    network: Network, threads: int, image: Tensor, noise: Tensor
+) -> Callable[[], np.ndarray]:
     """onnxruntime on the same graph with the same options and nothing around it."""
-    session = open_session(network.path.read_bytes(), ["CPUExecutionProvider"], threads, strict=False)
-    feeds = {"image": image.numpy(), "noise": noise.numpy(), "strength": np.ones(len(image), np.float32)}
+    session = open_session(
+        network.path.read_bytes(), ["CPUExecutionProvider"], threads, strict=False
+    )
+    feeds = {
+        "image": image.numpy(),
+        "noise": noise.numpy(),
+        "strength": np.ones(len(image), np.float32),
+    }
     if network.module.classes:
         feeds["label"] = np.full(len(image), -1)
     return lambda: session.run(None, feeds)[0]
@@ -94,7 +115,9 @@ class Eager(nn.Module):
         return self.vae.decode(mean + (0.5 * logvar).exp() * noise)
 
 
-def compiled(network: Network, image: Tensor, noise: Tensor) -> Callable[[Tensor, Tensor], Tensor] | None:
+def compiled(
+    network: Network, image: Tensor, noise: Tensor
+) -> Callable[[Tensor, Tensor], Tensor] | None:
     """`Eager` by torch.compile for this shape; None, and the reason printed, where that fails."""
     torch.compiler.reset()  # at the ninth shape it would fall back to eager in silence
     fast = torch.compile(Eager(network.module), dynamic=False)
@@ -102,7 +125,10 @@ def compiled(network: Network, image: Tensor, noise: Tensor) -> Callable[[Tensor
         with torch.inference_mode():
             fast(image, noise)
     except Exception as error:
-        print(f"no torch.compile for {network.name}, batch {len(image)}: {(str(error).splitlines() or [error])[0]}")
+        print(
+            f"no torch.compile for {network.name}, batch {len(image)}: "
+            f"{(str(error).splitlines() or [error])[0]}"
+        )
         return None
     return fast
 
@@ -163,10 +189,14 @@ def _kornia() -> dict[str, Augmentation]:
 
 
 def _albumentations() -> dict[str, Augmentation]:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask the network for a newer version
+    os.environ.setdefault(
+        "NO_ALBUMENTATIONS_UPDATE", "1"
+    )  # its import would ask the network for a newer version
     import albumentations
 
-    affine = albumentations.Affine(rotate=(-15, 15), translate_percent=(-0.1, 0.1), scale=(0.9, 1.1), p=1.0)
+    affine = albumentations.Affine(
+        rotate=(-15, 15), translate_percent=(-0.1, 0.1), scale=(0.9, 1.1), p=1.0
+    )
     elastic = albumentations.ElasticTransform(alpha=34, sigma=4, p=1.0)
     return {
         "albumentations Affine": lambda image: affine(image=image.numpy()[0])["image"],

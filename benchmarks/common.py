@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from vae_augment import __version__
-from vae_augment.sessions import runtime_version
+from vae_augment.model.sessions import runtime_version
 
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn")
 RESULTS = Path(__file__).parent / "results"
@@ -27,10 +27,13 @@ def seconds(run: Callable[[], Any], repeats: int, warm_up: int = 1) -> Spread:
     return spread([timed(run, 1) for _ in range(repeats)])
 
 
-def rates(runs: Mapping[str, Callable[[], Any]], images: int, repeats: int, least: float) -> dict[str, Spread]:
+def rates(
+    runs: Mapping[str, Callable[[], Any]], images: int, repeats: int, least: float
+) -> dict[str, Spread]:
     """Images a second of each of `runs`, which handles `images` a call.
 
-    They take turns, so that a slow minute of the machine falls on all of them; a turn lasts `least` seconds or more.
+    They take turns, so that a slow minute of the machine falls on all of them; a turn lasts `least`
+    seconds or more.
     """
     calls = {}
     for name, run in runs.items():
@@ -58,7 +61,9 @@ def spread(values: list[float]) -> Spread:
 
 def save(name: str, result: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(machine(also=ALTERNATIVES) | result, indent=2) + "\n")
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps(machine(also=ALTERNATIVES) | result, indent=2) + "\n"
+    )
 
 
 def check_result(result: Mapping[str, Any]) -> None:
@@ -85,7 +90,10 @@ def machine(device: str = "cpu", also: Sequence[str] = ()) -> dict[str, Any]:
         "cores": capabilities.get("num_physical_cores"),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in (*PACKAGES, *sorted(installed.intersection(also)))}
+        "versions": {
+            name: metadata.version(name)
+            for name in (*PACKAGES, *sorted(installed.intersection(also)))
+        }
         | {"onnxruntime": runtime_version(), "vae-augment": __version__},
     }
     return facts | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})

@@ -2,9 +2,10 @@
 
     python benchmarks/defaults.py --root DIR [--symbols DIR] [--draws 100:101]
 
-On MNIST, Fashion-MNIST and, where it is given, a folder with symbols-train.npz and symbols-test.npz: a VAE of the
-labelled images alone, 10 and 100 labels per class, a classifier of half the usual width for 1,500 updates, after the
-best distortion of such images. Draws from 100 on, which no table reports. Resumes from the result file.
+On MNIST, Fashion-MNIST and, where it is given, a folder with symbols-train.npz and
+symbols-test.npz: a VAE of the labelled images alone, 10 and 100 labels per class, a classifier of
+half the usual width for 1,500 updates, after the best distortion of such images. Draws from 100 on,
+which no table reports. Resumes from the result file.
 """
 
 import argparse
@@ -14,15 +15,15 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from common import RESULTS, machine
 from torch import nn
 
-from common import RESULTS, machine
 from vae_augment import VAEAugment
-from vae_augment.distortions import flip_shift, thickness_affine_elastic
 from vae_augment.evaluation import classifier
 from vae_augment.evaluation.experiment import Draw
 from vae_augment.evaluation.splits import Source, choose_labels
 from vae_augment.evaluation.vaes import labelled_vae
+from vae_augment.transforms.distortions import flip_shift, thickness_affine_elastic
 
 SETTINGS = {
     "distortion alone": None,
@@ -34,9 +35,13 @@ UPDATES, PER_CLASS = 1500, (10, 100)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", required=True, help="folder that holds torchvision's data sets")
-    parser.add_argument("--symbols", type=Path, help="folder that holds symbols-train.npz and symbols-test.npz")
+    parser.add_argument(
+        "--symbols", type=Path, help="folder that holds symbols-train.npz and symbols-test.npz"
+    )
     parser.add_argument("--draws", default="100:101", help="FIRST:END, END not included")
     parser.add_argument("--output", type=Path, default=RESULTS / "defaults.json")
     options = parser.parse_args()
@@ -49,7 +54,12 @@ def main() -> None:
                 train, test = source.load(number)
                 draw = Draw(choose_labels(train, number, per_class).labelled, test, number)
                 for setting in SETTINGS:
-                    run = {"data": name, "labels_per_class": per_class, "setting": setting, "draw": number}
+                    run = {
+                        "data": name,
+                        "labels_per_class": per_class,
+                        "setting": setting,
+                        "draw": number,
+                    }
                     if key(run) not in done:
                         runs.append(run | measured(draw, setting, name))
                         facts = machine() | {"updates": UPDATES, "runs": runs}
@@ -84,12 +94,26 @@ def measured(draw: Draw, setting: str, data: str) -> dict[str, float]:
 
 
 def half_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """`small_cnn` with half the channels and less dropout: about a quarter of the multiplications."""
+    """`small_cnn` with half the channels and less dropout.
+
+    About a quarter of the multiplications.
+    """
     channels, height, width = image_shape
     return nn.Sequential(
         *(nn.Conv2d(channels, 16, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()),
-        *(nn.Conv2d(16, 32, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3)),
-        *(nn.Linear(32 * (height // 4) * (width // 4), 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, classes)),
+        *(
+            nn.Conv2d(16, 32, 5, padding=2),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+        ),
+        *(
+            nn.Linear(32 * (height // 4) * (width // 4), 128),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(128, classes),
+        ),
     )
 
 

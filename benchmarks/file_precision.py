@@ -18,18 +18,22 @@ from torch import Tensor
 
 from vae_augment import VAEModel, load
 from vae_augment.exporters import export
-from vae_augment.pixels import psnr
+from vae_augment.model.pixels import psnr
 from vae_augment.training import ImageData, load_data
-from vae_augment.training.data import to_float
+from vae_augment.training.data.image_data import to_float
 
 TRAINING_IMAGES = 2_000  # of the fixed classifier
 SPEED_BATCHES = (1, 32, 256)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", default="digits", help="images like those of the training, as for fit")
+    parser.add_argument(
+        "--data", default="digits", help="images like those of the training, as for fit"
+    )
     parser.add_argument("--root", help="folder that holds torchvision's data sets")
     parser.add_argument("--precision", default="int8", help="fp16 or int8")
     options = parser.parse_args()
@@ -47,7 +51,9 @@ def compared(checkpoint: Path, data: ImageData, precision: str) -> str:
     full, reduced = (model.run("whole", _inputs(model, images))[0] for model in models)
     classify = _classifier(images[:TRAINING_IMAGES], data.labels)
     changed = int((classify(full) != classify(reduced)).sum())
-    speed = ", ".join(f"{_speed(models, images[:batch]):.2f}x at batch {batch}" for batch in SPEED_BATCHES)
+    speed = ", ".join(
+        f"{_speed(models, images[:batch]):.2f}x at batch {batch}" for batch in SPEED_BATCHES
+    )
     return (
         f"{precision} against fp32, over {len(images):,} perturbed images\n"
         f"  PSNR                      {psnr(full, reduced):.1f} dB\n"
@@ -59,18 +65,28 @@ def compared(checkpoint: Path, data: ImageData, precision: str) -> str:
 def _inputs(model: VAEModel, images: Tensor) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(len(images), model.spec.latent_dim, generator=generator)
-    return {"image": images, "noise": noise, "strength": torch.ones(len(images))} | model.label_input(None, len(images))
+    return {
+        "image": images,
+        "noise": noise,
+        "strength": torch.ones(len(images)),
+    } | model.label_input(None, len(images))
 
 
 def _classifier(images: Tensor, labels: Tensor | None) -> Callable[[Tensor], Any]:
     from sklearn.linear_model import LogisticRegression
 
-    known = torch.zeros(len(images), dtype=torch.bool) if labels is None else labels[: len(images)] >= 0
+    known = (
+        torch.zeros(len(images), dtype=torch.bool) if labels is None else labels[: len(images)] >= 0
+    )
     if labels is None or len(labels[: len(images)][known].unique()) < 2:
         return lambda batch: torch.zeros(len(batch))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it has not converged, and of scipy's changes in older scikit-learn
-        model = LogisticRegression(max_iter=50).fit(images[known].flatten(1), labels[: len(images)][known])
+        warnings.simplefilter(
+            "ignore"
+        )  # that it has not converged, and of scipy's changes in older scikit-learn
+        model = LogisticRegression(max_iter=50).fit(
+            images[known].flatten(1), labels[: len(images)][known]
+        )
     return lambda batch: model.predict(batch.flatten(1))
 
 

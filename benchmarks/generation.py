@@ -3,11 +3,12 @@
     python benchmarks/generation.py            # 1,000,000 images: about five minutes on two cores
     python benchmarks/generation.py --quick    # 102,400 images: ten even shards
 
-The memory is that of all processes together, sampled ten times a second: the sum of their proportional set sizes
-(PSS, which counts a shared page once) and, for comparison, of their resident ones (RSS). Linux only.
+The memory is that of all processes together, sampled ten times a second: the sum of their
+proportional set sizes (PSS, which counts a shared page once) and, for comparison, of their resident
+ones (RSS). Linux only.
 
-The ratio is of images a second by the clock. On a machine that does other work too, look at the processor time an
-image as well, which others' work disturbs less.
+The ratio is of images a second by the clock. On a machine that does other work too, look at the
+processor time an image as well, which others' work disturbs less.
 """
 
 import argparse
@@ -57,7 +58,9 @@ def cpu_seconds() -> float:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="mnist")
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2)
@@ -67,19 +70,36 @@ def parse() -> argparse.Namespace:
 
 
 def dataset_rate(model: str, count: int, threads: int) -> float:
-    """Images a second of `VAESyntheticDataset.batches`, in a process of its own; its start is not counted."""
+    """Images a second of `VAESyntheticDataset.batches`, in a process of its own.
+
+    Its start is not counted.
+    """
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-c", DATASET, model, str(count), str(threads)]
-    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    return float(
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    )
 
 
 def generation(model: str, count: int, workers: int) -> dict[str, float]:
     """Run the command as a user does, start and writing included, and watch its memory."""
     code = "from vae_augment.cli import main; main()"
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["generate", model, "-n", str(count), "-o", f"{folder}/out", "--workers", str(workers), "--json"]
+        arguments = [
+            "generate",
+            model,
+            "-n",
+            str(count),
+            "-o",
+            f"{folder}/out",
+            "--workers",
+            str(workers),
+            "--json",
+        ]
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True
+        )
         pss, rss = watch(process)
         seconds = time.perf_counter() - start
         facts = json.loads(process.stdout.read())  # type: ignore[union-attr]
@@ -99,7 +119,10 @@ def watch(process: "subprocess.Popen[str]") -> tuple[int, int]:
     peak = (0, 0)
     while process.poll() is None:
         sizes = [memory(pid) for pid in family(process.pid)]
-        peak = max(peak[0], sum(pss for pss, _ in sizes)), max(peak[1], sum(rss for _, rss in sizes))
+        peak = (
+            max(peak[0], sum(pss for pss, _ in sizes)),
+            max(peak[1], sum(rss for _, rss in sizes)),
+        )
         time.sleep(0.1)
     return peak
 

@@ -40,7 +40,9 @@ class ByItem(Dataset[Any]):
 
 def measure(bench: Any, network: Network, threads: int, count: int) -> None:
     data = dataset(load(network.path, provider="cpu", threads=threads), count)
-    torch.testing.assert_close(torch.stack([data[i][0] for i in range(8)]), next(data.batches(8))[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        torch.stack([data[i][0] for i in range(8)]), next(data.batches(8))[0], atol=1e-5, rtol=0
+    )
     one_by_one = ByItem(data)
     runs: dict[str, Callable[[], None]] = {
         "__getitems__(256)": lambda: exhaust(
@@ -56,8 +58,14 @@ def measure(bench: Any, network: Network, threads: int, count: int) -> None:
 def through_workers(bench: Any, network: Network, count: int) -> None:
     """Workers stay between the epochs, so that what is timed is their work, not their start."""
     data = dataset(load(network.path, provider="cpu"), count)
-    kept = {workers: DataLoader(data, BATCH, num_workers=workers, persistent_workers=True) for workers in (1, 2)}
-    runs = {f"loader, {workers} workers": lambda loader=loader: exhaust(loader) for workers, loader in kept.items()}
+    kept = {
+        workers: DataLoader(data, BATCH, num_workers=workers, persistent_workers=True)
+        for workers in (1, 2)
+    }
+    runs = {
+        f"loader, {workers} workers": lambda loader=loader: exhaust(loader)
+        for workers, loader in kept.items()
+    }
     bench.compare("dataset through workers", runs, count)
 
 
@@ -67,7 +75,9 @@ def epoch(bench: Any, root: str, count: int) -> None:
     affine = v2.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1))
     loaders = {
         "VAEAugment": by_two_workers(mnist_items(root, count, vae)),
-        "VAEAugment on whole batches": by_two_workers(mnist_items(root, count, v2.Identity()), OnBatches(vae)),
+        "VAEAugment on whole batches": by_two_workers(
+            mnist_items(root, count, v2.Identity()), OnBatches(vae)
+        ),
         "v2.RandomAffine": by_two_workers(mnist_items(root, count, affine)),
     }
     runs = {name: lambda loader=loader: train(loader) for name, loader in loaders.items()}
@@ -90,8 +100,12 @@ def mnist_items(root: str, count: int, augment: v2.Transform) -> Dataset[Any]:
     return Subset(datasets.MNIST(root, transform=transform), range(count))
 
 
-def by_two_workers(data: Dataset[Any], collate: Callable[..., Any] = default_collate) -> DataLoader[Any]:
-    return DataLoader(data, 128, shuffle=True, num_workers=2, persistent_workers=True, collate_fn=collate)
+def by_two_workers(
+    data: Dataset[Any], collate: Callable[..., Any] = default_collate
+) -> DataLoader[Any]:
+    return DataLoader(
+        data, 128, shuffle=True, num_workers=2, persistent_workers=True, collate_fn=collate
+    )
 
 
 def train(loader: Iterable[tuple[Tensor, Tensor]]) -> None:

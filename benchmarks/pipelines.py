@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from common import check_result, machine, rates, save
 from loaders import by_two_workers, exhaust, mnist_items, train
 from torch import Tensor
 from torchvision.transforms import v2
 
-from common import check_result, machine, rates, save
 from vae_augment import AugmentedDataset, VAEAugment, VAESyntheticDataset, load
-from vae_augment.sessions import open_session, resolve_providers
+from vae_augment.model.sessions import open_session, resolve_providers
 
 BATCH = 256
 LEAST = 0.4  # seconds of one timing of single calls
@@ -61,7 +61,12 @@ def epochs(root: str, count: int, repeats: int) -> dict[str, dict[str, float]]:
         data[f"AugmentedDataset({name})"] = AugmentedDataset(plain, vae(name))
         data[f"{name} in the Compose"] = among(vae(name))
     loaders = {name: by_two_workers(found) for name, found in data.items()}
-    return rates({name: lambda found=found: train(found) for name, found in loaders.items()}, count, repeats, 0)
+    return rates(
+        {name: lambda found=found: train(found) for name, found in loaders.items()},
+        count,
+        repeats,
+        0,
+    )
 
 
 def single(repeats: int) -> dict[str, dict[str, float]]:
@@ -74,7 +79,9 @@ def single(repeats: int) -> dict[str, dict[str, float]]:
 def batches(repeats: int) -> dict[str, dict[str, float]]:
     batch, move = torch.rand(BATCH, 1, 28, 28), affine()
     transforms = {name: vae(name) for name in ("glyphs", "mnist")}
-    runs: dict[str, Callable[[], Any]] = {name: lambda t=t: t(batch) for name, t in transforms.items()}
+    runs: dict[str, Callable[[], Any]] = {
+        name: lambda t=t: t(batch) for name, t in transforms.items()
+    }
     runs["RandomAffine, image by image"] = lambda: [move(image) for image in batch]
     runs["bare session.run of glyphs"] = bare(batch)
     return rates(runs, BATCH, repeats, LEAST)
@@ -90,10 +97,14 @@ def bare(batch: Tensor) -> Callable[[], Any]:
 
 def through_loaders(root: str, count: int, repeats: int) -> dict[str, dict[str, float]]:
     found = {
-        "VAESyntheticDataset(mnist)": by_two_workers(VAESyntheticDataset(load("mnist", provider="cpu"), count)),
+        "VAESyntheticDataset(mnist)": by_two_workers(
+            VAESyntheticDataset(load("mnist", provider="cpu"), count)
+        ),
         "datasets.MNIST": by_two_workers(mnist_items(root, count, v2.Identity())),
     }
-    return rates({name: lambda data=data: exhaust(data) for name, data in found.items()}, count, repeats, 0)
+    return rates(
+        {name: lambda data=data: exhaust(data) for name, data in found.items()}, count, repeats, 0
+    )
 
 
 def table(found: Rates) -> list[str]:
@@ -107,7 +118,10 @@ def table(found: Rates) -> list[str]:
 
 def costs(found: Rates) -> list[str]:
     """What one image costs on one core, by item and in batches, in µs."""
-    lines = ["| one image, µs of one core | by item, uint8 | in a batch of 256, float |", "|---|---|---|"]
+    lines = [
+        "| one image, µs of one core | by item, uint8 | in a batch of 256, float |",
+        "|---|---|---|",
+    ]
     single, batch = found["one uint8 image"], found["batch of 256"]
     for name in ("RandomAffine", "ElasticTransform", "glyphs", "mnist"):
         whole = batch.get(name)
@@ -117,7 +131,9 @@ def costs(found: Rates) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", required=True)
     parser.add_argument("--images", type=int, default=12_000)
     parser.add_argument("--repeats", type=int, default=5)
@@ -131,10 +147,15 @@ def main() -> None:
     }
     rows = []
     for what, part in found.items():
-        rows += [{"what": what, "name": name, "images_per_second": rate} for name, rate in part.items()]
+        rows += [
+            {"what": what, "name": name, "images_per_second": rate} for name, rate in part.items()
+        ]
     lines = [*table(found), "", *costs(found)]
     check_result(machine() | {"rows": rows})
-    save("pipelines", {"command": f"pipelines.py --images {options.images}", "rows": rows, "table": lines})
+    save(
+        "pipelines",
+        {"command": f"pipelines.py --images {options.images}", "rows": rows, "table": lines},
+    )
     print("\n".join(lines))
 
 

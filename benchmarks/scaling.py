@@ -39,9 +39,14 @@ print(json.dumps({"import": imported - start, "construction": made - imported, "
 def measure(model: Path, most: int, repeats: int) -> dict[str, Any]:
     counts = [10**power for power in range(3, 7) if 10**power <= most]
     # After a warm-up, enough repeats to time the short ones and to have a median of the long ones.
-    generated = [fresh(GENERATE, model, count, max(5, 20_000 // count)) | {"images": count} for count in counts]
+    generated = [
+        fresh(GENERATE, model, count, max(5, 20_000 // count)) | {"images": count}
+        for count in counts
+    ]
     starts = [fresh(START) for _ in range(repeats)]
-    return {"generation": generated} | {name: median(start[name] for start in starts) for name in starts[0]}
+    return {"generation": generated} | {
+        name: median(start[name] for start in starts) for name in starts[0]
+    }
 
 
 def fresh(code: str, *arguments: object) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """How fast `VAEAugment` and `VAESyntheticDataset` are, beside the bare runtime and every alternative, in one process.
 
-python benchmarks/throughput.py --root DIR            # DIR holds torchvision's MNIST; twenty minutes or so
-python benchmarks/throughput.py --root DIR --quick    # within two minutes; no torch.compile, fewer images
+python benchmarks/throughput.py --root DIR            # DIR holds torchvision's MNIST; twenty
+minutes or so python benchmarks/throughput.py --root DIR --quick    # within two minutes; no
+torch.compile, fewer images
 """
 
 import argparse
@@ -25,10 +26,10 @@ from alternatives import (
     sgemm,
 )
 from bars import bars, table
+from common import Spread, rates, save, timed
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from common import Spread, rates, save, timed
 from vae_augment import VAEAugment, load
 
 Row = dict[str, Any]
@@ -42,14 +43,27 @@ class Bench:
         self.rows: list[Row] = []
         self.place: dict[str, Any] = {}
 
-    def compare(self, what: str, runs: dict[str, Callable[[], Any]], images: int) -> dict[str, Spread]:
+    def compare(
+        self, what: str, runs: dict[str, Callable[[], Any]], images: int
+    ) -> dict[str, Spread]:
         """Images a second of `runs`; the first is ours, and every row has its ratio to it."""
         found = rates(runs, images, self.repeats, self.least)
         first = next(iter(found.values()))["median"]
         for name, rate in found.items():
-            row = {"what": what, "name": name, "images_per_second": rate, "ours_to_this": first / rate["median"]}
+            row = {
+                "what": what,
+                "name": name,
+                "images_per_second": rate,
+                "ours_to_this": first / rate["median"],
+            }
             self.rows.append(self.place | row)
-            print(f"{self.place} {what:28} {name:32} {rate['median']:12.0f}/s  x {row['ours_to_this']:.2f}", flush=True)
+            print(
+                (
+                    f"{self.place} {what:28} {name:32} {rate['median']:12.0f}/s  x "
+                    f"{row['ours_to_this']:.2f}"
+                ),
+                flush=True,
+            )
         return found
 
 
@@ -71,16 +85,25 @@ def main() -> None:
         rhvae(bench, steps=10 if options.quick else 100)
         if options.root:
             loaders.epoch(bench, options.root, 512 if options.quick else 60_000)
-        grown = scaling.measure(Path(folder) / "mlp.onnx", *((100_000, 3) if options.quick else (1_000_000, 7)))
+        grown = scaling.measure(
+            Path(folder) / "mlp.onnx", *((100_000, 3) if options.quick else (1_000_000, 7))
+        )
     judged = bars(bench.rows, grown)
     print(table(judged))
     facts = {"quick": options.quick, "repeats": options.repeats, "all_threads": everything}
-    save("throughput", facts | {"rows": bench.rows, "growth": grown, "bars": [bar._asdict() for bar in judged]})
+    save(
+        "throughput",
+        facts | {"rows": bench.rows, "growth": grown, "bars": [bar._asdict() for bar in judged]},
+    )
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", help="folder that holds torchvision's MNIST; without it no epoch is timed")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--root", help="folder that holds torchvision's MNIST; without it no epoch is timed"
+    )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--quick", action="store_true")
     return parser.parse_args()
@@ -107,12 +130,16 @@ def perturbation(bench: Bench, network: Network, threads: int, compiles: bool) -
         runs = {name: guarded(name, run) for name, run in runs.items()}
         found = bench.compare(f"perturb, float batch of {batch}", runs, batch)
         if batch == 256:
-            # Operations counted from the graph, over what this machine's matrix product does in the same run.
-            peak = rates({"sgemm": product}, 1, bench.repeats, bench.least)["sgemm"]["median"] * flops
+            # Operations counted from the graph, over what this machine's matrix product does in the
+            # same run.
+            peak = (
+                rates({"sgemm": product}, 1, bench.repeats, bench.least)["sgemm"]["median"] * flops
+            )
             share = found["session.run"]["median"] * network.flops / peak
             place = bench.place | {"what": "share of the sgemm rate", "name": "session.run"}
             bench.rows.append(
-                place | {"share": share, "sgemm_flops_per_second": peak, "flops_per_image": network.flops}
+                place
+                | {"share": share, "sgemm_flops_per_second": peak, "flops_per_image": network.flops}
             )
 
 
@@ -121,11 +148,21 @@ def single(bench: Bench, network: Network, ours: VAEAugment, threads: int) -> No
     pil, noise = F.to_pil_image(image), torch.randn(1, ours.model.spec.latent_dim)
     bare = bare_run(network, threads, image[None] / 255, noise)
     params = ours.make_params([image]) | {"noise": noise}
-    levels = (ours.transform(image, params).int() - (torch.from_numpy(bare())[0] * 255.999).int()).abs()
+    levels = (
+        ours.transform(image, params).int() - (torch.from_numpy(bare())[0] * 255.999).int()
+    ).abs()
     assert levels.max() <= 1, levels.max()
     others = {name: lambda augment=augment: augment(image) for name, augment in classical().items()}
-    bench.compare("perturb, one uint8 tensor", {"VAEAugment": lambda: ours(image), "session.run": bare} | others, 1)
-    pil_others = {name: lambda other=other: other(pil) for name, other in classical().items() if takes_pil(name)}
+    bench.compare(
+        "perturb, one uint8 tensor",
+        {"VAEAugment": lambda: ours(image), "session.run": bare} | others,
+        1,
+    )
+    pil_others = {
+        name: lambda other=other: other(pil)
+        for name, other in classical().items()
+        if takes_pil(name)
+    }
     bench.compare("perturb, one PIL image", {"VAEAugment": lambda: ours(pil)} | pil_others, 1)
 
 
@@ -169,7 +206,10 @@ def generation(bench: Bench, network: Network, threads: int) -> None:
 
     count, batch = 2 * bench.count, 256
     model = load(network.path, provider="cpu", threads=threads)
-    sampler, latent = NormalSampler(pythae_model(network)), torch.randn(batch, model.spec.latent_dim)
+    sampler, latent = (
+        NormalSampler(pythae_model(network)),
+        torch.randn(batch, model.spec.latent_dim),
+    )
     decoded = model.decode(latent)
     with torch.inference_mode():
         torch.testing.assert_close(network.module.decode(latent), decoded, atol=1e-4, rtol=0)
@@ -197,8 +237,16 @@ def rhvae(bench: Bench, steps: int) -> None:
     """Once: its cost is in thousands of small steps, whatever it generates."""
     sampler, samples = rhvae_sampler(centroids=64, steps=steps), 8
     seconds = timed(lambda: sampler.sample(num_samples=samples, batch_size=samples), 1)
-    rate = {"median": samples / seconds, "lower_quartile": samples / seconds, "upper_quartile": samples / seconds}
-    row = {"what": f"generate {samples}", "name": f"pythae RHVAESampler, {steps} steps", "images_per_second": rate}
+    rate = {
+        "median": samples / seconds,
+        "lower_quartile": samples / seconds,
+        "upper_quartile": samples / seconds,
+    }
+    row = {
+        "what": f"generate {samples}",
+        "name": f"pythae RHVAESampler, {steps} steps",
+        "images_per_second": rate,
+    }
     bench.rows.append(bench.place | row)
 
 

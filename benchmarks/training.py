@@ -3,12 +3,12 @@
 import argparse
 
 import torch
+from common import save, seconds
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from common import save, seconds
 from vae_augment.training import FitConfig, load_data
 from vae_augment.training.trainer import Trainer
 
@@ -29,7 +29,10 @@ class ClassicVAE(nn.Module):
 
 
 def classic_epoch(root: str) -> float:
-    """As the script runs it: a DataLoader over torchvision's MNIST with ToTensor, batch 128, in the main process."""
+    """As the script runs it.
+
+    A DataLoader over torchvision's MNIST with ToTensor, batch 128, in the main process.
+    """
     data = datasets.MNIST(root, transform=transforms.ToTensor())
     model = ClassicVAE()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -57,13 +60,26 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     losses = classic_epoch(arguments.root), our_epoch(arguments.root)
-    assert abs(losses[0] - losses[1]) < 2, losses  # the same training, up to the order of the images
+    assert abs(losses[0] - losses[1]) < 2, (
+        losses
+    )  # the same training, up to the order of the images
     classic = seconds(lambda: classic_epoch(arguments.root), arguments.repeats, warm_up=0)
     ours = seconds(lambda: our_epoch(arguments.root), arguments.repeats, warm_up=0)
     ratio = ours["median"] / classic["median"]
-    print(f"classic script {classic['median']:.2f} s, vae-augment {ours['median']:.2f} s an epoch: ratio {ratio:.2f}")
+    print(
+        f"classic script {classic['median']:.2f} s, vae-augment {ours['median']:.2f} s an epoch: "
+        f"ratio {ratio:.2f}"
+    )
     print(f"mean loss of the first epoch: classic {losses[0]:.1f}, vae-augment {losses[1]:.1f}")
-    save("training", {"classic_seconds": classic, "our_seconds": ours, "ratio": ratio, "first_epoch_losses": losses})
+    save(
+        "training",
+        {
+            "classic_seconds": classic,
+            "our_seconds": ours,
+            "ratio": ratio,
+            "first_epoch_losses": losses,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Shows the `>>>` examples of docstrings as code: an extension of griffe, which reads the docstrings for the site."""
+"""Shows the `>>>` examples of docstrings as code.
+
+An extension of griffe, which reads the docstrings for the site.
+"""
 
 import re
 from typing import Any

@@ -1,4 +1,7 @@
-"""Fills the tables of options in docs/commands.md from the command line itself: python docs/make_commands.py"""
+"""Fills the tables of options in docs/commands.md from the command line itself.
+
+Python docs/make_commands.py
+"""
 
 import re
 from pathlib import Path
@@ -19,7 +22,11 @@ def commands() -> dict[str, Any]:
 
 def table(command: Any) -> str:
     """The arguments and options of one command as a table."""
-    rows = [f"| {name(parameter)} | {text(parameter)} |" for parameter in command.params if parameter.name != "help"]
+    rows = [
+        f"| {name(parameter)} | {text(parameter)} |"
+        for parameter in command.params
+        if parameter.name != "help"
+    ]
     return "\n".join(["| argument or option | meaning |", "|---|---|", *rows])
 
 

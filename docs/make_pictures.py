@@ -1,6 +1,7 @@
 """Draws docs/pictures/*.png from samples of the bundled models: python docs/make_pictures.py [NAME ...]
 
-No image of a data set is shown. Every row is named by what it is. "denoise" trains a model, which takes some minutes.
+No image of a data set is shown. Every row is named by what it is. "denoise" trains a model, which
+takes some minutes.
 """
 
 import sys
@@ -16,7 +17,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from vae_augment import VAEAugment, load
 from vae_augment.evaluation.pictures import COLUMNS, Row, save_rows
 from vae_augment.evaluation.vaes import fit_model
-from vae_augment.pixels import from_batch
+from vae_augment.model.pixels import from_batch
 from vae_augment.training import FitConfig, ImageData
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -40,8 +41,11 @@ def perturbed(images: Tensor, labels: Tensor, name: str, **options: object) -> T
     augment = VAEAugment(name, p=1.0, provider="cpu", **({"residual": False} | options))
     if "labels_getter" not in options:
         return augment(images)
-    # One by one: a batch of all classes holds too few partners of each class, the model's bank has 64.
-    return torch.stack([augment(image, label)[0] for image, label in zip(images, labels, strict=True)])
+    # One by one: a batch of all classes holds too few partners of each class, the model's bank has
+    # 64.
+    return torch.stack(
+        [augment(image, label)[0] for image, label in zip(images, labels, strict=True)]
+    )
 
 
 def striped(images: Tensor) -> Tensor:
@@ -54,7 +58,10 @@ def striped(images: Tensor) -> Tensor:
 def mode_rows(strengths: tuple[float, ...], **options: object) -> list[Row]:
     """Samples of the bundled digits and what one mode makes of them, weakly to strongly."""
     images, labels = samples("mnist")
-    rows = [Row(f"strength {s:g}", perturbed(images, labels, "mnist", strength=s, **options)) for s in strengths]
+    rows = [
+        Row(f"strength {s:g}", perturbed(images, labels, "mnist", strength=s, **options))
+        for s in strengths
+    ]
     return [Row("samples of the model", images), *rows]
 
 
@@ -64,7 +71,11 @@ def residual() -> list[Row]:
     images = striped(images)
     plain = perturbed(images, labels, "fashion-mnist", strength=1.0)
     kept = perturbed(images, labels, "fashion-mnist", strength=1.0, residual=True)
-    return [Row("samples with stripes", images), Row("strength 1", plain), Row("residual, strength 1", kept)]
+    return [
+        Row("samples with stripes", images),
+        Row("strength 1", plain),
+        Row("residual, strength 1", kept),
+    ]
 
 
 def glyphs() -> list[Row]:
@@ -73,7 +84,10 @@ def glyphs() -> list[Row]:
     images = torch.cat([digits[[2, 3, 4, 7]], *map(printed, LETTERS)])
     torch.manual_seed(NOISE_SEED)
     augment = VAEAugment("glyphs", p=1.0, provider="cpu")
-    return [Row("given", images), *(Row("redrawn" if row == 0 else "", augment(images)) for row in range(6))]
+    return [
+        Row("given", images),
+        *(Row("redrawn" if row == 0 else "", augment(images)) for row in range(6)),
+    ]
 
 
 def printed(character: str) -> Tensor:
@@ -83,7 +97,9 @@ def printed(character: str) -> Tensor:
 
     path = font_manager.findfont("DejaVu Sans")
     picture = Image.new("L", (112, 112))
-    ImageDraw.Draw(picture).text((56, 56), character, fill=255, font=ImageFont.truetype(path, 84), anchor="mm")
+    ImageDraw.Draw(picture).text(
+        (56, 56), character, fill=255, font=ImageFont.truetype(path, 84), anchor="mm"
+    )
     image = pil_to_tensor(picture.crop(picture.getbbox()))[None].float() / 255
     scale = 20 / max(image.shape[-2:])
     image = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True)
@@ -99,17 +115,29 @@ def denoise() -> list[Row]:
     data = ImageData("samples", from_batch(images, torch.uint8), labels, tuple(map(str, range(10))))
     model = fit_model(data, FitConfig(denoise=NOISE))
     clean, _ = samples("mnist")
-    noisy = (clean + NOISE * torch.randn(clean.shape, generator=torch.Generator().manual_seed(SEED))).clamp(0, 1)
+    noisy = (
+        clean + NOISE * torch.randn(clean.shape, generator=torch.Generator().manual_seed(SEED))
+    ).clamp(0, 1)
     cleaned = model.reconstruct(noisy)
-    return [Row("samples of the model", clean), Row(f"with noise {NOISE}", noisy), Row("cleaned", cleaned)]
+    return [
+        Row("samples of the model", clean),
+        Row(f"with noise {NOISE}", noisy),
+        Row("cleaned", cleaned),
+    ]
 
 
 PICTURES: dict[str, Callable[[], list[Row]]] = {
-    "overview": partial(mode_rows, (1.0, 3.0, 6.0), residual=True),  # the default mode, as it is used
+    "overview": partial(
+        mode_rows, (1.0, 3.0, 6.0), residual=True
+    ),  # the default mode, as it is used
     "posterior": partial(mode_rows, (0.0, 1.0, 3.0, 6.0), mode="posterior"),
     "residual": residual,
-    "interpolation": partial(mode_rows, (1.0, 3.0, 6.0), mode="interpolation", labels_getter="default"),
-    "extrapolation": partial(mode_rows, (1.0, 3.0, 6.0), mode="extrapolation", labels_getter="default"),
+    "interpolation": partial(
+        mode_rows, (1.0, 3.0, 6.0), mode="interpolation", labels_getter="default"
+    ),
+    "extrapolation": partial(
+        mode_rows, (1.0, 3.0, 6.0), mode="extrapolation", labels_getter="default"
+    ),
     "glyphs": glyphs,
     "prior": partial(mode_rows, (0.25, 0.5, 1.0), mode="prior", labels_getter="default"),
     "denoise": denoise,

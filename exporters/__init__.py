@@ -9,7 +9,7 @@ from torch import nn
 
 from ..errors import ExportError, InputError, ModelFormatError
 from ..files import atomic_path, refuse_existing
-from ..modelfile import ModelFile, read_model
+from ..model.file import ModelFile, read_model
 from ..training import ImageData, fit_latents, load_checkpoint
 from .graph import model_bytes
 from .onnx_pair import Pair, from_onnx_pair
@@ -19,7 +19,15 @@ from .precision import PRECISIONS, perturbed_psnr, reduce_precision, reference_i
 from .pythae_folder import from_pythae
 from .torch_module import from_module, load_module
 
-__all__ = ["DECODER_OUTPUTS", "PRECISIONS", "TOLERANCE", "ParityReport", "VAEParts", "export", "load_module"]
+__all__ = [
+    "DECODER_OUTPUTS",
+    "PRECISIONS",
+    "TOLERANCE",
+    "ParityReport",
+    "VAEParts",
+    "export",
+    "load_module",
+]
 
 Source = str | os.PathLike[str] | nn.Module | Pair
 
@@ -40,25 +48,28 @@ def export(
 
     Args:
         source: a checkpoint of `fit`; a folder saved by pythae; a module in evaluation mode with
-            `encode(x) -> (mean, logvar)` and `decode(z)`, where both may take and give images [B, C, H, W] or rows
-            [B, C*H*W]; or a pair of .onnx files (encoder, decoder).
+            `encode(x) -> (mean, logvar)` and `decode(z)`, where both may take and give images [B,
+            C, H, W] or rows [B, C*H*W]; or a pair of .onnx files (encoder, decoder).
         path: the file to write.
-        image_shape: (channels, height, width), for a source that does not hold it, such as a module.
+        image_shape: (channels, height, width), for a source that does not hold it, such as a
+            module.
         classes: names of the classes; by default those of `images`, if given.
         decoder_output: "image" for values in [0, 1], "logits" for values before the sigmoid.
         allow_pickle: open a pythae folder's pickled networks. That runs any code in them.
-        images: images like those of the training. The distribution of the latents that generation draws from is
-            fitted to them, per class where they have labels, and int8 is calibrated on them.
-        precision: "fp32", "fp16" (weights of half the size) or "int8" (faster for `mlp` on a CPU with VNNI).
+        images: images like those of the training. The distribution of the latents that generation
+            draws from is fitted to them, per class where they have labels, and int8 is calibrated
+            on them.
+        precision: "fp32", "fp16" (weights of half the size) or "int8" (faster for `mlp` on a CPU
+            with VNNI).
         overwrite: replace the file at `path`.
 
-    Returns:
-        The largest differences from PyTorch, per output; for another precision also how much it changes the images.
+    Returns: The largest differences from PyTorch, per output; for another precision also how much
+        it changes the images.
 
-    Raises:
-        OutputExistsError: `path` exists, or was written in the meantime; the message then says where this file is.
-        InputError: a required value that the source does not hold was not given, or contradicts the source.
-        ExportError: the graph differs from PyTorch by more than 1e-5 (1e-4 where it warps images), or breaks a rule of
+    Raises: OutputExistsError: `path` exists, or was written in the meantime; the message then says
+        where this file is. InputError: a required value that the source does not hold was not
+        given, or contradicts the source. ExportError: the graph differs from PyTorch by more than
+        1e-5 (1e-4 where it warps images), or breaks a rule of
             the format. No file is left.
     """
     if precision not in PRECISIONS:
@@ -78,7 +89,11 @@ def export(
 
 
 def _read(
-    source: Source, image_shape: Sequence[int] | None, classes: Sequence[str], decoder_output: str, allow_pickle: bool
+    source: Source,
+    image_shape: Sequence[int] | None,
+    classes: Sequence[str],
+    decoder_output: str,
+    allow_pickle: bool,
 ) -> VAEParts:
     if isinstance(source, nn.Module):
         vae = from_module(source)
@@ -87,7 +102,10 @@ def _read(
     elif Path(source).is_dir():
         vae = from_pythae(source, allow_pickle)
     elif image_shape is not None or classes or decoder_output != "image":
-        raise InputError(f"{source} is a checkpoint, which knows its image shape, classes and output. Leave them out.")
+        raise InputError(
+            f"{source} is a checkpoint, which knows its image shape, classes and output. Leave "
+            "them out."
+        )
     else:
         checkpoint = load_checkpoint(source)
         network = checkpoint.build()
@@ -98,13 +116,19 @@ def _read(
 def _with_latents(parts: VAEParts, images: ImageData) -> VAEParts:
     spec = parts.spec
     if spec.image_conditional:
-        raise InputError("A model conditioned on an image has no distribution of latents to fit. Leave the images out.")
+        raise InputError(
+            "A model conditioned on an image has no distribution of latents to fit. Leave the "
+            "images out."
+        )
     if images.image_shape != spec.image_shape or (spec.classes and images.classes != spec.classes):
         raise InputError(
-            f"{images.name} has images {images.image_shape} of the classes {images.classes}; the model takes "
-            f"{spec.image_shape} of {spec.classes}. Fit the latents to images like those of the training."
+            f"{images.name} has images {images.image_shape} of the classes {images.classes}; the "
+            f"model takes {spec.image_shape} of {spec.classes}. Fit the latents to images like "
+            "those of the training."
         )
-    return replace(parts, spec=replace(spec, classes=images.classes, latents=fit_latents(parts.encode, images)))
+    return replace(
+        parts, spec=replace(spec, classes=images.classes, latents=fit_latents(parts.encode, images))
+    )
 
 
 def _checked(path: Path, content: bytes) -> ModelFile:

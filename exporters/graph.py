@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ExportError
-from ..modelfile import ALLOWED_OPS
-from ..spec import INNER, Spec, part_interface
+from ..model.file import ALLOWED_OPS
+from ..model.spec import INNER, Spec, part_interface
 from .parts import VAEParts
 
 OPSET = 18
 RANDOM_OPS = frozenset(
-    "Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split(" ")
+    "Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform "
+    "RandomUniformLike".split(" ")
 )
 
 
@@ -27,7 +28,8 @@ class AugmentGraph(nn.Module):
     def __init__(self, parts: VAEParts) -> None:
         super().__init__()
         self.module = parts.module
-        self._encode, self._decode = parts.encode, parts.decode
+        self._encode = parts.encode
+        self._decode = parts.decode
 
     def forward(
         self, image: Tensor, noise: Tensor, strength: Tensor, label: Tensor | None = None
@@ -39,7 +41,10 @@ class AugmentGraph(nn.Module):
 
 
 def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tensor]:
-    """Random inputs of the graph by name: images in [0, 1], normal noise, strengths in [0, 2], labels from -1."""
+    """Random inputs of the graph by name.
+
+    Images in [0, 1], normal noise, strengths in [0, 2], labels from -1.
+    """
     generator = torch.Generator().manual_seed(seed)
     spec = parts.spec
     inputs = {
@@ -53,7 +58,10 @@ def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tens
 
 
 def model_bytes(parts: VAEParts) -> bytes:
-    """The bytes of the float32 file; `ExportError` names the cause if PyTorch cannot trace the model."""
+    """The bytes of the float32 file.
+
+    `ExportError` names the cause if PyTorch cannot trace the model.
+    """
     return finish(parts.graph or _trace(parts), parts.spec)
 
 
@@ -61,7 +69,8 @@ def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
     """Name the three inner tensors, drop everything local, add the metadata and check the result."""
     graph = model.graph
     _check_operators(graph)
-    # As outputs the three kept their names through the optimiser; as inner tensors they need their value_info.
+    # As outputs the three kept their names through the optimiser; as inner tensors they need their
+    # value_info.
     inner = {value.name: value for value in (*graph.value_info, *graph.output)}
     whole = [output for output in graph.output if output.name not in INNER]
     del graph.output[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
@@ -84,12 +93,13 @@ def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
 
 def _check_operators(graph: onnx.GraphProto) -> None:
     used = {node.op_type for node in graph.node}
-    random, refused = sorted(used & RANDOM_OPS), sorted(used - ALLOWED_OPS)
+    random = sorted(used & RANDOM_OPS)
+    refused = sorted(used - ALLOWED_OPS)
     if random:
         raise ExportError(
-            f"The graph draws random numbers ({', '.join(random)}): encode or decode calls randn, dropout or the like. "
-            "They would repeat in every worker. Noise is an input of the graph, so return the mean and the "
-            "log-variance and do not draw from them."
+            f"The graph draws random numbers ({', '.join(random)}): encode or decode calls randn, "
+            "dropout or the like. They would repeat in every worker. Noise is an input of the "
+            "graph, so return the mean and the log-variance and do not draw from them."
         )
     if refused:
         raise ExportError(
@@ -110,16 +120,21 @@ def _trace(parts: VAEParts) -> onnx.ModelProto:
                 opset_version=OPSET,
                 input_names=inputs,
                 output_names=["augmented", *(f"cut.{name}" for name in INNER)],
-                # Strings, because Dim("batch") is silently replaced by a fixed batch if the model has one baked in.
+                # Strings, because Dim("batch") is silently replaced by a fixed batch if the model
+                # has one baked in.
                 dynamic_shapes=tuple({0: "batch"} for _ in inputs),
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
         raise ExportError(_cause(error)) from error
     assert program is not None
-    # The tracer itself calls the result of x.mean() "mean", so that name is taken away before it is given.
+    # The tracer itself calls the result of x.mean() "mean", so that name is taken away before it is
+    # given.
     model = program.model_proto
-    rename(model.graph, {name: f"inner.{name}" for name in INNER} | {f"cut.{name}": name for name in INNER})
+    rename(
+        model.graph,
+        {name: f"inner.{name}" for name in INNER} | {f"cut.{name}": name for name in INNER},
+    )
     return model
 
 
@@ -134,12 +149,19 @@ def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what the exporter prints, warns and logs: sixty lines of graph for one unsupported statement."""
+    """Hold back what the exporter prints, warns and logs.
+
+    Sixty lines of graph for one unsupported statement.
+    """
     held = io.StringIO()
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(held), contextlib.redirect_stderr(held):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(held),
+            contextlib.redirect_stderr(held),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -152,12 +174,13 @@ def _cause(error: BaseException) -> str:
     line = str(error).strip().partition("\n")[0]
     if "DataDependent" in type(error).__name__:
         return (
-            "The model's control flow depends on its data (an `if` or a loop on a tensor's values), which a graph "
-            f"cannot hold. Use torch.where, or leave the branch out. PyTorch says: {line}"
+            "The model's control flow depends on its data (an `if` or a loop on a tensor's "
+            "values), which a graph cannot hold. Use torch.where, or leave the branch out. "
+            f"PyTorch says: {line}"
         )
     if "conflicts between user-specified ranges and inferred" in line:
         return (
-            "The model has a batch size baked in: a constant or a view with a fixed first dimension. Use x.shape[0] or "
-            "-1 there."
+            "The model has a batch size baked in: a constant or a view with a fixed first "
+            "dimension. Use x.shape[0] or -1 there."
         )
     return f"PyTorch cannot export this model: {type(error).__name__}: {line}"

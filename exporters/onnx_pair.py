@@ -14,9 +14,9 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 from torch import Tensor, nn
 
 from ..errors import ExportError
-from ..modelfile import check_foreign_cost, read_foreign
-from ..sessions import open_session, translated_errors
-from ..spec import INNER, MAX_SIDE, Spec
+from ..model.file import check_foreign_cost, read_foreign
+from ..model.sessions import open_session, translated_errors
+from ..model.spec import INNER, MAX_SIDE, Spec
 from .graph import OPSET, rename
 from .parts import ForeignVAE
 
@@ -27,9 +27,11 @@ Pair = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 def from_onnx_pair(pair: Pair) -> ForeignVAE:
     """Adapt an encoder (image -> mean, logvar) and a decoder (latent -> image)."""
     encoder, decoder = (_read(Path(path)) for path in pair)
-    moments, image_shape = _moments(encoder), _input_shape(encoder, "encoder")
+    moments = _moments(encoder)
+    image_shape = _input_shape(encoder, "encoder")
     _input_shape(decoder, "decoder")
-    encode, decode = _runner(encoder, moments), _runner(decoder, [decoder.graph.output[0].name])
+    encode = _runner(encoder, moments)
+    decode = _runner(decoder, [decoder.graph.output[0].name])
     return ForeignVAE(
         f"onnx pair {Path(pair[0]).name}, {Path(pair[1]).name}",
         nn.Module().eval(),
@@ -58,8 +60,8 @@ def _moments(encoder: ModelProto) -> list[str]:
         return ["mean", "logvar"]
     if len(names) != 2:
         raise ExportError(
-            f"The encoder has the outputs {names}. Give it two, mean and log-variance in this order, or name them "
-            "'mean' and 'logvar'."
+            f"The encoder has the outputs {names}. Give it two, mean and log-variance in this "
+            "order, or name them 'mean' and 'logvar'."
         )
     return names
 
@@ -68,15 +70,24 @@ def _input_shape(model: ModelProto, part: str) -> list[int] | None:
     """The shape of a part's only input without the batch; None where it is not fixed."""
     names = [value.name for value in model.graph.input]
     if len(names) != 1:
-        raise ExportError(f"The {part} has the inputs {names}; it must have one. Noise is added outside of it.")
-    batch, *dims = model.graph.input[0].type.tensor_type.shape.dim or [onnx.TensorShapeProto.Dimension()]
+        raise ExportError(
+            f"The {part} has the inputs {names}; it must have one. Noise is added outside of it."
+        )
+    batch, *dims = model.graph.input[0].type.tensor_type.shape.dim or [
+        onnx.TensorShapeProto.Dimension()
+    ]
     if any(dim.HasField("dim_value") and not 1 <= dim.dim_value <= MAX_SIDE**2 for dim in dims):
-        raise ExportError(f"The {part} takes an input of {[dim.dim_value for dim in dims][:8]} numbers.")
+        raise ExportError(
+            f"The {part} takes an input of {[dim.dim_value for dim in dims][:8]} numbers."
+        )
     if batch.HasField("dim_value"):
         raise ExportError(
-            f"The {part} has the batch size {batch.dim_value} baked in. Export it again with a dynamic first axis."
+            f"The {part} has the batch size {batch.dim_value} baked in. Export it again with a "
+            "dynamic first axis."
         )
-    return [dim.dim_value for dim in dims] if all(dim.HasField("dim_value") for dim in dims) else None
+    return (
+        [dim.dim_value for dim in dims] if all(dim.HasField("dim_value") for dim in dims) else None
+    )
 
 
 def _runner(model: ModelProto, outputs: Sequence[str]) -> Callable[[Tensor], list[Tensor]]:
@@ -96,7 +107,11 @@ def _runner(model: ModelProto, outputs: Sequence[str]) -> Callable[[Tensor], lis
 
 
 def _join(
-    encoder: ModelProto, decoder: ModelProto, moments: Sequence[str], spec: Spec, decoder_output: str
+    encoder: ModelProto,
+    decoder: ModelProto,
+    moments: Sequence[str],
+    spec: Spec,
+    decoder_output: str,
 ) -> ModelProto:
     """image -> encoder -> mean + strength * exp(logvar / 2) * noise -> decoder -> augmented."""
     opset = max(OPSET, _opset(encoder), _opset(decoder))
@@ -110,14 +125,20 @@ def _join(
         *graph.node,
         _enter(second.input[0], "latent"),
         *second.node,
-        helper.make_node("Sigmoid" if decoder_output == "logits" else "Identity", [second.output[0].name], ["pixels"]),
+        helper.make_node(
+            "Sigmoid" if decoder_output == "logits" else "Identity",
+            [second.output[0].name],
+            ["pixels"],
+        ),
         helper.make_node("Constant", [], ["shape"], value_ints=[-1, *spec.image_shape]),
         helper.make_node("Reshape", ["pixels", "shape"], ["augmented"]),
     ]
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend([*first.initializer, *second.initializer])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION
+    )
 
 
 def _opset(model: ModelProto) -> int:
@@ -130,11 +151,14 @@ def _converted(model: ModelProto, opset: int) -> ModelProto:
     try:
         return onnx.version_converter.convert_version(model, opset)
     except (onnx.version_converter.ConvertError, RuntimeError) as error:
-        raise ExportError(f"A graph of opset {_opset(model)} cannot be converted to {opset}: {error}") from error
+        raise ExportError(
+            f"A graph of opset {_opset(model)} cannot be converted to {opset}: {error}"
+        ) from error
 
 
 def _perturbation(spec: Spec) -> str:
-    image, latent = f"float[batch,{','.join(map(str, spec.image_shape))}]", f"float[batch,{spec.latent_dim}]"
+    image = f"float[batch,{','.join(map(str, spec.image_shape))}]"
+    latent = f"float[batch,{spec.latent_dim}]"
     inner = ", ".join(f"{latent} {name}" for name in INNER)
     return f"""vae_augment ({image} image, {latent} noise, float[batch] strength) => ({image} augmented) <{inner}> {{
         half = Constant <value = float {{0.5}}> ()

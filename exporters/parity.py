@@ -7,13 +7,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import ExportError, ModelFormatError
-from ..modelfile import ModelFile
-from ..runtime import VAEModel
+from ..model.file import ModelFile
+from ..model.vae_model import VAEModel
 from .graph import AugmentGraph, example_inputs
 from .parts import VAEParts
 
 TOLERANCE = 1e-5
-# Of models conditioned on an image: next to an edge, a small difference of place is a larger one of brightness.
+# Of models conditioned on an image: next to an edge, a small difference of place is a larger one of
+# brightness.
 WARPED_TOLERANCE = 1e-4
 BATCHES = (1, 2, 5, 64)
 
@@ -22,8 +23,8 @@ BATCHES = (1, 2, 5, 64)
 class ParityReport:
     """The largest absolute difference from PyTorch, per output and batch size: `differences[output][batch]`.
 
-    For a reduced precision the differences are those of the float32 file, and `psnr` (in dB) says how alike the two
-    files perturb the same images.
+    For a reduced precision the differences are those of the float32 file, and `psnr` (in dB) says
+    how alike the two files perturb the same images.
     """
 
     differences: dict[str, dict[int, float]]
@@ -38,7 +39,10 @@ class ParityReport:
     def table(self) -> str:
         """The differences as text, one line per output."""
         batches = list(next(iter(self.differences.values())))
-        lines = [f"{'max |onnxruntime - PyTorch|':<28}" + "".join(f"{f'batch {batch}':>12}" for batch in batches)]
+        lines = [
+            f"{'max |onnxruntime - PyTorch|':<28}"
+            + "".join(f"{f'batch {batch}':>12}" for batch in batches)
+        ]
         for name, row in self.differences.items():
             lines.append(f"  {name:<26}" + "".join(f"{row[batch]:>12.1e}" for batch in batches))
         verdict = "ok" if self.worst <= self.tolerance else "TOO LARGE"
@@ -51,8 +55,8 @@ class ParityReport:
 def check_parity(parts: VAEParts, file: ModelFile) -> ParityReport:
     """Compare the file with `parts` on random inputs.
 
-    Raises:
-        ExportError: a difference above the tolerance, decoded values outside [0, 1], a latent that the noise does not
+    Raises: ExportError: a difference above the tolerance, decoded values outside [0, 1], a latent
+        that the noise does not
             change, or a batch size that does not run. The message holds the table if there is one.
     """
     model = VAEModel(file, provider="cpu")
@@ -69,12 +73,16 @@ def check_parity(parts: VAEParts, file: ModelFile) -> ParityReport:
     tolerance = WARPED_TOLERANCE if parts.spec.image_conditional else TOLERANCE
     report = ParityReport(differences, tolerance)
     if not report.worst <= report.tolerance:  # not ">": a NaN must fail
-        raise ExportError(f"The exported file differs from PyTorch, so it was not kept.\n{report.table()}")
+        raise ExportError(
+            f"The exported file differs from PyTorch, so it was not kept.\n{report.table()}"
+        )
     return report
 
 
 @torch.inference_mode()
-def _compare(parts: VAEParts, model: VAEModel, inputs: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+def _compare(
+    parts: VAEParts, model: VAEModel, inputs: dict[str, Tensor]
+) -> dict[str, tuple[Tensor, Tensor]]:
     """By the name of the output, what PyTorch gives and what the file gives."""
     label = inputs.get("label")
     augmented, mean, logvar, latent = AugmentGraph(parts).eval()(**inputs)
@@ -93,17 +101,20 @@ def _compare(parts: VAEParts, model: VAEModel, inputs: dict[str, Tensor]) -> dic
 def _check_values(augmented: Tensor, mean: Tensor, latent: Tensor) -> None:
     if not (augmented.min() >= 0 and augmented.max() <= 1):
         raise ExportError(
-            f"decode gave values from {augmented.min():.4g} to {augmented.max():.4g}; images must lie in [0, 1]. "
-            "If they are logits, pass decoder_output='logits' (--decoder-output logits)."
+            f"decode gave values from {augmented.min():.4g} to {augmented.max():.4g}; images must "
+            "lie in [0, 1]. If they are logits, pass decoder_output='logits' (--decoder-output "
+            "logits)."
         )
     if torch.equal(mean, latent):
         raise ExportError(
-            "The latent is the mean itself: noise of strength up to 2 does not change it, so the file could not "
-            "augment. A plain autoencoder has no log-variance to export."
+            "The latent is the mean itself: noise of strength up to 2 does not change it, so the "
+            "file could not augment. A plain autoencoder has no log-variance to export."
         )
 
 
 def _difference(expected: Tensor, actual: Tensor) -> float:
     if expected.shape != actual.shape:
-        raise ExportError(f"PyTorch gives the shape {tuple(expected.shape)}, the file {tuple(actual.shape)}.")
+        raise ExportError(
+            f"PyTorch gives the shape {tuple(expected.shape)}, the file {tuple(actual.shape)}."
+        )
     return (expected - actual).abs().max().item()

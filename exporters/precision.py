@@ -1,7 +1,7 @@
 """The same graph in fewer bits: weights stored as float16 (computed in float32), or int8 arithmetic.
 
-int8 is static, with scales fixed beforehand from calibration images. Dynamic int8 takes its scales from the batch at
-hand, so that an image's result would depend on its neighbours.
+int8 is static, with scales fixed beforehand from calibration images. Dynamic int8 takes its scales
+from the batch at hand, so that an image's result would depend on its neighbours.
 """
 
 import tempfile
@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..modelfile import ModelFile
-from ..pixels import psnr
-from ..runtime import VAEModel
+from ..model.file import ModelFile
+from ..model.pixels import psnr
+from ..model.vae_model import VAEModel
 from ..training import ImageData
-from ..training.data import to_float
+from ..training.data.image_data import to_float
 from .graph import finish, quiet
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -33,21 +33,31 @@ def reduce_precision(file: ModelFile, precision: str, images: Tensor) -> bytes:
 
 
 def reference_images(file: ModelFile, data: ImageData | None) -> Tensor:
-    """`CALIBRATION_IMAGES` images, float32 in [0, 1]: those of `data` over and over, or the model's own samples."""
+    """`CALIBRATION_IMAGES` images, float32 in [0, 1].
+
+    Those of `data` over and over, or the model's own samples.
+    """
     if data is None:
         return VAEModel(file, provider="cpu").sample(CALIBRATION_IMAGES)[0]
     return to_float(data.images[torch.arange(CALIBRATION_IMAGES) % len(data)])
 
 
 def perturbed_psnr(full: ModelFile, reduced: ModelFile, images: Tensor) -> float:
-    """How alike two files perturb the same images with the same noise: peak signal-to-noise ratio, in dB."""
+    """How alike two files perturb the same images with the same noise.
+
+    Peak signal-to-noise ratio, in dB.
+    """
     inputs = _inputs(full, images)
-    one, other = (VAEModel(file, provider="cpu").run("whole", inputs)[0] for file in (full, reduced))
+    one, other = (
+        VAEModel(file, provider="cpu").run("whole", inputs)[0] for file in (full, reduced)
+    )
     return psnr(one, other)
 
 
 def _inputs(file: ModelFile, images: Tensor) -> dict[str, Tensor]:
-    noise = torch.randn(len(images), file.spec.latent_dim, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(
+        len(images), file.spec.latent_dim, generator=torch.Generator().manual_seed(0)
+    )
     return VAEModel(file, provider="cpu").whole_inputs(images, noise, 1.0)
 
 
@@ -57,7 +67,8 @@ def _halve(file: ModelFile) -> onnx.ModelProto:
     for tensor in model.graph.initializer:
         array = onnx.numpy_helper.to_array(tensor)
         if array.dtype == np.float32 and array.size > _SMALL:
-            name, half = tensor.name, f"{tensor.name}.half"
+            name = tensor.name
+            half = f"{tensor.name}.half"
             tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float16), half))
             casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
@@ -82,8 +93,11 @@ def _quantize(file: ModelFile, images: Tensor) -> onnx.ModelProto:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            # The small layers that give mean and logvar cost little, and every error in them moves the latent.
-            nodes_to_exclude=[node.name for node in model.graph.node if set(node.output) & {"mean", "logvar"}],
+            # The small layers that give mean and logvar cost little, and every error in them moves
+            # the latent.
+            nodes_to_exclude=[
+                node.name for node in model.graph.node if set(node.output) & {"mean", "logvar"}
+            ],
         )
         return onnx.load(path)
 
@@ -94,7 +108,13 @@ class _Batches:
     def __init__(self, inputs: dict[str, Tensor]) -> None:
         rows = range(0, len(next(iter(inputs.values()))), _CALIBRATION_BATCH)
         self._batches = iter(
-            [{name: tensor[row : row + _CALIBRATION_BATCH].numpy() for name, tensor in inputs.items()} for row in rows]
+            [
+                {
+                    name: tensor[row : row + _CALIBRATION_BATCH].numpy()
+                    for name, tensor in inputs.items()
+                }
+                for row in rows
+            ]
         )
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:

@@ -7,34 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from vae_augment import VAEModel, load
 from vae_augment.exporters import export
 from vae_augment.training import FitConfig, ImageData, fit, load_data
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes would only take the cores from each other
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # several test processes would only take the cores from each other
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
     torch.set_num_threads(1)
-
-needs_mnist = pytest.mark.skipif(
-    not (DATA / "MNIST").exists(), reason=f"needs MNIST in {DATA.name}/ beside the checkout"
-)
-
-
-def count_runs(model: VAEModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The list to which every run of the model now adds how many images it is given."""
-    counts: list[int] = []
-    run = model.run
-
-    def counted(part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
-        counts.append(len(next(iter(inputs.values()))))
-        return run(part, inputs)
-
-    monkeypatch.setattr(model, "run", counted)
-    return counts
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,15 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from conftest import DATA, needs_mnist
+from tests.helpers import DATA, needs_mnist
 from vae_augment import MixedDataset, VAEAugment, VAESyntheticDataset, load
 
 pytestmark = pytest.mark.timeout(120)
 
 
-def train(loader: "DataLoader[tuple[torch.Tensor, torch.Tensor]]", pixels: int, batches: int = 8) -> list[float]:
+def train(
+    loader: "DataLoader[tuple[torch.Tensor, torch.Tensor]]", pixels: int, batches: int = 8
+) -> list[float]:
     model = nn.Sequential(nn.Flatten(), nn.Linear(pixels, 10))
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
@@ -32,13 +34,17 @@ def train(loader: "DataLoader[tuple[torch.Tensor, torch.Tensor]]", pixels: int, 
 
 
 def to_model_input(augment: VAEAugment) -> v2.Compose:
-    return v2.Compose([v2.ToImage(), augment, v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.13], [0.31])])
+    return v2.Compose(
+        [v2.ToImage(), augment, v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.13], [0.31])]
+    )
 
 
 @needs_mnist
 def test_transform_on_mnist_with_two_workers() -> None:
     data = datasets.MNIST(DATA, transform=to_model_input(VAEAugment("mnist")))
-    losses = train(DataLoader(Subset(data, range(1024)), batch_size=128, shuffle=True, num_workers=2), 784)
+    losses = train(
+        DataLoader(Subset(data, range(1024)), batch_size=128, shuffle=True, num_workers=2), 784
+    )
     assert losses[-1] < 0.8 * losses[0]
 
 

@@ -39,7 +39,8 @@ def test_existing_output_is_refused_word_for_word(tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError) as caught:
         refuse_existing(tmp_path, overwrite=False)
     assert str(caught.value) == (
-        f"{tmp_path} exists already and was left as it is. Pass --overwrite (overwrite=True) to replace it."
+        f"{tmp_path} exists already and was left as it is. Pass --overwrite (overwrite=True) to "
+        "replace it."
     )
     assert isinstance(caught.value, VAEAugmentError | FileExistsError)
     there = tmp_path / "there"
@@ -53,7 +54,9 @@ def late_write(path: Path) -> None:
         path.write_text("theirs")
 
 
-def test_a_file_that_appeared_in_the_meantime_is_left_and_ours_lies_beside_it(tmp_path: Path) -> None:
+def test_a_file_that_appeared_in_the_meantime_is_left_and_ours_lies_beside_it(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "a.bin"
     with pytest.raises(OutputExistsError, match="Another process has written") as caught:
         late_write(path)
@@ -90,13 +93,19 @@ def test_an_output_that_is_there_and_is_no_file_is_refused(
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"is a folder, a pipe or a device\. Name a file, such as one in it\."):
+    with pytest.raises(
+        InputError, match=r"is a folder, a pipe or a device\. Name a file, such as one in it\."
+    ):
         check_folder(output)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     check_folder(tmp_path / "a.bin")
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write to any folder
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path != tmp_path
+    )  # root may write to any folder
     with pytest.raises(InputError) as caught:
         check_folder(tmp_path / "a.bin")
     assert str(caught.value) == (

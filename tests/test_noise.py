@@ -9,13 +9,27 @@ import torch
 from scipy.stats import kstest
 
 from vae_augment import VAEAugmentError
-from vae_augment.noise import Stream, check_epoch, check_seed, normals, philox4x32, uniforms
+from vae_augment.arguments import check_epoch, check_seed
+from vae_augment.noise import Stream, normals, philox4x32, uniforms
 
-# kat_vectors of Random123, the reference implementation of Salmon et al. (2011): counter, key, result
+# kat_vectors of Random123, the reference implementation of Salmon et al. (2011): counter, key,
+# result
 KNOWN_ANSWERS = [
-    ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-    ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-    ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+    (
+        "00000000 00000000 00000000 00000000",
+        "00000000 00000000",
+        "6627e8d5 e169c58d bc57ac4c 9b00dbd8",
+    ),
+    (
+        "ffffffff ffffffff ffffffff ffffffff",
+        "ffffffff ffffffff",
+        "408f276d 41c83b0e a20bc7c6 6d5451fd",
+    ),
+    (
+        "243f6a88 85a308d3 13198a2e 03707344",
+        "a4093822 299f31d0",
+        "d16cfe09 94fdcceb 5001e420 24126ea1",
+    ),
 ]
 
 
@@ -25,7 +39,9 @@ def words(text: str) -> list[int]:
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN_ANSWERS)
 def test_philox_gives_the_published_vectors(counter: str, key: str, expected: str) -> None:
-    result = philox4x32(tuple(np.array([word], np.uint64) for word in words(counter)), tuple(words(key)))
+    result = philox4x32(
+        tuple(np.array([word], np.uint64) for word in words(counter)), tuple(words(key))
+    )
     assert [int(word[0]) for word in result] == words(expected)
 
 
@@ -47,7 +63,15 @@ def test_a_row_depends_on_its_index_alone() -> None:
         (0, Stream.LATENT, 0, 6),
         (0, Stream.LATENT, 0, 2**32 + 5),
     ],
-    ids=["seed", "seed's upper word", "stream", "epoch", "late epoch", "index", "index's upper word"],
+    ids=[
+        "seed",
+        "seed's upper word",
+        "stream",
+        "epoch",
+        "late epoch",
+        "index",
+        "index's upper word",
+    ],
 )
 def test_every_part_of_the_address_counts(other: tuple[int, Stream, int, int]) -> None:
     seed, stream, epoch, index = other
@@ -94,7 +118,9 @@ def test_any_type_of_integer_is_a_seed_and_an_epoch(seed: object) -> None:
     assert (normals(seed, Stream.LATENT, seed, np.arange(3), 4) == expected).all()
 
 
-@pytest.mark.parametrize("value", [2.0, 2.5, np.float64(2), True, np.bool_(True), torch.tensor(True), "1", None])
+@pytest.mark.parametrize(
+    "value", [2.0, 2.5, np.float64(2), True, np.bool_(True), torch.tensor(True), "1", None]
+)
 def test_what_is_no_integer_is_no_seed_and_no_epoch(value: object) -> None:
     for name, check in (("seed", check_seed), ("epoch", check_epoch)):
         with pytest.raises(VAEAugmentError) as caught:
@@ -110,8 +136,14 @@ def test_the_same_bytes_without_the_processors_vector_units() -> None:
         pytest.skip("NumPy dispatches to no vector unit on this machine")
     environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(present)}
     check = (
-        "from numpy._core._multiarray_umath import __cpu_features__ as f; import sys; sys.path[:0] = ['tests', '.'];"
+        "from numpy._core._multiarray_umath import __cpu_features__ as f; import sys; "
+        "sys.path[:0] = ['tests', '.'];"
     )
-    check += f"assert not any(f[name] for name in {present!r}); import test_noise; print(test_noise.digest())"
-    process = subprocess.run([sys.executable, "-c", check], env=environment, capture_output=True, text=True, check=True)
+    check += (
+        f"assert not any(f[name] for name in {present!r}); import test_noise; "
+        "print(test_noise.digest())"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", check], env=environment, capture_output=True, text=True, check=True
+    )
     assert process.stdout.strip() == digest()

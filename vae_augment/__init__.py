@@ -7,23 +7,25 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import exporters as exporters
-    from .augmented import AugmentedDataset
-    from .dataset import MixedDataset, VAESyntheticDataset
+    from .datasets.augmented import AugmentedDataset
+    from .datasets.balancing import top_up
+    from .datasets.mixed import MixedDataset
+    from .datasets.synthetic import VAESyntheticDataset
     from .errors import VAEAugmentError
-    from .runtime import VAEModel, load
-    from .sampling import top_up
-    from .transform import VAEAugment
+    from .model.vae_model import VAEModel, load
+    from .transforms.augment import VAEAugment
 else:
-    # Imported on first use: torch alone is 400 MB and three seconds, which a generating process does without.
+    # Imported on first use: torch alone is 400 MB and three seconds, which a generating process
+    # does without.
     _HOMES = {
-        "AugmentedDataset": "augmented",
-        "MixedDataset": "dataset",
-        "VAESyntheticDataset": "dataset",
+        "AugmentedDataset": "datasets.augmented",
+        "MixedDataset": "datasets.mixed",
+        "VAESyntheticDataset": "datasets.synthetic",
         "VAEAugmentError": "errors",
-        "VAEModel": "runtime",
-        "load": "runtime",
-        "top_up": "sampling",
-        "VAEAugment": "transform",
+        "VAEModel": "model.vae_model",
+        "load": "model.vae_model",
+        "top_up": "datasets.balancing",
+        "VAEAugment": "transforms.augment",
         "exporters": "exporters",
     }
 

@@ -32,7 +32,10 @@ def _plain(name: str) -> str:
 
 
 class VAEAugmentError(Exception):
-    """Base of all errors raised on purpose by vae-augment; itself raised where training diverges or memory runs out."""
+    """Base of all errors raised on purpose by vae-augment.
+
+    Itself raised where training diverges or memory runs out.
+    """
 
     def __str__(self) -> str:
         return printable(super().__str__())

@@ -1,19 +1,20 @@
 """Counter-based random numbers: row i depends on (seed, stream, epoch, i) alone.
 
-The generator is Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). It has no
-state, so batch size, worker count, order and rank cannot change a row.
+The generator is Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+2011). It has no state, so batch size, worker count, order and rank cannot change a row.
 """
 
 import math
-import operator
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .arguments import check_epoch, check_seed
 
-Words = NDArray[np.uint64]  # 32-bit words in the lower halves; the upper halves take the carry of products
+Words = NDArray[
+    np.uint64
+]  # 32-bit words in the lower halves; the upper halves take the carry of products
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
@@ -33,66 +34,51 @@ class Stream(IntEnum):
     AUGMENT_NOISE = 5
 
 
-def whole_number(name: str, value: object, least: int | None = None, bits: int | None = None) -> int:
-    """`value` as Python's int; `InputError` unless it is an integer of any type but bool in least..2**bits - 1."""
-    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
-    try:
-        found = operator.index(None if is_bool else value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(f"{name} is {value!r}; it must be an integer.") from None
-    if least is not None and not least <= found < (math.inf if bits is None else 2**bits):
-        words = f"be at least {least}" if bits is None else f"lie in {least}..2**{bits} - 1"
-        raise InputError(f"{name} is {found}; it must {words}.")
-    return found
+def philox4x32(
+    counter: tuple[Words, Words, Words, Words], key: tuple[int, int]
+) -> tuple[Words, Words, Words, Words]:
+    """Philox 4x32-10.
 
-
-def number(name: str, value: object) -> float:
-    """`value` as Python's float; `InputError` unless it is a number of whatever type."""
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise InputError(f"{name} is {value!r}; it must be a number.") from None
-
-
-def check_seed(seed: int) -> int:
-    """`seed` as Python's int; `InputError` when it does not fit into the generator's key."""
-    return whole_number("seed", seed, 0, 64)
-
-
-def check_epoch(epoch: int) -> int:
-    """`epoch` as Python's int; `InputError` when it does not fit into the counter's last word, next to the stream."""
-    return whole_number("epoch", epoch, 0, 29)
-
-
-def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
-    """Philox 4x32-10: four counter words and two key words -> four random 32-bit words, elementwise."""
+    Four counter words and two key words -> four random 32-bit words, elementwise.
+    """
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):
-        p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        p0 = _MULTIPLIERS[0] * c0
+        p1 = _MULTIPLIERS[1] * c2
         # In place, because memory is the limit: this halves the time.
-        c0, c2 = p1 >> _HALF, p0 >> _HALF
+        c0 = p1 >> _HALF
+        c2 = p0 >> _HALF
         c0 ^= c1
         c0 ^= np.uint64(k0)
         c2 ^= c3
         c2 ^= np.uint64(k1)
         p1 &= _MASK
         p0 &= _MASK
-        c1, c3 = p1, p0
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+        c1 = p1
+        c3 = p0
+        k0 = (k0 + _WEYL[0]) & 0xFFFFFFFF
+        k1 = (k1 + _WEYL[1]) & 0xFFFFFFFF
     return c0, c1, c2, c3
 
 
-def uniforms(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int) -> NDArray[np.float64]:
-    """Uniform numbers in (0, 1), float64 [len(index), width]; `InputError` for a seed or epoch out of range."""
+def uniforms(
+    seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int
+) -> NDArray[np.float64]:
+    """Uniform numbers in (0, 1), float64 [len(index), width].
+
+    `InputError` for a seed or epoch out of range.
+    """
     return np.ascontiguousarray(_uniform_columns(seed, stream, epoch, index, width).T)
 
 
-def normals(seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+def normals(
+    seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int
+) -> NDArray[np.float64]:
     """Standard normal numbers, float64 [len(index), width], by Box and Muller (1958); errors as for `uniforms`.
 
-    Cast them to float32 only at the end: NumPy's float32 logarithm differs between CPUs in its last bit, whereas the
-    differences of the float64 one vanish in the cast.
+    Cast them to float32 only at the end: NumPy's float32 logarithm differs between CPUs in its last
+    bit, whereas the differences of the float64 one vanish in the cast.
     """
     pairs = math.ceil(width / 2)
     u = _uniform_columns(seed, stream, epoch, index, 2 * pairs)
@@ -106,7 +92,8 @@ def _uniform_columns(
     seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int
 ) -> NDArray[np.float64]:
     """`uniforms` transposed: NumPy is faster when the long axis is the last."""
-    seed, epoch = check_seed(seed), check_epoch(epoch)
+    seed = check_seed(seed)
+    epoch = check_epoch(epoch)
     rows = np.asarray(index).astype(np.uint64)[None, :]
     blocks = np.arange(math.ceil(width / 4), dtype=np.uint64)[:, None]
     purpose = np.uint64(epoch << 3 | int(stream))

@@ -1,11 +1,12 @@
 """Does a VAE help the classifier? Every regime, data set, method and paired draw of labels, resumed after a kill.
 
     python -m benchmarks.benefit --root DIR --workers 2       # everything: eight hours on two cores
-    python -m benchmarks.benefit --root DIR --workers 12 --device cuda
-    python -m benchmarks.benefit --root DIR --workers 2 --quick    # within three minutes; its figures mean nothing
-    python -m benchmarks.benefit --table                      # the tables of what has been measured
+    python -m benchmarks.benefit --root DIR --workers 12 --device cuda python -m benchmarks.benefit
+    --root DIR --workers 2 --quick    # within three minutes; its figures mean nothing python -m
+    benchmarks.benefit --table                      # the tables of what has been measured
 
-Draws 0, 1, ... are for the reported table; what is chosen is chosen on draws 100, 101, ...: --draws 100:103.
+Draws 0, 1, ... are for the reported table; what is chosen is chosen on draws 100, 101, ...: --draws
+100:103.
 """
 
 import argparse
@@ -38,7 +39,9 @@ QUICK_METHODS = ("none", "affine+elastic", "strong VAE")
 def main() -> None:
     options = parse()
     try:
-        runs = runs_of(read_results(options.output or OUTPUT)) if options.table else measured(options)
+        runs = (
+            runs_of(read_results(options.output or OUTPUT)) if options.table else measured(options)
+        )
     except (VAEAugmentError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -49,7 +52,9 @@ def main() -> None:
 def measured(options: argparse.Namespace) -> list[Run]:
     """Run what is missing in the result file, and give all that is in it."""
     check_device(options.device)
-    budget = replace(QUICK if options.quick else Budget(options.updates, options.effort), device=options.device)
+    budget = replace(
+        QUICK if options.quick else Budget(options.updates, options.effort), device=options.device
+    )
     command = facts(command_line(), options.device, options.workers)
     output = options.output or (None if options.quick else OUTPUT)
     results = Results(output, command, settings(budget))
@@ -58,9 +63,14 @@ def measured(options: argparse.Namespace) -> list[Run]:
     sources = [Source(data, options.root) for data in options.data]
     groups = plan(regimes, sources, options.draws, budget, results)
     total = sum(len(group.methods) for group in groups)
-    print(f"{total} runs to do, {len(results.runs)} done before; {budget.updates} updates each", flush=True)
+    print(
+        f"{total} runs to do, {len(results.runs)} done before; {budget.updates} updates each",
+        flush=True,
+    )
     count = iter(range(1, total + 1))
-    measure(groups, results, workers=options.workers, report=lambda run: say(run, next(count), total))
+    measure(
+        groups, results, workers=options.workers, report=lambda run: say(run, next(count), total)
+    )
     if options.quick:
         print("A quick run shows that everything works. Its figures mean nothing.")
     return results.runs
@@ -68,20 +78,44 @@ def measured(options: argparse.Namespace) -> list[Run]:
 
 def parse() -> argparse.Namespace:
     names = [regime.name for regime in REGIMES]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", help="folder that holds torchvision's data sets")
-    parser.add_argument("--regimes", type=listed(names), default=names, help=f"of {','.join(names)}; default all")
-    methods = sorted({method.name for regime in REGIMES for data in DATA for method in regime.methods(data)})
-    parser.add_argument("--methods", type=listed(methods), help=f"to run first, of {','.join(methods)}; default all")
-    parser.add_argument("--data", type=listed(DATA), default=DATA, help=f"of {','.join(DATA)}; default both")
-    parser.add_argument("--draws", type=numbers, default=range(5), help="FIRST:END, END not included; default 0:5")
-    parser.add_argument("--updates", type=int, default=Budget.updates, help="of the classifier; 1500 for exploring")
-    parser.add_argument("--effort", type=float, default=Budget.effort, help="share of the VAEs' updates, for trials")
-    parser.add_argument("--workers", type=int, default=1, help="processes at once, of one thread each")
+    parser.add_argument(
+        "--regimes", type=listed(names), default=names, help=f"of {','.join(names)}; default all"
+    )
+    methods = sorted(
+        {method.name for regime in REGIMES for data in DATA for method in regime.methods(data)}
+    )
+    parser.add_argument(
+        "--methods", type=listed(methods), help=f"to run first, of {','.join(methods)}; default all"
+    )
+    parser.add_argument(
+        "--data", type=listed(DATA), default=DATA, help=f"of {','.join(DATA)}; default both"
+    )
+    parser.add_argument(
+        "--draws", type=numbers, default=range(5), help="FIRST:END, END not included; default 0:5"
+    )
+    parser.add_argument(
+        "--updates", type=int, default=Budget.updates, help="of the classifier; 1500 for exploring"
+    )
+    parser.add_argument(
+        "--effort", type=float, default=Budget.effort, help="share of the VAEs' updates, for trials"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes at once, of one thread each"
+    )
     parser.add_argument("--device", default=Budget.device, help="cpu or cuda")
-    parser.add_argument("--quick", action="store_true", help="few updates, few methods, one draw; keeps no file")
-    parser.add_argument("--output", type=Path, help=f"the result file; default {OUTPUT.name} in results/")
-    parser.add_argument("--table", action="store_true", help="only print the tables of the result file")
+    parser.add_argument(
+        "--quick", action="store_true", help="few updates, few methods, one draw; keeps no file"
+    )
+    parser.add_argument(
+        "--output", type=Path, help=f"the result file; default {OUTPUT.name} in results/"
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="only print the tables of the result file"
+    )
     options = parser.parse_args()
     if options.quick:
         options.draws = options.draws[:1]
@@ -105,7 +139,9 @@ def numbers(text: str) -> range:
     except ValueError:
         draws = range(0)
     if not draws or draws.start < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:END with 0 <= FIRST < END, such as 0:5")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not FIRST:END with 0 <= FIRST < END, such as 0:5"
+        )
     return draws
 
 
@@ -136,7 +172,9 @@ class Chosen:
 
 def say(run: Run, number: int, total: int) -> None:
     where = f"{run.regime} {run.data} draw {run.draw}"
-    tqdm.write(f"{number}/{total}  {where}: {run.method}: {run.accuracy:.2f} % ({run.seconds:.0f} s)")
+    tqdm.write(
+        f"{number}/{total}  {where}: {run.method}: {run.accuracy:.2f} % ({run.seconds:.0f} s)"
+    )
     sys.stdout.flush()
 
 

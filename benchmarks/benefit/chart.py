@@ -1,4 +1,7 @@
-"""Draws docs/benefit.png, what a VAE adds to the best method without one: python -m benchmarks.benefit.chart"""
+"""Draws docs/benefit.png, what a VAE adds to the best method without one.
+
+Python -m benchmarks.benefit.chart
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -55,7 +58,9 @@ def main() -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
+    matplotlib.rcParams.update(
+        {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}
+    )
     runs = with_shared(runs_of(read_results(RESULTS / "benefit.json")))
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -76,7 +81,9 @@ def draw_bars(axes: "Axes", data: str, offset: float, values: Sequence[Estimate]
     """One data set's bars, a row per regime, each with its interval and its figure."""
     rows = [row + offset for row in range(len(values))]
     means, errors = [value.mean for value in values], [value.half_width for value in values]
-    axes.barh(rows, means, HEIGHT, xerr=errors, color=COLOURS[data], label=data, error_kw={"capsize": 3})
+    axes.barh(
+        rows, means, HEIGHT, xerr=errors, color=COLOURS[data], label=data, error_kw={"capsize": 3}
+    )
     for row, value in zip(rows, values, strict=True):
         direction, side = (-1, "right") if value.mean < -0.2 else (1, "left")
         axes.text(

@@ -1,4 +1,7 @@
-"""What only the study needs: draws with extra images, shortened VAEs, and a score that counts classes alike."""
+"""What only the study needs.
+
+Draws with extra images, shortened VAEs, and a score that counts classes alike.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,7 +10,15 @@ from typing import NamedTuple
 import torch
 
 from vae_augment import VAEModel
-from vae_augment.evaluation.experiment import CLASSICAL, LABELLED, NOTHING, POOL, WITH_VAE, Draw, Group
+from vae_augment.evaluation.experiment import (
+    CLASSICAL,
+    LABELLED,
+    NOTHING,
+    POOL,
+    WITH_VAE,
+    Draw,
+    Group,
+)
 from vae_augment.evaluation.vaes import fit_model
 from vae_augment.training import FitConfig, ImageData
 
@@ -80,7 +91,9 @@ class StudyGroup(Group):
     def draw(self) -> StudyDraw:
         train, test = (some(data, self.most_images) for data in self.source.load(self.seed))
         labelled, pool, extra = self.split(train, self.seed)
-        return StudyDraw(labelled, test, self.seed, pool, self.updates, self.device, extra, self.effort)
+        return StudyDraw(
+            labelled, test, self.seed, pool, self.updates, self.device, extra, self.effort
+        )
 
 
 def some(data: ImageData, most: int | None) -> ImageData:
@@ -91,5 +104,10 @@ def some(data: ImageData, most: int | None) -> ImageData:
 
 
 def balanced_accuracy(correct: torch.Tensor, labels: torch.Tensor) -> float:
-    """The mean over the classes of the share of correct answers, in percent: each class has the same weight."""
-    return 100 * float(torch.stack([correct[labels == label].double().mean() for label in labels.unique()]).mean())
+    """The mean over the classes of the share of correct answers, in percent.
+
+    Each class has the same weight.
+    """
+    return 100 * float(
+        torch.stack([correct[labels == label].double().mean() for label in labels.unique()]).mean()
+    )

@@ -1,4 +1,7 @@
-"""The study's methods that no user needs: repeated rare images, ceilings, and classifiers of generated images alone."""
+"""The study's methods that no user needs.
+
+Repeated rare images, ceilings, and classifiers of generated images alone.
+"""
 
 import math
 from collections.abc import Callable
@@ -8,12 +11,12 @@ import torch
 from torch import nn
 
 from vae_augment import VAEModel
-from vae_augment.distortions import affine, affine_elastic, flip_shift
-from vae_augment.evaluation.classifier import Batch, Distort, same
+from vae_augment.evaluation.classifier import Batch, Distort, identity
 from vae_augment.evaluation.comparison import STRONG
 from vae_augment.evaluation.experiment import WITH_VAE, Draw, Method
 from vae_augment.evaluation.vaes import FEW_BETA, vae_config
 from vae_augment.training import FitConfig, ImageData
+from vae_augment.transforms.distortions import affine, affine_elastic, flip_shift
 
 from .draws import CEILING, FULL, StudyDraw
 
@@ -72,15 +75,20 @@ def full_vae(draw: StudyDraw) -> VAEModel:
 def sampling_config(draw: StudyDraw, data: ImageData) -> FitConfig:
     """A wide VAE with a smaller weight of the KL term, smallest for garments, whose classes differ in detail.
 
-    Few labels are dropped: when half of them are, as usual, samples of a class look like other classes.
+    Few labels are dropped: when half of them are, as usual, samples of a class look like other
+    classes.
     """
     beta, latent_dim = (0.1, 64) if data.name == GARMENTS else (0.5, 32)
-    return replace(vae_config(draw, data), width="base", beta=beta, latent_dim=latent_dim, label_dropout=0.1)
+    return replace(
+        vae_config(draw, data), width="base", beta=beta, latent_dim=latent_dim, label_dropout=0.1
+    )
 
 
 def many_samples(draw: StudyDraw) -> Batch:
     """60,000 generated images of balanced classes."""
-    return generated(draw, full_vae, max(len(draw.labelled.classes), round(SAMPLES * min(1.0, draw.effort))))
+    return generated(
+        draw, full_vae, max(len(draw.labelled.classes), round(SAMPLES * min(1.0, draw.effort)))
+    )
 
 
 def generated(draw: StudyDraw, vae: MakeVAE, length: int) -> Batch:
@@ -93,8 +101,9 @@ def generated(draw: StudyDraw, vae: MakeVAE, length: int) -> Batch:
 def classical(data: str, images: Images = StudyDraw.real) -> tuple[Method, ...]:
     """The methods that a VAE has to beat, trained on the images that `images` makes of a draw.
 
-    "none" always takes the images as they are. "duplicate" trains again with another seed: the number of updates is
-    fixed, so showing each image twice as often only changes the order of the same images, and any gain is luck.
+    "none" always takes the images as they are. "duplicate" trains again with another seed: the
+    number of updates is fixed, so showing each image twice as often only changes the order of the
+    same images, and any gain is luck.
     """
     methods = (
         Method("none"),
@@ -102,7 +111,9 @@ def classical(data: str, images: Images = StudyDraw.real) -> tuple[Method, ...]:
         Method("affine", affine, images=images),
         Method("affine+elastic", affine_elastic, images=images),
     )
-    return (*methods, Method("flip+shift", flip_shift, images=images)) if data == GARMENTS else methods
+    return (
+        (*methods, Method("flip+shift", flip_shift, images=images)) if data == GARMENTS else methods
+    )
 
 
 def ceilings() -> tuple[Method, ...]:
@@ -114,20 +125,35 @@ def ceilings() -> tuple[Method, ...]:
 
 
 def strong(data: str, trained_on: str, images: Images = StudyDraw.real) -> tuple[Method, ...]:
-    """For few images: perturb half of them, three times as far as the posterior spreads, and keep their detail."""
+    """For few images.
+
+    Perturb half of them, three times as far as the posterior spreads, and keep their detail.
+    """
 
     def method(name: str, distort: Distort) -> Method:
-        return Method(name, distort, labelled_vae, STRONG, images=images, kind=WITH_VAE, trained_on=trained_on)
+        return Method(
+            name, distort, labelled_vae, STRONG, images=images, kind=WITH_VAE, trained_on=trained_on
+        )
 
-    methods = (method("strong VAE", same), method("affine+elastic+strong VAE", affine_elastic))
+    methods = (method("strong VAE", identity), method("affine+elastic+strong VAE", affine_elastic))
     return (*methods, method("flip+shift+strong VAE", flip_shift)) if data == GARMENTS else methods
 
 
 def gentle() -> tuple[Method, ...]:
-    """For many images: perturb a fifth of them, by half of the posterior's spread, and keep their detail."""
+    """For many images.
+
+    Perturb a fifth of them, by half of the posterior's spread, and keep their detail.
+    """
     return (
-        Method("gentle VAE", same, full_vae, GENTLE, kind=WITH_VAE, trained_on=FULL),
-        Method("affine+elastic+gentle VAE", affine_elastic, full_vae, GENTLE, kind=WITH_VAE, trained_on=FULL),
+        Method("gentle VAE", identity, full_vae, GENTLE, kind=WITH_VAE, trained_on=FULL),
+        Method(
+            "affine+elastic+gentle VAE",
+            affine_elastic,
+            full_vae,
+            GENTLE,
+            kind=WITH_VAE,
+            trained_on=FULL,
+        ),
     )
 
 
@@ -135,5 +161,11 @@ def samples() -> tuple[Method, ...]:
     """Generated images alone, plain and distorted."""
     return (
         Method("samples", images=many_samples, kind=WITH_VAE, trained_on=FULL),
-        Method("affine+elastic+samples", affine_elastic, images=many_samples, kind=WITH_VAE, trained_on=FULL),
+        Method(
+            "affine+elastic+samples",
+            affine_elastic,
+            images=many_samples,
+            kind=WITH_VAE,
+            trained_on=FULL,
+        ),
     )

@@ -1,4 +1,7 @@
-"""The methods with a pool: its images get labels by a guess, and a VAE is trained on the surest of them."""
+"""The methods with a pool.
+
+Its images get labels by a guess, and a VAE is trained on the most_confident of them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from vae_augment import VAEModel
-from vae_augment.distortions import affine_elastic
 from vae_augment.evaluation.classifier import Batch
 from vae_augment.evaluation.experiment import POOL, WITH_VAE, Draw, Method
 from vae_augment.evaluation.pseudo_labels import (
     UPDATES,
     contrastive_features,
+    most_confident,
     smoothed_answers,
     spread_labels,
-    surest,
     train_teacher,
 )
 from vae_augment.training import ImageData
+from vae_augment.transforms.distortions import affine_elastic
 
 from .draws import OTHER, StudyDraw
 from .methods import GARMENTS, MakeVAE, generated, sampling_config
@@ -54,16 +57,22 @@ def by_agreement(draw: StudyDraw) -> Answers:
 
 
 def by_neighbours(draw: StudyDraw) -> Answers:
-    """Labels spread over neighbours in features learned without labels: for garments, which distortions harm."""
+    """Labels spread over neighbours in features learned without labels.
+
+    For garments, which distortions harm.
+    """
     updates = draw.shortened(UPDATES)
     features = shared_features(draw, updates)
-    return Answers(spread_labels(features, draw.labelled.labels, len(draw.labelled.classes)), updates)
+    return Answers(
+        spread_labels(features, draw.labelled.labels, len(draw.labelled.classes)), updates
+    )
 
 
 def shared_features(draw: StudyDraw, updates: int) -> Tensor:
     """Features [N, 128] of the images of `draw.with_pool`.
 
-    All draws have the same images, with other labels, so they share one training, of seed 0, on sorted images.
+    All draws have the same images, with other labels, so they share one training, of seed 0, on
+    sorted images.
     """
     images, _ = draw.on_device(draw.with_pool)
     order = torch.from_numpy(np.lexsort(draw.with_pool.images.flatten(1).numpy().T))
@@ -74,26 +83,26 @@ def shared_features(draw: StudyDraw, updates: int) -> Tensor:
 
 
 def surest_images(draw: StudyDraw, guess: Guess) -> ImageData:
-    """The labelled images and those of the pool that are the surest of their class, under the classes guessed."""
-    rows, labels = surest(draw.once(guess).probabilities, draw.labelled.labels)
+    """The labelled images and those of the pool that are the most_confident of their class, under the classes guessed."""
+    rows, labels = most_confident(draw.once(guess).probabilities, draw.labelled.labels)
     return ImageData(draw.labelled.name, draw.with_pool.images[rows], labels, draw.labelled.classes)
 
 
 def surest_vae(draw: StudyDraw, guess: Guess) -> VAEModel:
-    """A class-conditional VAE of the surest images."""
+    """A class-conditional VAE of the most_confident images."""
     data = surest_images(draw, guess)
     return draw.fit(data, sampling_config(draw, data))
 
 
 def with_generated(draw: StudyDraw, guess: Guess, vae: MakeVAE) -> Batch:
-    """The surest images, and as many generated ones."""
+    """The most_confident images, and as many generated ones."""
     images, labels = pseudo_labelled(draw, guess)
     made, classes = generated(draw, vae, len(images))
     return torch.cat([images, made]), torch.cat([labels, classes])
 
 
 def pseudo_labelled(draw: StudyDraw, guess: Guess) -> Batch:
-    """The surest images."""
+    """The most_confident images."""
     return draw.on_device(surest_images(draw, guess))
 
 
@@ -116,13 +125,18 @@ class Teacher(Method):
 
 
 def methods(data: str) -> tuple[Method, ...]:
-    """The guess alone, and with as many images of a VAE of the surest ones; garments are guessed by neighbours."""
+    """The guess alone, and with as many images of a VAE of the most_confident ones.
+
+    Garments are guessed by neighbours.
+    """
     guess = by_neighbours if data == GARMENTS else by_agreement
     alone = partial(Guessed, guess=guess, images=partial(pseudo_labelled, guess=guess))
     images = partial(with_generated, guess=guess, vae=partial(surest_vae, guess=guess))
     both = partial(Guessed, guess=guess, images=images, kind=WITH_VAE, trained_on=POOL)
     return (
-        alone("pseudo-labels", kind=OTHER) if data == GARMENTS else Teacher("pseudo-labels", kind=OTHER),
+        alone("pseudo-labels", kind=OTHER)
+        if data == GARMENTS
+        else Teacher("pseudo-labels", kind=OTHER),
         both("pseudo-labels+samples"),
         both("affine+elastic+pseudo-labels+samples", affine_elastic),
     )

@@ -24,12 +24,10 @@ Methods = Callable[[str], tuple[Method, ...]]  # from the name of a data set
 class Regime:
     """One situation.
 
-    Attributes:
-        name, title: short and long.
-        split: makes of a training set and a seed what the methods get.
-        methods: for a data set, in the order of the table.
-        metric: what is measured on the test images, in percent.
-        like: the regime whose draws have the same labelled images, and whose methods without a VAE are shown in this
+    Attributes: name, title: short and long. split: makes of a training set and a seed what the
+        methods get. methods: for a data set, in the order of the table. metric: what is measured on
+        the test images, in percent. like: the regime whose draws have the same labelled images, and
+        whose methods without a VAE are shown in this
             one's table too.
     """
 
@@ -43,7 +41,9 @@ class Regime:
 
 def few_labels(data: ImageData, seed: int, per_class: int, pool: bool = False) -> Parts:
     """`splits.choose_labels`, and ten times as many extra images of each class."""
-    extra = torch.cat([rows[per_class : (1 + EXTRA) * per_class] for rows in shuffled_classes(data, seed)])
+    extra = torch.cat(
+        [rows[per_class : (1 + EXTRA) * per_class] for rows in shuffled_classes(data, seed)]
+    )
     return Parts(*splits.choose_labels(data, seed, per_class, pool), subset(data, extra))
 
 
@@ -76,7 +76,11 @@ def _labelled_only(data: str) -> tuple[Method, ...]:
 
 def _long_tailed(data: str) -> tuple[Method, ...]:
     balanced = methods.oversampled
-    return (*methods.classical(data, balanced), *methods.strong(data, LABELLED, balanced), *methods.ceilings())
+    return (
+        *methods.classical(data, balanced),
+        *methods.strong(data, LABELLED, balanced),
+        *methods.ceilings(),
+    )
 
 
 def _samples(data: str) -> tuple[Method, ...]:
@@ -88,8 +92,18 @@ def _gentle(data: str) -> tuple[Method, ...]:
 
 
 REGIMES = (
-    Regime("10 labels", "10 labels per class and nothing else", partial(few_labels, per_class=10), _labelled_only),
-    Regime("100 labels", "100 labels per class and nothing else", partial(few_labels, per_class=100), _labelled_only),
+    Regime(
+        "10 labels",
+        "10 labels per class and nothing else",
+        partial(few_labels, per_class=10),
+        _labelled_only,
+    ),
+    Regime(
+        "100 labels",
+        "100 labels per class and nothing else",
+        partial(few_labels, per_class=100),
+        _labelled_only,
+    ),
     Regime(
         "10 labels + pool",
         "10 labels per class and all other images without labels",
@@ -98,11 +112,17 @@ REGIMES = (
         like="10 labels",
     ),
     Regime(
-        "synthetic only", "methods with a VAE train on its images only, the others on all labels", everything, _samples
+        "synthetic only",
+        "methods with a VAE train on its images only, the others on all labels",
+        everything,
+        _samples,
     ),
     Regime(
         "long tail",
-        "class sizes from 1,000 to 10, balanced accuracy; all methods but 'none' balance the classes",
+        (
+            "class sizes from 1,000 to 10, balanced accuracy; all methods but 'none' balance the "
+            "classes"
+        ),
         long_tail,
         _long_tailed,
         balanced_accuracy,

@@ -1,4 +1,7 @@
-"""The JSON file of the study: one record per trained classifier, saved after each, from which a study is resumed."""
+"""The JSON file of the study.
+
+One record per trained classifier, saved after each, from which a study is resumed.
+"""
 
 import json
 import os
@@ -35,7 +38,10 @@ class Results:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | None, facts: Mapping[str, Any], settings: Mapping[str, Any]
+        self,
+        path: str | os.PathLike[str] | None,
+        facts: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> None:
         self.path = None if path is None else Path(path)
         self.head = {**facts, "settings": dict(settings)}
@@ -63,7 +69,10 @@ class Results:
 
 
 def as_json(content: Mapping[str, Any]) -> str:
-    """The text of a file: one line per run, so that two versions of a file can be compared by eye."""
+    """The text of a file.
+
+    One line per run, so that two versions of a file can be compared by eye.
+    """
     head = json.dumps({name: value for name, value in content.items() if name != "runs"}, indent=1)
     runs = ",\n".join(f"  {json.dumps(run)}" for run in content["runs"])
     return f'{head[:-2]},\n "runs": [\n{runs}\n ]\n}}\n'
@@ -76,7 +85,8 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
         check_results(content)
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path} does not hold the results of a comparison: {error} Give another file, or remove it."
+            f"{path} does not hold the results of a comparison: {error} Give another file, or "
+            "remove it."
         ) from None
     return dict(content)
 
@@ -122,6 +132,6 @@ def _check_same(path: Path, there: Mapping[str, Any], now: Mapping[str, Any]) ->
     ]
     if changed:
         raise InputError(
-            f"{path} holds runs made with other settings: {', '.join(changed)}. They must not be mixed: give the same "
-            "settings to go on, or another output file."
+            f"{path} holds runs made with other settings: {', '.join(changed)}. They must not be "
+            "mixed: give the same settings to go on, or another output file."
         )

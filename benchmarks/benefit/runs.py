@@ -1,4 +1,7 @@
-"""The study's runs: regime x data x draw x method, one trained classifier each, resumed where the file ends."""
+"""The study's runs.
+
+Regime x data x draw x method, one trained classifier each, resumed where the file ends.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,7 +19,11 @@ from .results import Results
 
 
 def plan(
-    regimes: Sequence[Regime], sources: Sequence[Source], draws: Sequence[int], budget: Budget, results: Results
+    regimes: Sequence[Regime],
+    sources: Sequence[Source],
+    draws: Sequence[int],
+    budget: Budget,
+    results: Results,
 ) -> list[StudyGroup]:
     """What is still to be measured, the first draws of everything before the second ones."""
     groups = []
@@ -33,7 +40,9 @@ def plan(
     return groups
 
 
-def _group(regime: Regime, source: Source, number: int, methods: tuple[Method, ...], budget: Budget) -> StudyGroup:
+def _group(
+    regime: Regime, source: Source, number: int, methods: tuple[Method, ...], budget: Budget
+) -> StudyGroup:
     return StudyGroup(
         regime=regime.name,
         source=source,

@@ -1,11 +1,22 @@
-"""What had to be shown in each regime and what was, and every figure: the tables of docs/benefit.md."""
+"""What had to be shown in each regime and what was, and every figure.
+
+The tables of docs/benefit.md.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from vae_augment.evaluation.experiment import Run
-from vae_augment.evaluation.report import Estimate, best_classical, by_method, detail_table, estimate, markdown, paired
+from vae_augment.evaluation.report import (
+    Estimate,
+    best_classical,
+    by_method,
+    detail_table,
+    estimate,
+    markdown,
+    paired,
+)
 
 from .regimes import REGIMES, with_shared
 
@@ -16,7 +27,8 @@ NOT_MEASURED = "not measured"
 class Target(NamedTuple):
     """One line. `must` and `aim` are for the accuracy of `method`, or for its difference from `base` if there is one.
 
-    `above_zero` tells of `must` and of `aim` whether the whole 95 % interval has to lie above 0 too.
+    `above_zero` tells of `must` and of `aim` whether the whole 95 % interval has to lie above 0
+    too.
     """
 
     regime: str
@@ -28,16 +40,19 @@ class Target(NamedTuple):
     above_zero: tuple[bool, bool] = (False, False)
 
 
-# The method of each line is fixed here, not picked from the reported draws. Those of "10 labels + pool" on MNIST and of
-# "long tail" on Fashion-MNIST were changed on draws 100 and 101 (docs/notes/tried.md), after reported draws of the
-# methods before them had been seen; so was how strongly "10 labels" and "long tail" perturb.
+# The method of each line is fixed here, not picked from the reported draws. Those of "10 labels +
+# pool" on MNIST and of "long tail" on Fashion-MNIST were changed on draws 100 and 101
+# (docs/notes/tried.md), after reported draws of the methods before them had been seen; so was how
+# strongly "10 labels" and "long tail" perturb.
 TARGETS = (
     Target("synthetic only", "mnist", "samples", "none", -0.4, -0.1),
     Target("synthetic only", "fashion-mnist", "samples", "none", -5.0, -2.0),
     Target("10 labels + pool", "mnist", "pseudo-labels+samples", None, 98.5, 99.1),
     Target("10 labels + pool", "fashion-mnist", "pseudo-labels+samples", BEST, 4.0, 8.0),
     Target("10 labels", "fashion-mnist", "strong VAE", BEST, 2.0, 4.0, (True, False)),
-    Target("10 labels", "mnist", "affine+elastic+strong VAE", "affine+elastic", 0.0, 0.3, (False, True)),
+    Target(
+        "10 labels", "mnist", "affine+elastic+strong VAE", "affine+elastic", 0.0, 0.3, (False, True)
+    ),
     Target("long tail", "mnist", "affine+elastic+strong VAE", "affine+elastic", 1.0, 3.0),
     Target("long tail", "fashion-mnist", "flip+shift+strong VAE", "affine+elastic", 1.0, 3.0),
     Target("all labels", "mnist", "affine+elastic+gentle VAE", "affine+elastic", -0.05, 0.05),
@@ -49,7 +64,8 @@ def tables(runs: Iterable[Run]) -> str:
     """The table of targets, then one table for each regime and data set, with the runs that another regime lends it."""
     runs, titles = with_shared(runs), {regime.name: regime.title for regime in REGIMES}
     parts = [
-        f"### {regime}, {data}\n\n{titles.get(regime, regime).capitalize()}.\n\n{detail_table(group)}"
+        f"### {regime}, "
+        f"{data}\n\n{titles.get(regime, regime).capitalize()}.\n\n{detail_table(group)}"
         for (regime, data), group in groups_of(runs).items()
     ]
     return "\n\n".join([target_table(runs), *parts])
@@ -80,14 +96,18 @@ def reached(target: Target, runs: Sequence[Run]) -> Estimate | None:
 
 
 def verdict(target: Target, found: Estimate) -> str:
-    for name, least, above in zip(("aim", "must"), (target.aim, target.must), reversed(target.above_zero), strict=True):
+    for name, least, above in zip(
+        ("aim", "must"), (target.aim, target.must), reversed(target.above_zero), strict=True
+    ):
         if found.mean >= least and (found.mean > found.half_width or not above):
             return f"{name} met"
     return "NOT MET"
 
 
 def _row(target: Target, runs: Sequence[Run]) -> list[str]:
-    base = f" minus {best_classical(runs) or BEST}" if target.base == BEST else f" minus {target.base}"
+    base = (
+        f" minus {best_classical(runs) or BEST}" if target.base == BEST else f" minus {target.base}"
+    )
     vae = {run.method: run for run in runs}.get(target.method)
     name = f"{target.regime} {target.data}: {target.method}{base if target.base else ''}"
     needed = [f"≥ {_number(target, value)}" for value in (target.must, target.aim)]
@@ -95,7 +115,14 @@ def _row(target: Target, runs: Sequence[Run]) -> list[str]:
     if found is None or vae is None:
         return [name, "-", *needed, NOT_MEASURED, "0", "-"]
     name += f" (VAE: {vae.trained_on})"
-    return [name, f"{vae.updates:,}", *needed, _figure(target, found), str(found.draws), verdict(target, found)]
+    return [
+        name,
+        f"{vae.updates:,}",
+        *needed,
+        _figure(target, found),
+        str(found.draws),
+        verdict(target, found),
+    ]
 
 
 def _number(target: Target, value: float) -> str:

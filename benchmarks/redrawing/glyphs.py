@@ -1,8 +1,9 @@
 """Omniglot's drawings at 28x28 with equal stroke thickness, whatever the size of the drawing.
 
-python glyphs.py DATA                            # writes background.pt and evaluation.pt, for study.py
-python glyphs.py DATA glyphs.npz                 # one class per character and thickness, for fit --condition image
-python glyphs.py DATA background.npz background  # the same of the 964 background characters alone
+python glyphs.py DATA                            # writes background.pt and evaluation.pt, for
+study.py python glyphs.py DATA glyphs.npz                 # one class per character and thickness,
+for fit --condition image python glyphs.py DATA background.npz background  # the same of the 964
+background characters alone
 """
 
 import sys
@@ -20,7 +21,10 @@ MIDDLE = BOX - 2.6  # the box of the strokes' middle lines
 
 
 def centred(masks: np.ndarray) -> Tensor:
-    """bool [N, 105, 105] -> float [N, 84, 84]: scaled into a box, the centre of mass in the middle."""
+    """bool [N, 105, 105] -> float [N, 84, 84].
+
+    Scaled into a box, the centre of mass in the middle.
+    """
     images = torch.from_numpy(masks.astype(np.float32))
     side = images.shape[-1]
     place = torch.arange(side) + 0.5
@@ -38,9 +42,14 @@ def centred(masks: np.ndarray) -> Tensor:
 def render(masks: np.ndarray) -> Tensor:
     """bool [N, 105, 105] -> uint8 [4, N, 28, 28], one for each thickness."""
     fine = centred(masks).numpy() > 0.4
-    distance = torch.from_numpy(np.stack([distance_transform_edt(~image) for image in fine]).astype(np.float32))
+    distance = torch.from_numpy(
+        np.stack([distance_transform_edt(~image) for image in fine]).astype(np.float32)
+    )
     scale = 1.4 / FINE  # about how thick the strokes are already, at the usual size
-    images = [F.avg_pool2d(((t - scale) / 2 * FINE + 0.75 - distance).clamp(0, 1), FINE) for t in THICKNESSES]
+    images = [
+        F.avg_pool2d(((t - scale) / 2 * FINE + 0.75 - distance).clamp(0, 1), FINE)
+        for t in THICKNESSES
+    ]
     return (torch.stack(images) * 255).round().to(torch.uint8)
 
 

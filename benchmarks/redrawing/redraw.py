@@ -1,6 +1,7 @@
 """A VAE conditioned on an image, p(x' | x, z): x and x' are two people's drawings of one character.
 
-python redraw.py NAME [KEY=VALUE ...]    # trains Config(KEY=VALUE ...) and writes NAME.pt and NAME.png
+python redraw.py NAME [KEY=VALUE ...]    # trains Config(KEY=VALUE ...) and writes NAME.pt and
+NAME.png
 """
 
 import copy
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vae_augment.training.redrawing import blur, spline
+from vae_augment.training.networks.redrawing import blur, spline
 
 SIDE = 28
 
@@ -24,12 +25,10 @@ SIDE = 28
 class Config:
     """How a VAE is built and trained.
 
-    Attributes:
-        parts: of Omniglot, joined by "+": "background" or "background+evaluation".
-        output: "pixels", or "warp": the decoder predicts a displacement field that is applied to x.
-        thickness: "same" for x and x', or "free".
-        beta: weight of the KL term.
-        common: strength of the random warp that x and x' share; 0 leaves quarter turns and mirroring.
+    Attributes: parts: of Omniglot, joined by "+": "background" or "background+evaluation". output:
+        "pixels", or "warp": the decoder predicts a displacement field that is applied to x.
+        thickness: "same" for x and x', or "free". beta: weight of the KL term. common: strength of
+        the random warp that x and x' share; 0 leaves quarter turns and mirroring.
     """
 
     parts: str = "background"
@@ -91,7 +90,9 @@ class Redraw(nn.Module):
         """Logits of the redrawing, or for "warp" its pixels."""
         b, c = self.config.widths
         films = self.scale(z)[:, :, None, None].split([c, c, b, b], 1)
-        h = F.relu(self.at7(features[0] + self.place(z).view(-1, c, 7, 7)) * (1 + films[0]) + films[1])
+        h = F.relu(
+            self.at7(features[0] + self.place(z).view(-1, c, 7, 7)) * (1 + films[0]) + films[1]
+        )
         if self.config.output == "warp":
             h = F.relu(self.more7(h)) + h
             return warped(x, self.spline @ self.field(h) @ self.spline.T)
@@ -100,20 +101,26 @@ class Redraw(nn.Module):
         return F.pixel_shuffle(self.last(h), 2)
 
     @torch.inference_mode()
-    def redraw(self, x: Tensor, strength: float = 1.0, sharpen: float = 1.0, seen: Tensor | None = None) -> Tensor:
+    def redraw(
+        self, x: Tensor, strength: float = 1.0, sharpen: float = 1.0, seen: Tensor | None = None
+    ) -> Tensor:
         """New drawings of what [B, 1, 28, 28] shows, in [0, 1]; `sharpen` multiplies the logits.
 
         With `seen`, the control: the displacement fields are those of these other images.
         """
         features = self.look(x if seen is None else seen)
         mean, log_var = self.prior_of(features)
-        out = self.decode(x, features, mean + strength * (0.5 * log_var).exp() * torch.randn_like(mean))
+        out = self.decode(
+            x, features, mean + strength * (0.5 * log_var).exp() * torch.randn_like(mean)
+        )
         return out if self.config.output == "warp" else (sharpen * out).sigmoid()
 
 
 def warped(x: Tensor, field: Tensor) -> Tensor:
     """x moved by a field [B, 2, 28, 28] in grid coordinates."""
-    identity = F.affine_grid(torch.eye(2, 3).expand(len(x), 2, 3), list(x.shape), align_corners=False)
+    identity = F.affine_grid(
+        torch.eye(2, 3).expand(len(x), 2, 3), list(x.shape), align_corners=False
+    )
     return F.grid_sample(x, identity + field.permute(0, 2, 3, 1), align_corners=False)
 
 
@@ -125,7 +132,8 @@ def losses(model: Redraw, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
     out = model.decode(x, features, z)
     if model.config.output == "warp":
-        # The squared distance at three resolutions: a stroke that lies beside its place still feels the pull.
+        # The squared distance at three resolutions: a stroke that lies beside its place still feels
+        # the pull.
         error = sum(
             weight * (blurred(out, sigma) - blurred(other, sigma)).square().sum()
             for sigma, weight in ((0.7, 2.0), (1.5, 4.0), (3.0, 10.0))
@@ -133,7 +141,10 @@ def losses(model: Redraw, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     else:
         error = F.binary_cross_entropy_with_logits(out, other, reduction="sum")
     gap = mean - prior_mean
-    kl = 0.5 * (prior_log_var - log_var + (log_var.exp() + gap.square()) / prior_log_var.exp() - 1).sum()
+    kl = (
+        0.5
+        * (prior_log_var - log_var + (log_var.exp() + gap.square()) / prior_log_var.exp() - 1).sum()
+    )
     return error / len(x), kl / len(x)
 
 
@@ -152,12 +163,17 @@ class Pairs:
         second = (first + torch.randint(1, drawings, (count,))) % drawings
         level = torch.randint(levels, (count,))
         other = level if self.config.thickness == "same" else torch.randint(levels, (count,))
-        both = torch.stack([self.images[level, character, first], self.images[other, character, second]], 1)
+        both = torch.stack(
+            [self.images[level, character, first], self.images[other, character, second]], 1
+        )
         return common_warp(both.float() / 255, self.config.common).split(1, 1)
 
 
 def common_warp(images: Tensor, strength: float) -> Tensor:
-    """One warp for all channels of an image: a quarter turn, perhaps mirrored, and a mild turn, stretch and bend."""
+    """One warp for all channels of an image.
+
+    A quarter turn, perhaps mirrored, and a mild turn, stretch and bend.
+    """
     count = len(images)
     angle = math.pi / 2 * torch.randint(4, (count,)) + 0.3 * strength * _either(count)
     cos, sin = angle.cos(), angle.sin()
@@ -176,9 +192,15 @@ def common_warp(images: Tensor, strength: float) -> Tensor:
 
 def train(config: Config, name: str) -> Redraw:
     torch.manual_seed(config.seed)
-    model, pairs, start = Redraw(config).to(memory_format=torch.channels_last), Pairs(config), time.time()
+    model, pairs, start = (
+        Redraw(config).to(memory_format=torch.channels_last),
+        Pairs(config),
+        time.time(),
+    )
     optimizer = torch.optim.AdamW(model.parameters(), config.rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.rate, total_steps=config.updates)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.rate, total_steps=config.updates
+    )
     average, seen = copy.deepcopy(model), torch.zeros(2)
     for update in range(config.updates):
         error, kl = losses(model, *pairs.draw(config.batch))
@@ -194,7 +216,11 @@ def train(config: Config, name: str) -> Redraw:
         seen += torch.stack([error, kl]).detach()
         if (update + 1) % 250 == 0:
             print(
-                name, update + 1, [round(v, 2) for v in (seen / 250).tolist()], round(time.time() - start), flush=True
+                name,
+                update + 1,
+                [round(v, 2) for v in (seen / 250).tolist()],
+                round(time.time() - start),
+                flush=True,
             )
             last, seen = (seen / 250).tolist(), torch.zeros(2)
     record = {
@@ -204,7 +230,10 @@ def train(config: Config, name: str) -> Redraw:
         "kl": last[1],
         "seconds": time.time() - start,
     }
-    torch.save({"config": dataclasses.asdict(config), "state": average.state_dict(), "record": record}, f"{name}.pt")
+    torch.save(
+        {"config": dataclasses.asdict(config), "state": average.state_dict(), "record": record},
+        f"{name}.pt",
+    )
     with open("vaes.jsonl", "a") as file:
         file.write(json.dumps(record) + "\n")
     return average.eval()

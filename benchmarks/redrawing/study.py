@@ -1,12 +1,13 @@
 """Do redrawings add to thickness+affine+elastic? Works through queue.txt, one job per line, until the line "end".
 
-    mkdir trial && cd trial && echo render > queue.txt && python ../benchmarks/redrawing/study.py DATA
+    mkdir trial && cd trial && echo render > queue.txt && python ../benchmarks/redrawing/study.py
+    DATA
 
 DATA holds MNIST/raw, omniglot and symbols. Files are written to the working directory. Jobs:
 
-    render                        draws Omniglot at 28x28 (glyphs.py), which the others need
-    vae NAME [KEY=VALUE ...]      trains a VAE (redraw.py)
-    run [KEY=VALUE ...]           trains the classifier of Arm(KEY=VALUE ...) for each draw, into results.jsonl
+    render                        draws Omniglot at 28x28 (glyphs.py), which the others need vae
+    NAME [KEY=VALUE ...]      trains a VAE (redraw.py) run [KEY=VALUE ...]           trains the
+    classifier of Arm(KEY=VALUE ...) for each draw, into results.jsonl
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vae_augment.distortions import affine_elastic, thickness_affine_elastic
+from vae_augment.transforms.distortions import affine_elastic, thickness_affine_elastic
 
 DATA = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 BATCH = 50
@@ -37,17 +38,16 @@ DISTORT = {"thick": thickness_affine_elastic, "plain": affine_elastic}
 class Arm:
     """One way to train the classifier.
 
-    Attributes:
-        data: "mnist", "symbols" or "omniglot" (100 of the evaluation characters, which the draw chooses).
-        labels: per class.
-        draws: the first and the last, such as "100-102".
-        cnn: "small", or "screen": the same with half the channels, a quarter of the time.
-        vae: name of the redrawing VAE, "" = none; several joined by "+" share the redrawings.
-        p, strength: share of redrawn images in a batch, and of the prior's spread.
-        reject: redrawings that a classifier of the same labels, trained classically before, takes for another class
+    Attributes: data: "mnist", "symbols" or "omniglot" (100 of the evaluation characters, which the
+        draw chooses). labels: per class. draws: the first and the last, such as "100-102". cnn:
+        "small", or "screen": the same with half the channels, a quarter of the time. vae: name of
+        the redrawing VAE, "" = none; several joined by "+" share the redrawings. p, strength: share
+        of redrawn images in a batch, and of the prior's spread. reject: redrawings that a
+        classifier of the same labels, trained classically before, takes for another class
             are not used. "own": that classifier, of "reject_updates" updates.
         times: how often a redrawing is redrawn again.
-        others: 1 = the control: each image is moved by fields that the VAE made for other Omniglot drawings.
+        others: 1 = the control: each image is moved by fields that the VAE made for other Omniglot
+            drawings.
         bank: redrawings that are made beforehand, for all images together.
     """
 
@@ -72,7 +72,10 @@ class Arm:
 
 
 def network(classes: int, kind: str, dropout: float = 0.5) -> nn.Sequential:
-    """The project's small CNN, the same with half of its channels, or "tiny": a sixth of the small one's time."""
+    """The project's small CNN, the same with half of its channels, or "tiny".
+
+    A sixth of the small one's time.
+    """
     if kind == "tiny":
         return nn.Sequential(
             nn.PixelUnshuffle(2), nn.Conv2d(4, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 48, 3, 2, padding=1),
@@ -87,14 +90,25 @@ def network(classes: int, kind: str, dropout: float = 0.5) -> nn.Sequential:
     )  # fmt: skip
 
 
-def fit(model: nn.Module, images: Tensor, labels: Tensor, view: Callable, updates: int, rate: float = 1e-3):
+def fit(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    view: Callable,
+    updates: int,
+    rate: float = 1e-3,
+):
     model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     wanted = updates * BATCH
-    order = torch.cat([torch.randperm(len(images)) for _ in range(math.ceil(wanted / len(images)))])[:wanted]
+    order = torch.cat(
+        [torch.randperm(len(images)) for _ in range(math.ceil(wanted / len(images)))]
+    )[:wanted]
     for rows in order.split(BATCH):
-        loss = F.cross_entropy(model(view(rows).contiguous(memory_format=torch.channels_last)), labels[rows])
+        loss = F.cross_entropy(
+            model(view(rows).contiguous(memory_format=torch.channels_last)), labels[rows]
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -111,9 +125,16 @@ def answers(model: nn.Module, images: Tensor) -> Tensor:
 def mnist() -> tuple[Tensor, ...]:
     found = []
     for part in ("train", "t10k"):
-        images = np.frombuffer((DATA / f"MNIST/raw/{part}-images-idx3-ubyte").read_bytes()[16:], np.uint8)
-        labels = np.frombuffer((DATA / f"MNIST/raw/{part}-labels-idx1-ubyte").read_bytes()[8:], np.uint8)
-        found += [torch.from_numpy(images.reshape(-1, 28, 28).copy()), torch.from_numpy(labels.astype(np.int64))]
+        images = np.frombuffer(
+            (DATA / f"MNIST/raw/{part}-images-idx3-ubyte").read_bytes()[16:], np.uint8
+        )
+        labels = np.frombuffer(
+            (DATA / f"MNIST/raw/{part}-labels-idx1-ubyte").read_bytes()[8:], np.uint8
+        )
+        found += [
+            torch.from_numpy(images.reshape(-1, 28, 28).copy()),
+            torch.from_numpy(labels.astype(np.int64)),
+        ]
     return tuple(found)
 
 
@@ -139,7 +160,9 @@ def draw_of(data: str, labels: int, seed: int) -> tuple[Tensor, Tensor, Tensor, 
     else:
         images, targets, test, test_targets = mnist() if data == "mnist" else symbols()
         order = torch.randperm(len(images), generator=generator)
-        rows = torch.cat([order[targets[order] == c][:labels] for c in range(int(targets.max()) + 1)])
+        rows = torch.cat(
+            [order[targets[order] == c][:labels] for c in range(int(targets.max()) + 1)]
+        )
         parts = images[rows], targets[rows], test, test_targets
     return parts[0][:, None].float() / 255, parts[1], parts[2][:, None].float() / 255, parts[3]
 
@@ -160,7 +183,13 @@ def bank_of(arm: Arm, images: Tensor, labels: Tensor) -> tuple[Tensor, list[Tens
     good = torch.ones(len(made), dtype=torch.bool)
     if arm.reject:
         judge = network(int(labels.max()) + 1, "tiny")
-        fit(judge, images, labels, lambda rows: DISTORT[arm.distort](images[rows]), arm.reject_updates)
+        fit(
+            judge,
+            images,
+            labels,
+            lambda rows: DISTORT[arm.distort](images[rows]),
+            arm.reject_updates,
+        )
         good = answers(judge, made) == labels[source]
     rows = [(good & (source == i)).nonzero()[:, 0] for i in range(len(images))]
     return made, rows
@@ -202,12 +231,20 @@ def run(arm: Arm, seed: int) -> dict:
     fit(model, images, labels, view, arm.updates, arm.rate)
     percent = 100 * float((answers(model, test) == test_labels).double().mean())
     seconds = round(time.process_time() - start)
-    return {**dataclasses.asdict(arm), "draw": seed, "accuracy": round(percent, 2), **extra, "cpu": seconds}
+    return {
+        **dataclasses.asdict(arm),
+        "draw": seed,
+        "accuracy": round(percent, 2),
+        **extra,
+        "cpu": seconds,
+    }
 
 
 def _filled(rows: Tensor, count: int) -> Tensor:
     """`rows` over and over, `count` in all; -1 where there are none."""
-    return rows.repeat(math.ceil(count / len(rows)))[:count] if len(rows) else torch.full((count,), -1)
+    return (
+        rows.repeat(math.ceil(count / len(rows)))[:count] if len(rows) else torch.full((count,), -1)
+    )
 
 
 def values(kind, words: list[str]) -> dict:
@@ -228,7 +265,9 @@ def work(line: str) -> None:
             record = run(arm, seed)
             with open("results.jsonl", "a") as file:
                 file.write(json.dumps(record) + "\n")
-            print(seed, record["accuracy"], record.get("kept"), f"{record['cpu']} s", line, flush=True)
+            print(
+                seed, record["accuracy"], record.get("kept"), f"{record['cpu']} s", line, flush=True
+            )
 
 
 def main() -> None:

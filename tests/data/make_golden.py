@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from vae_augment.exporters import export
-from vae_augment.training import FitConfig, fit, load_data, redrawing
+from vae_augment.training import FitConfig, fit, load_data
+from vae_augment.training.networks import redrawing
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""The command `vae-augment`. Each command is a thin file of its own over a function of the package."""
+"""The command `vae-augment`.
+
+Each command is a thin file of its own over a function of the package.
+"""
 
 import os
 import sys
@@ -11,22 +14,26 @@ from typer.core import TyperGroup
 from .._version import __version__
 from ..errors import VAEAugmentError
 from .compare import compare
+from .compress import compress
+from .decompress import decompress
 from .demo import demo
+from .denoise import denoise
+from .embed import embed
 from .evaluate import evaluate
 from .export import export
 from .fit import fit
 from .generate import generate
 from .info import info
 from .label import label
-from .other_uses import compress, decompress, denoise, embed, score
 from .preview import preview
+from .score import score
 
 
 class Commands(TyperGroup):
     """Turns the errors of all commands into one line, `error: ...`, and exit code 1.
 
-    Ctrl-C gives 130, and output that is no longer read, as by `| head -1`, 141 without a message, as a shell says of
-    other programs.
+    Ctrl-C gives 130, and output that is no longer read, as by `| head -1`, 141 without a message,
+    as a shell says of other programs.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -34,7 +41,9 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of it when it ends
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # or Python complains of it when it ends
             raise typer.Exit(141) from None
         except (VAEAugmentError, OSError) as error:
             typer.echo(f"error: {error}", err=True)
@@ -50,7 +59,9 @@ def _show_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 EXAMPLES: dict[Callable[..., None], str] = {
     demo: "",
     fit: "FOLDER -o mine.safetensors --conditional",
@@ -68,7 +79,11 @@ EXAMPLES: dict[Callable[..., None], str] = {
     score: "mnist DATA -o scores.csv --plot extremes.png",
 }
 for command, example in EXAMPLES.items():
-    panel = "Other uses of a VAE" if command in (label, embed, compress, decompress, denoise, score) else None
+    panel = (
+        "Other uses of a VAE"
+        if command in (label, embed, compress, decompress, denoise, score)
+        else None
+    )
     epilog = f"Example: vae-augment {command.__name__} {example}".strip()
     app.command(epilog=epilog, rich_help_panel=panel)(command)
 
@@ -76,10 +91,16 @@ for command, example in EXAMPLES.items():
 @app.callback()
 def main_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Data augmentation with variational autoencoders: train one, export it to one file, use it, measure it."""
+    """Data augmentation with variational autoencoders.
+
+    Train one, export it to one file, use it, measure it.
+    """
 
 
 def main() -> None:

@@ -17,25 +17,39 @@ _WORKERS = "Processes at once; if not given, one per draw, at most one per core.
 def compare(
     data: options.Data,
     root: options.Root = None,
-    labels_per_class: Annotated[str, typer.Option(help="How many labels per class are used, or all.")] = "all",
+    labels_per_class: Annotated[
+        str, typer.Option(help="How many labels per class are used, or all.")
+    ] = "all",
     pool: Annotated[bool, typer.Option(help=_POOL)] = False,
     model: Annotated[str | None, typer.Option(help=_MODEL)] = None,
-    strength: Annotated[float | None, typer.Option(help="Of VAEAugment; 1 and 3 if not given.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="Of VAEAugment; 1 and 3 if not given.")
+    ] = None,
     p: Annotated[float | None, typer.Option(help="Of VAEAugment; 0.5 if not given.")] = None,
     residual: Annotated[bool | None, typer.Option(help="Of VAEAugment; on if not given.")] = None,
     test_data: Annotated[list[str] | None, typer.Option(metavar="DATA", help=_TEST)] = None,
     draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first repetition; the next ones count up.")] = 0,
-    updates: Annotated[int, typer.Option(min=1, help="Updates of each classifier, of 50 images.")] = 1500,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File for all results (.json).")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the first repetition; the next ones count up.")
+    ] = 0,
+    updates: Annotated[
+        int, typer.Option(min=1, help="Updates of each classifier, of 50 images.")
+    ] = 1500,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File for all results (.json).")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
     device: options.Device = "cpu",
 ) -> None:
     """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
     from ..evaluation import comparison
 
-    if labels_per_class != "all" and not (labels_per_class.isdecimal() and len(labels_per_class) < 19):
-        raise InputError(f"--labels-per-class is {labels_per_class!r}; give a number of at least 1, or all.")
+    if labels_per_class != "all" and not (
+        labels_per_class.isdecimal() and len(labels_per_class) < 19
+    ):
+        raise InputError(
+            f"--labels-per-class is {labels_per_class!r}; give a number of at least 1, or all."
+        )
     given = {"strength": strength, "p": p, "residual": residual}
     settings = {name: value for name, value in given.items() if value is not None}
     verdict = comparison.compare(

@@ -16,22 +16,30 @@ def evaluate(
     root: options.Root = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of images, from the first.")] = 200,
     samples: Annotated[int, typer.Option(min=1, help="K of the importance-weighted bound.")] = 100,
-    binarisation: Annotated[str, typer.Option(help="dynamic, threshold or none (grey levels).")] = "dynamic",
+    binarisation: Annotated[
+        str, typer.Option(help="dynamic, threshold or none (grey levels).")
+    ] = "dynamic",
     protocol: Annotated[str | None, typer.Option(help=_PROTOCOL)] = None,
     seed: options.Seed = 0,
 ) -> None:
     """Estimate minus log p(x), labels summed out, in nats per image (lower is better), on the test part of DATA."""
     from .. import load
     from ..evaluation.likelihood import likelihood
-    from ..training.data import load_data, to_float
+    from ..training.data.image_data import to_float
+    from ..training.data.loading import load_data
 
     if protocol not in (None, "iwae-mnist"):
         raise InputError(f"There is no protocol {protocol!r}; the one known is iwae-mnist.")
     if protocol:
         n, samples, binarisation = 1000, 5000, "dynamic"
     test = load_data(data, root, train=False).images[:n]
-    result = likelihood(load(model), to_float(test), samples=samples, binarisation=binarisation, seed=seed)
+    result = likelihood(
+        load(model), to_float(test), samples=samples, binarisation=binarisation, seed=seed
+    )
     name = "grey levels" if binarisation == "none" else f"{binarisation} binarisation"
     typer.echo(f"{result.images} images of {data}, {name}, labels summed out, nats per image")
     typer.echo(f"  -ELBO          {result.negative_elbo:8.2f}")
-    typer.echo(f"  -log p(x) <=   {result.negative_bound:8.2f} +- {result.standard_error:.2f}  (K = {result.samples})")
+    typer.echo(
+        f"  -log p(x) <=   {result.negative_bound:8.2f} +- {result.standard_error:.2f}  (K = "
+        f"{result.samples})"
+    )

@@ -12,25 +12,45 @@ if TYPE_CHECKING:
     from .. import exporters
 
 _SOURCE = "A checkpoint of vae-augment fit, or a folder saved by pythae."
-_IMAGE_SHAPE = "channels,height,width (as in 1,28,28), if SOURCE does not hold it; needed for --module."
+_IMAGE_SHAPE = (
+    "channels,height,width (as in 1,28,28), if SOURCE does not hold it; needed for --module."
+)
 _ALLOW_PICKLE = "Open pickled networks of a pythae folder. They can run ANY code with your rights."
-_FIT_LATENTS = "Images, as for fit: the distribution that generation draws from is fitted to them, per class."
+_FIT_LATENTS = (
+    "Images, as for fit: the distribution that generation draws from is fitted to them, per class."
+)
 
 
 def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.onnx).")],
-    source: Annotated[Path | None, typer.Argument(metavar="[SOURCE]", help=_SOURCE, show_default=False)] = None,
-    module: Annotated[str | None, typer.Option(help="Instead of SOURCE: package.module:Class of a module.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights of --module: .safetensors, or a state_dict.")] = None,
-    encoder: Annotated[Path | None, typer.Option(help="Instead of SOURCE: the .onnx file of an encoder.")] = None,
-    decoder: Annotated[Path | None, typer.Option(help="The .onnx file of the decoder of --encoder.")] = None,
+    source: Annotated[
+        Path | None, typer.Argument(metavar="[SOURCE]", help=_SOURCE, show_default=False)
+    ] = None,
+    module: Annotated[
+        str | None, typer.Option(help="Instead of SOURCE: package.module:Class of a module.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of --module: .safetensors, or a state_dict.")
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="Instead of SOURCE: the .onnx file of an encoder.")
+    ] = None,
+    decoder: Annotated[
+        Path | None, typer.Option(help="The .onnx file of the decoder of --encoder.")
+    ] = None,
     image_shape: Annotated[str | None, typer.Option(help=_IMAGE_SHAPE)] = None,
-    classes: Annotated[str | None, typer.Option(help="Names of the classes, separated by commas.")] = None,
-    decoder_output: Annotated[str, typer.Option(help="What decode gives: image (in [0, 1]) or logits.")] = "image",
+    classes: Annotated[
+        str | None, typer.Option(help="Names of the classes, separated by commas.")
+    ] = None,
+    decoder_output: Annotated[
+        str, typer.Option(help="What decode gives: image (in [0, 1]) or logits.")
+    ] = "image",
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help=_ALLOW_PICKLE)] = False,
     fit_latents: Annotated[str | None, typer.Option(metavar="DATA", help=_FIT_LATENTS)] = None,
     root: options.Root = None,
-    precision: Annotated[str, typer.Option(help="fp32, fp16 (half the size) or int8 (faster mlp).")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="fp32, fp16 (half the size) or int8 (faster mlp).")
+    ] = "fp32",
     overwrite: options.Overwrite = False,
 ) -> None:
     """Export SOURCE to one ONNX file and compare it with PyTorch."""
@@ -55,14 +75,20 @@ def export(
 
 
 def _source(
-    source: Path | None, module: str | None, weights: Path | None, encoder: Path | None, decoder: Path | None
+    source: Path | None,
+    module: str | None,
+    weights: Path | None,
+    encoder: Path | None,
+    decoder: Path | None,
 ) -> "exporters.Source":
     from .. import exporters
 
     pair = (encoder, decoder) if encoder and decoder else None
     given = [item for item in (source, module, pair) if item is not None]
     if len(given) != 1 or (encoder is None) != (decoder is None) or (weights and not module):
-        raise typer.BadParameter("give one of: SOURCE, --module (with --weights), --encoder with --decoder")
+        raise typer.BadParameter(
+            "give one of: SOURCE, --module (with --weights), --encoder with --decoder"
+        )
     return exporters.load_module(module, weights) if module else source or pair or ""
 
 
@@ -70,7 +96,9 @@ def _parse_shape(text: str | None) -> list[int] | None:
     try:
         return [int(number) for number in text.split(",")] if text else None
     except ValueError:
-        raise typer.BadParameter(f"--image-shape is {text!r}; give channels,height,width, as in 1,28,28") from None
+        raise typer.BadParameter(
+            f"--image-shape is {text!r}; give channels,height,width, as in 1,28,28"
+        ) from None
 
 
 def _summary(output: Path) -> str:

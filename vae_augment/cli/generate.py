@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from tqdm import tqdm
 
+from ..arguments import number
 from ..errors import InputError, OutputExistsError
-from ..noise import number
 from . import options
 
 if TYPE_CHECKING:
     from ..generation import Job, Manifest
     from ..generation.generating import Engine
     from ..generation.plan import Part
-    from ..sampling import Labels
+    from ..model.sampling import Labels
 
 _IMAGES = "Labelled images, as for fit, that glyphs redraws; --labels then chooses classes of them."
 
@@ -27,30 +27,53 @@ _IMAGES = "Labelled images, as for fit, that glyphs redraws; --labels then choos
 def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to fill.")],
     model: options.Model = "",
-    n: Annotated[int | None, typer.Option("-n", help="Number of images; required without --verify.")] = None,
-    format: Annotated[str, typer.Option(help="npz, idx, imagefolder, parquet or webdataset.")] = "npz",  # noqa: A002
-    labels: Annotated[str, typer.Option(help="balanced, a class, classes 3,5 or weights 3:0.9,5:0.1.")] = "balanced",
+    n: Annotated[
+        int | None, typer.Option("-n", help="Number of images; required without --verify.")
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="npz, idx, imagefolder, parquet or webdataset.")
+    ] = "npz",  # noqa: A002
+    labels: Annotated[
+        str, typer.Option(help="balanced, a class, classes 3,5 or weights 3:0.9,5:0.1.")
+    ] = "balanced",
     images: Annotated[str | None, typer.Option(help=_IMAGES)] = None,
     root: options.Root = None,
     seed: options.Seed = 0,
-    shard_size: Annotated[int | None, typer.Option(help="Images per shard; default: about 40 MiB of pixels.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes or Ray actors; default: one per core.")] = None,
+    shard_size: Annotated[
+        int | None, typer.Option(help="Images per shard; default: about 40 MiB of pixels.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes or Ray actors; default: one per core.")
+    ] = None,
     num_shards: Annotated[int, typer.Option(min=1, help="Number of jobs that share the work.")] = 1,
-    shard_index: Annotated[int, typer.Option(min=0, help="Which of these jobs this is, from 0.")] = 0,
-    engine: Annotated[str | None, typer.Option(help="local, torchrun or ray; torchrun is detected.")] = None,
-    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster, as for ray.init.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Only compare the folder with its manifest.")] = False,
+    shard_index: Annotated[
+        int, typer.Option(min=0, help="Which of these jobs this is, from 0.")
+    ] = 0,
+    engine: Annotated[
+        str | None, typer.Option(help="local, torchrun or ray; torchrun is detected.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster, as for ray.init.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Only compare the folder with its manifest.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Generate N images with MODEL into a folder. The same command continues a run that was stopped or killed."""
+    """Generate N images with MODEL into a folder.
+
+    The same command continues a run that was stopped or killed.
+    """
     from .. import generation
-    from ..modelfile import find_model, read_model
+    from ..model.file import find_model, read_model
 
     if verify:
         _print(output, generation.verify(output), {}, as_json)
         return
     if not model:
-        raise InputError("No MODEL was given. Give mnist, fashion-mnist, glyphs or the path of an .onnx file.")
+        raise InputError(
+            "No MODEL was given. Give mnist, fashion-mnist, glyphs or the path of an .onnx file."
+        )
     if n is None:
         raise InputError("-n is required: how many images to generate.")
     make, part = _engine(engine, workers, address, (shard_index, num_shards))
@@ -58,14 +81,17 @@ def generate(
         wanted = _originals(images, root, labels)
     else:
         wanted = {"labels": _labels(labels, read_model(find_model(model)).spec.classes)}
-    job = generation.make_job(model, n, output, format=format, seed=seed, shard_size=shard_size, **wanted)
+    job = generation.make_job(
+        model, n, output, format=format, seed=seed, shard_size=shard_size, **wanted
+    )
     _print(output, *_run(job, make, part), as_json)
 
 
 def _run(job: "Job", engine: "Engine", part: "Part") -> tuple["Manifest | None", dict[str, Any]]:
     from ..generation import run
 
-    bar, start = _Bar(job.plan.images_of(part), is_silent=part[0] > 0), time.perf_counter()
+    bar = _Bar(job.plan.images_of(part), is_silent=part[0] > 0)
+    start = time.perf_counter()
     try:
         manifest = run(job, engine, part, bar.show)
     except OutputExistsError as error:
@@ -73,34 +99,63 @@ def _run(job: "Job", engine: "Engine", part: "Part") -> tuple["Manifest | None",
         raise typer.Exit(2) from error
     except (KeyboardInterrupt, SystemExit):
         bar.close()
-        typer.echo(f"Stopped: {bar.done:,} of {bar.total:,} images are done. The same command goes on.", err=True)
+        typer.echo(
+            f"Stopped: {bar.done:,} of {bar.total:,} images are done. The same command goes on.",
+            err=True,
+        )
         raise
     finally:
         bar.close()
-    made, seconds = bar.done - bar.first, time.perf_counter() - start
-    rate = {"made": made, "seconds": round(seconds, 3), "images_per_second": round(made / seconds, 1)}
+    made = bar.done - bar.first
+    seconds = time.perf_counter() - start
+    rate = {
+        "made": made,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(made / seconds, 1),
+    }
     return manifest, {"images": bar.done, **rate}
 
 
 def _print(output: Path, manifest: "Manifest | None", facts: dict[str, Any], as_json: bool) -> None:
     facts = {"output": str(output.absolute()), "done": manifest is not None, **facts}
     if manifest is not None:
-        facts |= {"images": manifest.plan.count, "shards": len(manifest.shards), "bytes": manifest.bytes}
+        facts |= {
+            "images": manifest.plan.count,
+            "shards": len(manifest.shards),
+            "bytes": manifest.bytes,
+        }
     if as_json:
         typer.echo(json.dumps(facts))
     elif manifest is not None:
-        typer.echo("{output}: {images:,} images in {shards:,} shards, {bytes:,} bytes, as planned".format(**facts))
+        typer.echo(
+            "{output}: {images:,} images in {shards:,} shards, {bytes:,} bytes, as planned".format(
+                **facts
+            )
+        )
     else:
-        typer.echo("{images:,} images of this part are done; the last part writes manifest.json".format(**facts))
+        typer.echo(
+            "{images:,} images of this part are done; the last part writes manifest.json".format(
+                **facts
+            )
+        )
     if "made" in facts and not as_json:
-        typer.echo("{made:,} made in {seconds:.1f} s, {images_per_second:,.0f} images per second".format(**facts))
+        typer.echo(
+            "{made:,} made in {seconds:.1f} s, {images_per_second:,.0f} images per second".format(
+                **facts
+            )
+        )
 
 
 class _Bar:
-    """tqdm's bar. What a resumed run finds does not count towards its rate, and off a terminal it is silent."""
+    """tqdm's bar.
+
+    What a resumed run finds does not count towards its rate, and off a terminal it is silent.
+    """
 
     def __init__(self, total: int, is_silent: bool) -> None:
-        self.total, self.done, self.first = total, 0, 0
+        self.total = total
+        self.done = 0
+        self.first = 0
         self._disable = is_silent or None  # None = only off a terminal
         self._bar: tqdm[Any] | None = None
 
@@ -116,25 +171,32 @@ class _Bar:
             self._bar.close()
 
 
-def _engine(name: str | None, workers: int | None, address: str | None, part: "Part") -> tuple["Engine", "Part"]:
-    from ..generation import process_engine, rank_engine, ray_engine
+def _engine(
+    name: str | None, workers: int | None, address: str | None, part: "Part"
+) -> tuple["Engine", "Part"]:
+    from ..generation.engines import processes, ranks, ray_cluster
 
     if part[0] >= part[1]:
-        raise InputError(f"--shard-index is {part[0]}; with --num-shards {part[1]} it must be below that.")
+        raise InputError(
+            f"--shard-index is {part[0]}; with --num-shards {part[1]} it must be below that."
+        )
     if name == "torchrun" or (name is None and "TORCHELASTIC_RUN_ID" in os.environ):
-        return rank_engine.here, rank_engine.torchrun_part()
+        return ranks.run_serially, ranks.torchrun_part()
     if name == "ray":
-        return functools.partial(ray_engine.in_ray, workers=workers, address=address), part
+        return functools.partial(ray_cluster.in_ray, workers=workers, address=address), part
     if name in (None, "local"):
-        return functools.partial(process_engine.in_pool, workers=workers), part
+        return functools.partial(processes.in_pool, workers=workers), part
     raise InputError(f"--engine is {name!r}; choose local, torchrun or ray.")
 
 
 def _originals(images: str, root: Path | None, labels: str) -> dict[str, Any]:
-    """The images to redraw with their labels and the names of their classes; those of --labels alone."""
+    """The images to redraw with their labels and the names of their classes.
+
+    Those of --labels alone.
+    """
     import torch
 
-    from ..sampling import class_index
+    from ..model.sampling import class_index
     from ..training import load_data
 
     data = load_data(images, root)
@@ -153,7 +215,9 @@ def _labels(text: str, classes: Sequence[str]) -> "Labels":
     if text == "balanced" or text in classes:
         return text
     entries = [entry.partition(":") for entry in text.split(",")]
-    names = [int(name) if name.isdecimal() and name not in classes else name for name, _, _ in entries]
+    names = [
+        int(name) if name.isdecimal() and name not in classes else name for name, _, _ in entries
+    ]
     weights = [weight for _, _, weight in entries]
     if not any(weights):
         return names

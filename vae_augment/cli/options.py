@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 _DATA = (
-    "Images: digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder with one folder per class or "
-    "of Hugging Face's save_to_disk, or an .npz, .mat, .csv or IDX file."
+    "Images: digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder with one "
+    "folder per class or of Hugging Face's save_to_disk, or an .npz, .mat, .csv or IDX file."
 )
 Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
 _MODEL = "mnist, fashion-mnist, glyphs, or the path of an .onnx file."
@@ -15,7 +15,9 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
 Arrays = Annotated[Path, typer.Option("--output", "-o", help="File to write (.npz).")]
 Picture = Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")]
 Root = Annotated[Path | None, typer.Option(help="Folder that holds torchvision's data sets.")]
-Download = Annotated[bool, typer.Option("--download", help="Download the data set if it is not in --root.")]
+Download = Annotated[
+    bool, typer.Option("--download", help="Download the data set if it is not in --root.")
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]

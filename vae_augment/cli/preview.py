@@ -13,7 +13,9 @@ _DATA = "Images to perturb, as for fit; if not given, its own samples."
 
 def preview(
     model: options.Model,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help=_DATA, show_default=False)] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help=_DATA, show_default=False)
+    ] = None,
     output: options.Picture = Path("preview.png"),
     root: options.Root = None,
     seed: options.Seed = 0,
@@ -22,7 +24,7 @@ def preview(
     """Draw originals, reconstructions, perturbations of three strengths, and samples by class."""
     from .. import load
     from ..evaluation.pictures import preview_rows, save_rows
-    from ..training.data import load_data
+    from ..training.data.loading import load_data
 
     refuse_existing(output, overwrite)
     images = None if data is None else load_data(data, root, train=False).images

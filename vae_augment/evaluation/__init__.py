@@ -1,1 +1,22 @@
-"""Evidence: pictures, classifiers, and whether augmentation helps."""
+"""What a user asks of a model or of images: does it help, what are the labels, how likely, how small."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .comparison import compare
+    from .pseudo_labels import label_pool
+
+__all__ = ["compare", "label_pool"]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: a command that only draws a picture needs no scikit-learn.
+    if name == "compare":
+        from .comparison import compare
+
+        return compare
+    if name == "label_pool":
+        from .pseudo_labels import label_pool
+
+        return label_pool
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ Distort = Callable[[Tensor], Tensor]  # images [B, C, H, W] in [0, 1] -> the sam
 Metric = Callable[[Tensor, Tensor], float]  # which answers are correct, and the labels -> percent
 
 
-def same(images: Tensor) -> Tensor:
+def identity(images: Tensor) -> Tensor:
     """The distortion that changes nothing."""
     return images
 
@@ -40,14 +40,22 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 
 
 def train_classifier(
-    images: Tensor, labels: Tensor, classes: int, *, distort: Distort = same, updates: int = 1500, seed: int = 0
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    *,
+    distort: Distort = identity,
+    updates: int = 1500,
+    seed: int = 0,
 ) -> nn.Module:
     """Train a new `small_cnn` as `train` does, with weights by the seed too."""
     torch.manual_seed(seed)
     return train(small_cnn(tuple(images.shape[1:]), classes), images, labels, distort, updates)  # type: ignore[arg-type]
 
 
-def train(model: nn.Module, images: Tensor, labels: Tensor, distort: Distort, updates: int) -> nn.Module:
+def train(
+    model: nn.Module, images: Tensor, labels: Tensor, distort: Distort, updates: int
+) -> nn.Module:
     """Train by Adam for `updates` random batches of 50; return the model with its last weights."""
     model.to(images.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)

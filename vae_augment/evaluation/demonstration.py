@@ -1,4 +1,7 @@
-"""The main job in small: train a VAE, export it, and see whether it helps a classifier with few labels."""
+"""The main job in small.
+
+Train a VAE, export it, and see whether it helps a classifier with few labels.
+"""
 
 import os
 from collections.abc import Callable
@@ -7,11 +10,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ..distortions import affine
-from ..modelfile import BUNDLED
-from ..runtime import VAEModel, load
+from ..model.file import BUNDLED
+from ..model.vae_model import VAEModel, load
 from ..training import ImageData
 from ..training.data import StrPath
+from ..transforms.distortions import affine
 from .classifier import BATCH, Batch
 from .experiment import LABELLED, POOL, WITH_VAE, Draw, Method, Run, run_method
 from .pictures import Row, preview_rows, save_rows
@@ -20,17 +23,23 @@ from .splits import Source, choose_labels
 from .vaes import fit_and_export, fit_model, small_config
 
 LABELS_PER_CLASS, DRAWS = 10, 3
-BETA = 0.2  # 8x8 images have too few pixels for a KL term of weight 1: the VAE would ignore its latent
+# 8x8 images have too few pixels for a KL term of weight 1: the VAE would ignore its latent
+BETA = 0.2
 UPDATES = 500
 POOL_UPDATES, LABELLED_UPDATES = 1500, 400
 _USE = 'VAEAugment("demo.onnx")'
 SAMPLES = UPDATES * BATCH // 2  # half of the images that a classifier sees, each of them once
 
 
-def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str], None]) -> list[Run]:
+def run_demo(
+    data: str, root: StrPath | None, folder: Path, say: Callable[[str], None]
+) -> list[Run]:
     """Run the demo on `data`, write demo.onnx and demo.png to `folder`, and report each step through `say`."""
     train, test = Source(data, None if root is None else os.fspath(root)).load(0)
-    say(f"{data}: {len(train)} training images without labels, {len(test)} test images, {train.image_shape}")
+    say(
+        f"{data}: {len(train)} training images without labels, {len(test)} test images, "
+        f"{train.image_shape}"
+    )
     say(f"training a VAE on the unlabelled images ({POOL_UPDATES} updates) and exporting it ...")
     pool = ImageData(train.name, train.images, torch.full_like(train.labels, -1))
     config = small_config(pool, POOL_UPDATES, conditional=False, beta=BETA)
@@ -48,7 +57,10 @@ def run_demo(data: str, root: StrPath | None, folder: Path, say: Callable[[str],
         rows += [Row(bundled.name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
     save_rows(rows, folder / "demo.png")
     say(f"wrote {folder / 'demo.png'}\n")
-    say(f"{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of {BATCH} images per classifier")
+    say(
+        f"{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of {BATCH} images per "
+        "classifier"
+    )
     say(detail_table(runs))
     say("\n" + advise(runs, {method.name: method.use for method in methods}))
     return runs
@@ -60,9 +72,20 @@ def _methods(model: VAEModel) -> tuple[Method, ...]:
         Method("affine", affine),
         Method("VAE", vae=lambda draw: model, kind=WITH_VAE, trained_on=POOL, use=_USE),
         Method(
-            "affine+VAE", affine, lambda draw: model, kind=WITH_VAE, trained_on=POOL, use=f"{_USE} after distortion"
+            "affine+VAE",
+            affine,
+            lambda draw: model,
+            kind=WITH_VAE,
+            trained_on=POOL,
+            use=f"{_USE} after distortion",
         ),
-        Method("synthetic half", images=half_synthetic, kind=WITH_VAE, trained_on=LABELLED, use="VAESyntheticDataset"),
+        Method(
+            "synthetic half",
+            images=half_synthetic,
+            kind=WITH_VAE,
+            trained_on=LABELLED,
+            use="VAESyntheticDataset",
+        ),
     )
 
 

@@ -1,4 +1,7 @@
-"""The parts of a comparison: draws of labelled images, methods that train a classifier on a draw, and their runs."""
+"""The parts of a comparison.
+
+Draws of labelled images, methods that train a classifier on a draw, and their runs.
+"""
 
 import multiprocessing
 import time
@@ -14,18 +17,31 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..arguments import whole_number
 from ..errors import VAEAugmentError
-from ..interrupt import Interruptible, children_deaf, follow_parent, kill_children
-from ..noise import whole_number
-from ..runtime import VAEModel
+from ..model.vae_model import VAEModel
+from ..processes import Interruptible, children_deaf, follow_parent, kill_children
 from ..training import ImageData
-from ..training.data import to_float
-from ..transform import VAEAugment
-from .classifier import Batch, Distort, Metric, is_correct, percent_correct, same, train_classifier
+from ..training.data.image_data import to_float
+from ..transforms.augment import VAEAugment
+from .classifier import (
+    Batch,
+    Distort,
+    Metric,
+    identity,
+    is_correct,
+    percent_correct,
+    train_classifier,
+)
 from .splits import Source, Split
 
 CLASSICAL, WITH_VAE = "classical", "VAE"  # kinds of methods
-NOTHING, LABELLED, POOL, GIVEN = "none", "labelled only", "pool", "given"  # what the VAE of a method was trained on
+NOTHING, LABELLED, POOL, GIVEN = (
+    "none",
+    "labelled only",
+    "pool",
+    "given",
+)  # what the VAE of a method was trained on
 UPDATES = 1500
 
 
@@ -51,7 +67,9 @@ class Draw:
         if self.pool is None:
             return self.labelled
         images = torch.cat([self.labelled.images, self.pool.images])
-        return replace(self.labelled, images=images, labels=torch.cat([self.labelled.labels, self.pool.labels]))
+        return replace(
+            self.labelled, images=images, labels=torch.cat([self.labelled.labels, self.pool.labels])
+        )
 
     def on_device(self, data: ImageData) -> Batch:
         """Images [N, C, H, W], float in [0, 1], and labels [N], on the device."""
@@ -66,14 +84,20 @@ class Draw:
 
 @dataclass(frozen=True)
 class Method:
-    """One row of a table: a way to train the small classifier on a draw. It can be pickled if its functions can."""
+    """One row of a table.
+
+    A way to train the small classifier on a draw. It can be pickled if its functions can.
+    """
 
     name: str
-    distort: Distort = same  # the augmentation of each batch of images
-    vae: Callable[[Draw], VAEModel] | None = None  # with which `VAEAugment` perturbs the distorted images
+    distort: Distort = identity  # the augmentation of each batch of images
+    # With which `VAEAugment` perturbs the distorted images
+    vae: Callable[[Draw], VAEModel] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # of `VAEAugment`
     vae_is_first: bool = False  # so that the perturbed images are distorted
-    images: Callable[[Any], Batch] = Draw.real  # what a `Draw` is trained on: images as in `Draw.real`
+    images: Callable[[Any], Batch] = (
+        Draw.real
+    )  # what a `Draw` is trained on: images as in `Draw.real`
     kind: str = CLASSICAL
     trained_on: str = NOTHING
     use: str = ""  # how a user writes it
@@ -81,8 +105,12 @@ class Method:
     def train(self, draw: Draw) -> tuple[nn.Module, int]:
         """The trained classifier, in evaluation mode, and the number of updates that it took."""
         images, labels = self.images(draw)
-        classes, distort, updates = len(draw.labelled.classes), self.augmentation(draw), draw.updates
-        return train_classifier(images, labels, classes, distort=distort, updates=updates, seed=draw.seed), updates
+        classes = len(draw.labelled.classes)
+        distort = self.augmentation(draw)
+        updates = draw.updates
+        return train_classifier(
+            images, labels, classes, distort=distort, updates=updates, seed=draw.seed
+        ), updates
 
     def augmentation(self, draw: Draw) -> Distort:
         """`distort`, followed by `VAEAugment` if the method has a VAE."""
@@ -107,7 +135,9 @@ class Run:
     updates: int  # of all classifiers that the method trained
     accuracy: float  # in percent
     seconds: float  # the time of a VAE that several methods share is part of the first one's
-    correct: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)  # per test image
+    correct: NDArray[np.bool_] | None = field(
+        default=None, repr=False, compare=False
+    )  # per test image
 
     def facts(self) -> dict[str, Any]:
         """The run as JSON-ready values, without `correct`."""
@@ -140,14 +170,20 @@ class Group:
             yield run_method(method, draw, self.regime, self.source.data, self.metric)
 
 
-def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metric = percent_correct) -> Run:
-    """Train and score one method on one draw; `regime` and `data` are the names that the run gets."""
+def run_method(
+    method: Method, draw: Draw, regime: str, data: str, metric: Metric = percent_correct
+) -> Run:
+    """Train and score one method on one draw.
+
+    `regime` and `data` are the names that the run gets.
+    """
     start = time.monotonic()
     torch.manual_seed(draw.seed)
     model, updates = method.train(draw)
     images, labels = draw.on_device(draw.test)
     correct = is_correct(model, images, labels)
-    percent, seconds = round(metric(correct, labels), 4), round(time.monotonic() - start, 2)
+    percent = round(metric(correct, labels), 4)
+    seconds = round(time.monotonic() - start, 2)
     facts = (method.name, method.kind, method.trained_on, draw.seed, updates, percent, seconds)
     return Run(regime, data, *facts, correct.cpu().numpy())
 
@@ -155,7 +191,8 @@ def run_method(method: Method, draw: Draw, regime: str, data: str, metric: Metri
 def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
     """Run all methods of all groups, and yield each run as soon as it is done; `VAEAugmentError` if a worker dies.
 
-    `workers` processes run one group each, with one thread; a single worker is this process, with all its threads.
+    `workers` processes run one group each, with one thread; a single worker is this process, with
+    all its threads.
     """
     if whole_number("workers", workers, 1) > 1:
         return _in_processes(groups, workers)
@@ -163,10 +200,16 @@ def run_groups(groups: Sequence[Group], workers: int = 1) -> Iterator[Run]:
 
 
 def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
-    context = multiprocessing.get_context("spawn")  # a forked child of a process with threads may hang
+    context = multiprocessing.get_context(
+        "spawn"
+    )  # a forked child of a process with threads may hang
     finished: SimpleQueue[Run] = context.SimpleQueue()
-    others, most = set(multiprocessing.active_children()), min(workers, len(groups))
-    with Interruptible() as interrupt, ProcessPoolExecutor(most, context, _start_worker, (finished,)) as pool:
+    others = set(multiprocessing.active_children())
+    most = min(workers, len(groups))
+    with (
+        Interruptible() as interrupt,
+        ProcessPoolExecutor(most, context, _start_worker, (finished,)) as pool,
+    ):
         try:
             with children_deaf():
                 running = {pool.submit(_run_group, group) for group in groups}
@@ -179,7 +222,8 @@ def _in_processes(groups: Sequence[Group], workers: int) -> Iterator[Run]:
                     job.result()  # raises what was raised in the worker
         except BrokenProcessPool:
             raise VAEAugmentError(
-                "A worker died: memory ran out (use fewer, --workers), or a script lacks `if __name__ == '__main__':`."
+                "A worker died: memory ran out (use fewer, --workers), or a script lacks `if "
+                "__name__ == '__main__':`."
             ) from None
         finally:  # else the pool would wait for the groups that are running, which takes minutes
             kill_children(others)

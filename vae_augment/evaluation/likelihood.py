@@ -1,6 +1,7 @@
 """Likelihood of a model: the ELBO, and the importance-weighted bound, which is closer to log p(x).
 
-p(x) is the density of the images that the model generates, with labels summed out with equal weights.
+p(x) is the density of the images that the model generates, with labels summed out with equal
+weights.
 """
 
 import math
@@ -13,10 +14,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..errors import InputError
-from ..latent import perturb
-from ..runtime import VAEModel
-from ..sampling import UNKNOWN
-from ..spec import Latents
+from ..model.latents import Latents
+from ..model.posterior import perturb
+from ..model.sampling import UNKNOWN
+from ..model.vae_model import VAEModel
 
 _SCREENING_SAMPLES = 20
 _NEGLIGIBLE = 10.0  # nats below the best label: such a label adds less than 0.0001
@@ -33,14 +34,19 @@ class Likelihood(NamedTuple):
 
 
 def likelihood(
-    model: VAEModel, images: Tensor, *, samples: int = 100, binarisation: str = "dynamic", seed: int = 0
+    model: VAEModel,
+    images: Tensor,
+    *,
+    samples: int = 100,
+    binarisation: str = "dynamic",
+    seed: int = 0,
 ) -> Likelihood:
     """Estimate the likelihood of images [N, C, H, W] in [0, 1] under `model`.
 
-    Args:
-        samples: K of the importance-weighted bound.
-        binarisation: "dynamic" (each pixel is 1 with its grey level as probability, drawn once), "threshold" (at one
-            half) or "none" (grey levels as targets: a cross-entropy, not the likelihood of binary data).
+    Args: samples: K of the importance-weighted bound. binarisation: "dynamic" (each pixel is 1 with
+        its grey level as probability, drawn once), "threshold" (at one
+            half) or "none" (grey levels as targets: a cross-entropy, not the likelihood of binary
+            data).
         seed: of the binarisation and of the samples.
 
     Raises:
@@ -63,13 +69,21 @@ def binarise(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
         raise InputError(f"binarisation is {how!r}; choose one of dynamic, threshold, none.")
     if how == "none":
         return images
-    return torch.bernoulli(images, generator=generator) if how == "dynamic" else (images >= 0.5).float()
+    return (
+        torch.bernoulli(images, generator=generator)
+        if how == "dynamic"
+        else (images >= 0.5).float()
+    )
 
 
-def _of_image(model: VAEModel, image: Tensor, samples: int, generator: torch.Generator) -> tuple[float, float]:
+def _of_image(
+    model: VAEModel, image: Tensor, samples: int, generator: torch.Generator
+) -> tuple[float, float]:
     """ELBO and bound of one image [1, C, H, W], its labels summed out."""
     labels = range(len(model.spec.classes)) if model.spec.conditional else [UNKNOWN]
-    screened = {label: _bounds(model, image, label, _SCREENING_SAMPLES, generator)[1] for label in labels}
+    screened = {
+        label: _bounds(model, image, label, _SCREENING_SAMPLES, generator)[1] for label in labels
+    }
     least = max(screened.values()) - _NEGLIGIBLE
     # Without the other labels the bound is lower, so it is still a bound.
     likely = [label for label, bound in screened.items() if bound > least]
@@ -78,13 +92,17 @@ def _of_image(model: VAEModel, image: Tensor, samples: int, generator: torch.Gen
     return elbo, bound
 
 
-def _bounds(model: VAEModel, image: Tensor, label: int, samples: int, generator: torch.Generator) -> Tensor:
+def _bounds(
+    model: VAEModel, image: Tensor, label: int, samples: int, generator: torch.Generator
+) -> Tensor:
     """ELBO and importance-weighted bound of an image with one label, [2] float64."""
     weights = _log_weights(model, image, label, samples, generator)
     return torch.stack([weights.mean(), weights.logsumexp(0) - math.log(samples)])
 
 
-def _log_weights(model: VAEModel, image: Tensor, label: int, samples: int, generator: torch.Generator) -> Tensor:
+def _log_weights(
+    model: VAEModel, image: Tensor, label: int, samples: int, generator: torch.Generator
+) -> Tensor:
     """log p(x|z,y) + log p(z|y) - log q(z|x,y) for `samples` draws z from q, [samples] float64."""
     mean, logvar = (moment.double() for moment in model.encode(image, [label]))
     noise = torch.randn(samples, mean.shape[1], generator=generator, dtype=torch.float64)
@@ -92,11 +110,18 @@ def _log_weights(model: VAEModel, image: Tensor, label: int, samples: int, gener
     posterior = _log_standard_normal(noise) - 0.5 * logvar.sum(1)
     decoded = model.decode(latent.float(), [label] * samples)
     costs = F.binary_cross_entropy(decoded, image.expand_as(decoded), reduction="none")
-    return log_prior(model.spec.latents, label, latent) - posterior - costs.flatten(1).sum(1, dtype=torch.float64)
+    return (
+        log_prior(model.spec.latents, label, latent)
+        - posterior
+        - costs.flatten(1).sum(1, dtype=torch.float64)
+    )
 
 
 def log_prior(latents: Latents | None, label: int, latent: Tensor) -> Tensor:
-    """log p(z) [B] of latents [B, D]: by the label's mixture, all mixtures if it is unknown, or N(0, I) without any."""
+    """log p(z) [B] of latents [B, D].
+
+    By the label's mixture, all mixtures if it is unknown, or N(0, I) without any.
+    """
     if latents is None:
         return _log_standard_normal(latent)
     groups = range(len(latents.weights)) if label == UNKNOWN else [label]
@@ -107,7 +132,8 @@ def log_prior(latents: Latents | None, label: int, latent: Tensor) -> Tensor:
 def _mixture(latents: Latents, group: int) -> MixtureSameFamily:
     used = latents.weights[group] > 0
     weights, means, scales = (
-        torch.from_numpy(array[group][used]).double() for array in (latents.weights, latents.means, latents.scales)
+        torch.from_numpy(array[group][used]).double()
+        for array in (latents.weights, latents.means, latents.scales)
     )
     return MixtureSameFamily(Categorical(weights), MultivariateNormal(means, scale_tril=scales))
 

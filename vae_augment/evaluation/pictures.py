@@ -11,18 +11,22 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..files import atomic_path
-from ..pixels import from_batch, to_batch, to_pil
-from ..runtime import VAEModel
-from ..transform import VAEAugment
+from ..model.pixels import from_batch, to_batch, to_pil
+from ..model.vae_model import VAEModel
+from ..transforms.augment import VAEAugment
 
 STRENGTHS = (0.5, 1.0, 2.0)
 COLUMNS = 12
 _TILE, _GAP, _CAPTION, _FONT_SIZE = 48, 4, 190, 15
-_INK, _PAPER = (40, 40, 40), (255, 255, 255)
+_INK = (40, 40, 40)
+_PAPER = (255, 255, 255)
 
 
 class Row(NamedTuple):
-    """A caption and images [N, C, H, W], float in [0, 1] or uint8. A row without images is a heading."""
+    """A caption and images [N, C, H, W], float in [0, 1] or uint8.
+
+    A row without images is a heading.
+    """
 
     caption: str
     images: Tensor | None = None
@@ -34,10 +38,12 @@ def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if images is None:
-            caption, originals = "its own samples", model.sample(COLUMNS, seed=seed + 1)[0]
+            caption = "its own samples"
+            originals = model.sample(COLUMNS, seed=seed + 1)[0]
         else:
             chosen = torch.linspace(0, len(images) - 1, min(COLUMNS, len(images))).long()
-            caption, originals = "originals", images[chosen]
+            caption = "originals"
+            originals = images[chosen]
         rows = [Row(caption, originals), Row("reconstructions", model.reconstruct(originals))]
         batch = to_batch(originals, model.spec.image_shape)
         for residual, prefix in ((False, ""),) if redraws else ((False, ""), (True, "residual, ")):
@@ -55,7 +61,9 @@ def save_rows(rows: list[Row], path: str | os.PathLike[str]) -> None:
 
 def draw_rows(rows: list[Row]) -> Image.Image:
     """The rows below each other, captions on the left, at most 12 images per row."""
-    rows = [row if row.images is None else row._replace(images=row.images[:COLUMNS]) for row in rows]
+    rows = [
+        row if row.images is None else row._replace(images=row.images[:COLUMNS]) for row in rows
+    ]
     columns = max((len(row.images) for row in rows if row.images is not None), default=0)
     step = _TILE + _GAP
     canvas = Image.new("RGB", (_CAPTION + columns * step + _GAP, len(rows) * step + _GAP), _PAPER)
@@ -72,14 +80,22 @@ def draw_rows(rows: list[Row]) -> Image.Image:
 
 
 def save_scatter(
-    points: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...], path: str | os.PathLike[str]
+    points: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    classes: tuple[str, ...],
+    path: str | os.PathLike[str],
 ) -> None:
-    """Draw points [N, 2], coloured by their labels (-1 = none), as one PNG; `InputError` without matplotlib."""
+    """Draw points [N, 2], coloured by their labels (-1 = none), as one PNG.
+
+    `InputError` without matplotlib.
+    """
     try:
         from matplotlib import colormaps
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("--plot of embed needs matplotlib. Install it: pip install matplotlib.") from None
+        raise InputError(
+            "--plot of embed needs matplotlib. Install it: pip install matplotlib."
+        ) from None
 
     figure = Figure(figsize=(9, 7), layout="constrained")
     axes = figure.add_subplot()
@@ -97,5 +113,11 @@ def _sample_rows(model: VAEModel, seed: int) -> list[Row]:
     """A row for each of the first ten classes; two rows for a model without classes."""
     spec = model.spec
     if not spec.generates_classes:
-        return [Row("drawn at random", images) for images in model.sample(2 * COLUMNS, seed=seed)[0].split(COLUMNS)]
-    return [Row(name, model.sample(COLUMNS, labels=i, seed=seed)[0]) for i, name in enumerate(spec.classes[:10])]
+        return [
+            Row("drawn at random", images)
+            for images in model.sample(2 * COLUMNS, seed=seed)[0].split(COLUMNS)
+        ]
+    return [
+        Row(name, model.sample(COLUMNS, labels=i, seed=seed)[0])
+        for i, name in enumerate(spec.classes[:10])
+    ]

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import trange
 
-from ..distortions import affine, affine_elastic, crop_flip_light
 from ..errors import InputError
 from ..training import ImageData
-from ..training.data import to_float
+from ..training.data.image_data import to_float
 from ..training.half_precision import check_device
+from ..transforms.distortions import affine, affine_elastic, crop_flip_light
 from .classifier import BATCH, logits, predict, small_cnn
 
 SURE = 0.95  # share of the images of each guessed class that keeps its guess
@@ -26,7 +26,11 @@ WEIGHT, RAMP = 2.0, 300  # of the loss on the pool, and the updates until it is 
 SHARPEN, MEMORY, AVERAGE = 2.0, 0.98, 0.998
 
 # Of the features, and of the labels that spread over them.
-VIEWED, TEMPERATURE, WIDTH = 256, 0.3, 128  # images in each update, of the loss, and size of the features
+VIEWED, TEMPERATURE, WIDTH = (
+    256,
+    0.3,
+    128,
+)  # images in each update, of the loss, and size of the features
 NEIGHBOURS, SPREAD, ROUNDS = 10, 0.99, 60
 
 
@@ -45,51 +49,66 @@ def label_pool(
 
     >>> labelled = label_pool(load_data("folder"), by="agreement")  # folder/class/1.png, and folder/2.png without label
 
-    Args:
-        data: a few labelled images of every class, and many with the label -1.
-        by: "agreement", for images that keep their class when turned, moved and bent, such as digits and glyphs: a
+    Args: data: a few labelled images of every class, and many with the label -1. by: "agreement",
+        for images that keep their class when turned, moved and bent, such as digits and glyphs: a
             classifier whose answers must also hold for distorted images (`train_teacher`).
-            "neighbours", for images that a distortion harms, such as garments: labels spread over the nearest
-            neighbours among features learned without labels (`spread_labels`).
-        share: of the images of each guessed class, the share that keeps the guess, in (0, 1]: the surest ones.
+            "neighbours", for images that a distortion harms, such as garments: labels spread over
+            the nearest neighbours among features learned without labels (`spread_labels`).
+        share: of the images of each guessed class, the share that keeps the guess, in (0, 1]: the
+            most_confident ones.
         updates: of the classifier, or of the features; 6,000 take 7 or 20 minutes on one core.
         seed: of everything random.
         device: "cpu" or "cuda".
 
-    Raises:
-        InputError: nothing to label, a class without a labelled image, too few images, or a value out of range.
+    Raises: InputError: nothing to label, a class without a labelled image, too few images, or a
+        value out of range.
     """
     _check(data, by, share, updates)
     check_device(device)
     is_known = data.labels >= 0
     order = is_known.long().argsort(descending=True, stable=True)  # those with a label come first
-    images, known = to_float(data.images[order].to(device)), data.labels[is_known].to(device)
+    images = to_float(data.images[order].to(device))
+    known = data.labels[is_known].to(device)
     if by == "agreement":
-        answers = smoothed_answers(train_teacher(images, known, len(data.classes), updates, seed), images)
+        answers = smoothed_answers(
+            train_teacher(images, known, len(data.classes), updates, seed), images
+        )
     else:
-        answers = spread_labels(contrastive_features(images, updates, seed), known, len(data.classes))
-    rows, labels = surest(answers, known, share)
+        answers = spread_labels(
+            contrastive_features(images, updates, seed), known, len(data.classes)
+        )
+    rows, labels = most_confident(answers, known, share)
     found = torch.full_like(data.labels, -1)
     found[order[rows]] = labels
-    return ImageData(data.name, data.images, torch.where(is_known, data.labels, found), data.classes)
+    return ImageData(
+        data.name, data.images, torch.where(is_known, data.labels, found), data.classes
+    )
 
 
-def surest(answers: Tensor, known: Tensor, share: float = SURE) -> tuple[Tensor, Tensor]:
-    """Row numbers and labels of the surest of each class by answers [N, classes]; the first have the labels `known`."""
-    labels, probability = answers.argmax(1).cpu(), answers.amax(1).cpu()
-    labels[: len(known)], probability[: len(known)] = known.cpu(), 1.0
+def most_confident(answers: Tensor, known: Tensor, share: float = SURE) -> tuple[Tensor, Tensor]:
+    """Row numbers and labels of the most_confident of each class by answers [N, classes].
+
+    The first have the labels `known`.
+    """
+    labels = answers.argmax(1).cpu()
+    probability = answers.amax(1).cpu()
+    labels[: len(known)] = known.cpu()
+    probability[: len(known)] = 1.0
     groups = [(labels == index).nonzero()[:, 0] for index in range(answers.shape[1])]
     orders = [group[probability[group].argsort(descending=True)] for group in groups]
     rows = torch.cat([order[: round(share * len(order))] for order in orders])
     return rows, labels[rows]
 
 
-def train_teacher(images: Tensor, labels: Tensor, classes: int, updates: int, seed: int) -> nn.Module:
+def train_teacher(
+    images: Tensor, labels: Tensor, classes: int, updates: int, seed: int
+) -> nn.Module:
     """`small_cnn` trained on labelled images and on its own answers to all images.
 
-    The averaged network (Tarvainen and Valpola, "Mean teachers", 2017), which is returned, answers weakly distorted
-    images [N, C, H, W]. These answers are corrected towards equal classes (Berthelot et al., "ReMixMatch", 2020) and
-    sharpened (Xie et al., "UDA", 2020), and the network has to give them for strongly distorted images.
+    The averaged network (Tarvainen and Valpola, "Mean teachers", 2017), which is returned, answers
+    weakly distorted images [N, C, H, W]. These answers are corrected towards equal classes
+    (Berthelot et al., "ReMixMatch", 2020) and sharpened (Xie et al., "UDA", 2020), and the network
+    has to give them for strongly distorted images.
     """
     torch.manual_seed(seed)
     model = small_cnn(tuple(images.shape[1:]), classes)  # type: ignore[arg-type]
@@ -104,9 +123,14 @@ def train_teacher(images: Tensor, labels: Tensor, classes: int, updates: int, se
         guesses = predict(teacher, affine(unlabelled)).softmax(1)
         usual.lerp_(guesses.mean(0), 1 - MEMORY)
         target = F.normalize(F.normalize(guesses / usual, p=1, dim=1) ** SHARPEN, p=1, dim=1)
-        answers = logits(model, torch.cat([affine_elastic(images[rows]), affine_elastic(unlabelled)]))
+        answers = logits(
+            model, torch.cat([affine_elastic(images[rows]), affine_elastic(unlabelled)])
+        )
         agreement = F.cross_entropy(answers[BATCH:], target)
-        loss = F.cross_entropy(answers[:BATCH], labels[rows]) + WEIGHT * min(1.0, update / RAMP) * agreement
+        loss = (
+            F.cross_entropy(answers[:BATCH], labels[rows])
+            + WEIGHT * min(1.0, update / RAMP) * agreement
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -128,12 +152,18 @@ def contrastive_features(images: Tensor, updates: int, seed: int) -> Tensor:
     """Features [N, 128] of images [N, C, H, W], similar for views of one image (Chen et al., "SimCLR", 2020)."""
     torch.manual_seed(seed)
     encoder = _encoder(images.shape[1]).to(images.device).to(memory_format=torch.channels_last)
-    head = nn.Sequential(nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH // 2)).to(images.device)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 1e-3, weight_decay=1e-6, fused=True)
+    head = nn.Sequential(
+        nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH // 2)
+    ).to(images.device)
+    optimizer = torch.optim.Adam(
+        [*encoder.parameters(), *head.parameters()], 1e-3, weight_decay=1e-6, fused=True
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     for _ in trange(updates, desc="contrastive", leave=False, disable=None):
         batch = images[torch.randint(len(images), (VIEWED,))]
-        loss = contrastive_loss(head(logits(encoder, torch.cat([crop_flip_light(batch), crop_flip_light(batch)]))))
+        loss = contrastive_loss(
+            head(logits(encoder, torch.cat([crop_flip_light(batch), crop_flip_light(batch)])))
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -147,13 +177,16 @@ def contrastive_loss(answers: Tensor) -> Tensor:
     directions = F.normalize(answers.float(), dim=1)
     similarity = directions @ directions.T / TEMPERATURE
     similarity.fill_diagonal_(-torch.inf)
-    return F.cross_entropy(similarity, torch.arange(len(answers), device=answers.device).roll(len(answers) // 2))
+    return F.cross_entropy(
+        similarity, torch.arange(len(answers), device=answers.device).roll(len(answers) // 2)
+    )
 
 
 def spread_labels(features: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Probabilities [N, classes] of images with features [N, D], from the `labels` of the first; classes are balanced.
 
-    By Zhou et al., "Learning with local and global consistency" (2003), over the nearest neighbours.
+    By Zhou et al., "Learning with local and global consistency" (2003), over the nearest
+    neighbours.
     """
     graph = _neighbour_graph(features)
     start = np.zeros((len(features), classes))
@@ -183,8 +216,11 @@ def smoothed(features: Tensor, probabilities: Tensor) -> Tensor:
 def _neighbour_graph(features: Tensor) -> scipy.sparse.csr_matrix:
     """The graph of the 10 nearest neighbours with the local scaling of Zelnik-Manor and Perona (2004), normalised."""
     points = features.cpu().numpy()
-    distance, index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(points).kneighbors()
-    count, scale = len(points), distance[:, -1:]
+    distance, index = (
+        NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(points).kneighbors()
+    )
+    count = len(points)
+    scale = distance[:, -1:]
     weight = np.exp(-(distance**2) / (scale * scale[index][:, :, 0] + 1e-9))
     places = (np.repeat(np.arange(count), NEIGHBOURS), index.ravel())
     graph = scipy.sparse.csr_matrix((weight.ravel(), places), (count, count))
@@ -200,9 +236,18 @@ def _encoder(channels: int) -> nn.Sequential:
         (32, 64, 5, nn.MaxPool2d(2)),
         (64, 128, 3, nn.Identity()),
     ):
-        blocks += [nn.Conv2d(inputs, outputs, kernel, padding="same"), after, nn.BatchNorm2d(outputs), nn.ReLU()]
+        blocks += [
+            nn.Conv2d(inputs, outputs, kernel, padding="same"),
+            after,
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+        ]
     return nn.Sequential(
-        *blocks, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(512, WIDTH, bias=False), nn.BatchNorm1d(WIDTH)
+        *blocks,
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(512, WIDTH, bias=False),
+        nn.BatchNorm1d(WIDTH),
     )
 
 
@@ -215,16 +260,24 @@ def _check(data: ImageData, by: str, share: float, updates: int) -> None:
         raise InputError(f"updates is {updates}; it must be at least 1.")
     if not (data.labels < 0).any():
         raise InputError(
-            f"All {len(data)} images of {data.name} have a label, so that there is none to guess. Put images "
-            "without one beside the class folders, or give them the label -1 in an .npz."
+            f"All {len(data)} images of {data.name} have a label, so that there is none to guess. "
+            "Put images without one beside the class folders, or give them the label -1 in an "
+            ".npz."
         )
     if len(data) <= NEIGHBOURS:
         raise InputError(
-            f"{data.name} has {len(data)} images. Each is compared with the {NEIGHBOURS} nearest others: give more."
+            f"{data.name} has {len(data)} images. Each is compared with the {NEIGHBOURS} nearest "
+            "others: give more."
         )
     if len(data.classes) < 2:
-        raise InputError(f"{data.name} has {len(data.classes)} classes with labelled images; at least two are needed.")
+        raise InputError(
+            f"{data.name} has {len(data.classes)} classes with labelled images; at least two are "
+            "needed."
+        )
     counts = data.labels[data.labels >= 0].bincount(minlength=len(data.classes))
     if not counts.all():
         missing = data.classes[int(counts.argmin())]
-        raise InputError(f"No image of {data.name} is labelled {missing!r}. Label at least one image of each class.")
+        raise InputError(
+            f"No image of {data.name} is labelled {missing!r}. Label at least one image of each "
+            "class."
+        )

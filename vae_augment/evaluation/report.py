@@ -1,4 +1,7 @@
-"""What the runs of a comparison show: means, paired differences with intervals, a table, and advice."""
+"""What the runs of a comparison show.
+
+Means, paired differences with intervals, a table, and advice.
+"""
 
 import math
 import statistics
@@ -26,7 +29,9 @@ class Estimate(NamedTuple):
     draws: int
 
     def __str__(self) -> str:
-        return f"{self.mean:+.2f}" + (f" ± {self.half_width:.2f}" if math.isfinite(self.half_width) else "")
+        return f"{self.mean:+.2f}" + (
+            f" ± {self.half_width:.2f}" if math.isfinite(self.half_width) else ""
+        )
 
 
 class Comparison(NamedTuple):
@@ -39,7 +44,8 @@ class Comparison(NamedTuple):
 
 def estimate(values: Sequence[float]) -> Estimate:
     """The mean of `values` with its 95 % interval by Student's t."""
-    mean, count = statistics.fmean(values), len(values)
+    mean = statistics.fmean(values)
+    count = len(values)
     if count < 2:
         return Estimate(mean, math.inf, count)
     quantile = float(stats.t.ppf(0.975, count - 1))
@@ -47,12 +53,17 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def paired(values: Accuracies, base: Accuracies) -> Estimate | None:
-    """The mean difference of `values` from `base` over the draws that both have; None where they share none."""
+    """The mean difference of `values` from `base` over the draws that both have.
+
+    None where they share none.
+    """
     shared = values.keys() & base.keys()
     return estimate([values[draw] - base[draw] for draw in sorted(shared)]) if shared else None
 
 
-def with_test_noise(found: Estimate, pairs: Iterable[tuple[str, str, int]], correct: Correct) -> Estimate:
+def with_test_noise(
+    found: Estimate, pairs: Iterable[tuple[str, str, int]], correct: Correct
+) -> Estimate:
     """`found`, its interval widened by how much the difference may change with other test images.
 
     The spread over draws shows that only in part, because the draws often share their test images.
@@ -63,24 +74,29 @@ def with_test_noise(found: Estimate, pairs: Iterable[tuple[str, str, int]], corr
     """
     if not correct:
         return found
-    gains = np.mean([correct[method, draw] * 1.0 - correct[base, draw] for method, base, draw in pairs], axis=0)
+    gains = np.mean(
+        [correct[method, draw] * 1.0 - correct[base, draw] for method, base, draw in pairs], axis=0
+    )
     standard_error = 100 * float(gains.std()) / math.sqrt(len(gains))
     return found._replace(half_width=math.hypot(found.half_width, 1.96 * standard_error))
 
 
 def compare_best(
-    methods: Mapping[str, Accuracies], bases: Mapping[str, Accuracies], correct: Correct | None = None
+    methods: Mapping[str, Accuracies],
+    bases: Mapping[str, Accuracies],
+    correct: Correct | None = None,
 ) -> Comparison:
     """The difference between the best of `methods` and the best of `bases`, neither of them chosen in hindsight.
 
-    On each draw, the two with the best mean over all *other* draws are compared. Such choices share most of their
-    draws, so the interval is widened as in the corrected resampled t-test (Nadeau and Bengio, "Inference for the
-    generalization error", 2003), and by `with_test_noise` if `correct` is given. All must have the same draws, at least
-    two.
+    On each draw, the two with the best mean over all *other* draws are compared. Such choices share
+    most of their draws, so the interval is widened as in the corrected resampled t-test (Nadeau and
+    Bengio, "Inference for the generalization error", 2003), and by `with_test_noise` if `correct`
+    is given. All must have the same draws, at least two.
     """
     chosen, accuracies = _best_on_other_draws(methods)
     chosen_bases, base_accuracies = _best_on_other_draws(bases)
-    gain, count = estimate((accuracies - base_accuracies).tolist()), len(chosen)
+    gain = estimate((accuracies - base_accuracies).tolist())
+    count = len(chosen)
     widening = math.sqrt(1 + count / (count - 1))
     gain = gain._replace(half_width=widening * gain.half_width)
     draws = sorted(next(iter(methods.values())))
@@ -101,34 +117,43 @@ def advise(runs: Sequence[Run], uses: Mapping[str, str]) -> str:
 
     `uses` says for each method with a VAE how it is written in a pipeline.
     """
-    classical, with_vae = (by_method(run for run in runs if run.kind == kind) for kind in (CLASSICAL, WITH_VAE))
+    classical, with_vae = (
+        by_method(run for run in runs if run.kind == kind) for kind in (CLASSICAL, WITH_VAE)
+    )
     if len({run.draw for run in runs}) < 2:
         return "One draw cannot tell a gain from luck. Repeat the comparison with more draws."
     correct = correct_answers(runs)
     count = min(map(len, correct.values()), default=FEWEST_TEST_IMAGES)
     if count < FEWEST_TEST_IMAGES:
-        return f"{count} test images cannot tell a gain from luck. Give at least {FEWEST_TEST_IMAGES} to test on."
+        return (
+            f"{count} test images cannot tell a gain from luck. Give at least "
+            f"{FEWEST_TEST_IMAGES} to test on."
+        )
     without = compare_best(classical, {NO_AUGMENTATION: classical[NO_AUGMENTATION]}, correct)
     first = "Without a VAE, no augmentation was chosen most often."
     if without.method != NO_AUGMENTATION:
-        first = f"Without a VAE, {without.method} was chosen most often: {without.gain} points against no augmentation."
+        first = (
+            f"Without a VAE, {without.method} was chosen most often: {without.gain} points "
+            "against no augmentation."
+        )
     return (
-        f"{first}\n{_verdict(compare_best(with_vae, classical, correct), uses)}\n"
-        "On each draw, the methods compared are those that did best on the other draws, so a choice can lose; those "
-        "named were chosen most often."
+        f"{first}\n{_verdict(compare_best(with_vae, classical, correct), uses)}\nOn each draw, "
+        "the methods compared are those that did best on the other draws, so a choice can lose; "
+        "those named were chosen most often."
     )
 
 
 def _verdict(found: Comparison, uses: Mapping[str, str]) -> str:
     base = "no augmentation" if found.base == NO_AUGMENTATION else found.base
-    difference, gain = f"{found.method}, {found.gain} points against {base}", found.gain
+    difference = f"{found.method}, {found.gain} points against {base}"
+    gain = found.gain
     if gain.mean > gain.half_width:
         return f"VAE augmentation helps on your data: {difference}. Use {uses[found.method]}."
     if gain.mean < -gain.half_width:
         return f"VAE augmentation is harmful on your data: {difference}. Leave it out."
     return (
-        f"No measurable difference: {difference}, in {gain.draws} draws. Leave the VAE out; more draws "
-        "or test images would narrow the interval."
+        f"No measurable difference: {difference}, in {gain.draws} draws. Leave the VAE out; more "
+        "draws or test images would narrow the interval."
     )
 
 
@@ -141,26 +166,40 @@ def by_method(runs: Iterable[Run]) -> dict[str, dict[int, float]]:
 
 
 def correct_answers(runs: Iterable[Run]) -> dict[tuple[str, int], NDArray[np.bool_]]:
-    """Which test images each method got right on each draw; empty for runs that were read from a file."""
+    """Which test images each method got right on each draw.
+
+    Empty for runs that were read from a file.
+    """
     return {(run.method, run.draw): run.correct for run in runs if run.correct is not None}
 
 
 def best_classical(runs: Sequence[Run]) -> str | None:
-    """The method without a VAE that has the best mean on the test images, chosen in hindsight; None without any."""
+    """The method without a VAE that has the best mean on the test images, chosen in hindsight.
+
+    None without any.
+    """
     methods = by_method(run for run in runs if run.kind == CLASSICAL)
     return max(methods, key=lambda name: statistics.fmean(methods[name].values()), default=None)
 
 
 def detail_table(runs: Sequence[Run]) -> str:
-    """A row per method, of the runs of one regime and data set; differences are from the best classical method."""
-    best, methods, rows = best_classical(runs), by_method(runs), []
-    facts, correct = {run.method: run for run in runs}, correct_answers(runs)
+    """A row per method, of the runs of one regime and data set.
+
+    Differences are from the best classical method.
+    """
+    best = best_classical(runs)
+    methods = by_method(runs)
+    rows = []
+    facts = {run.method: run for run in runs}
+    correct = correct_answers(runs)
     for method, values in methods.items():
         trained_on = facts[method].trained_on
         difference = None if best is None or method == best else paired(values, methods[best])
         if difference is not None:
             shared = sorted(values.keys() & methods[str(best)].keys())
-            difference = with_test_noise(difference, [(method, str(best), draw) for draw in shared], correct)
+            difference = with_test_noise(
+                difference, [(method, str(best), draw) for draw in shared], correct
+            )
         rows.append(
             [
                 method if trained_on == NOTHING else f"{method} (VAE: {trained_on})",
@@ -176,10 +215,15 @@ def detail_table(runs: Sequence[Run]) -> str:
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table whose first column is aligned left and the others right."""
-    widths = [max(2, *(len(row[column]) for row in (header, *rows))) for column in range(len(header))]
+    widths = [
+        max(2, *(len(row[column]) for row in (header, *rows))) for column in range(len(header))
+    ]
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = []
     for first, *others in (header, rule, *rows):
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        cells = [
+            first.ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)),
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..training import ImageData, load_data
-from ..training.data import NAMED
+from ..training.data.named import NAMED
 
 HELD_OUT = 0.2  # of each class, where the data have no test part
 
@@ -24,19 +24,26 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from: `data` and `root` as for `load_data`, and perhaps paths of test images."""
+    """Where images come from.
+
+    `data` and `root` as for `load_data`, and perhaps paths of test images.
+    """
 
     data: str
     root: str | None = None
     test: tuple[str, ...] = ()
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
-        """Training and test images; without `test`, the test part of a named data set, or a fifth of each class."""
+        """Training and test images.
+
+        Without `test`, the test part of a named data set, or a fifth of each class.
+        """
         train = _load(self.data, self.root)
         if len(train.classes) < 2:
             raise InputError(
-                f"{train.name} has {len(train.classes)} classes; a comparison needs labelled images of at least two: a "
-                "folder of class folders, an .npz with labels, or a named data set."
+                f"{train.name} has {len(train.classes)} classes; a comparison needs labelled "
+                "images of at least two: a folder of class folders, an .npz with labels, or a "
+                "named data set."
             )
         if self.test:
             return train, _test_images([_load(path) for path in self.test], train)
@@ -46,36 +53,51 @@ class Source:
 
 
 def shuffled_classes(data: ImageData, seed: int) -> list[Tensor]:
-    """The row numbers of each class, in an order that the seed decides; those of unlabelled images are left out."""
+    """The row numbers of each class, in an order that the seed decides.
+
+    Those of unlabelled images are left out.
+    """
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     labels = data.labels[order]
     return [order[labels == label] for label in range(len(data.classes))]
 
 
-def choose_labels(data: ImageData, seed: int, per_class: int | None = None, pool: bool = False) -> Split:
+def choose_labels(
+    data: ImageData, seed: int, per_class: int | None = None, pool: bool = False
+) -> Split:
     """`per_class` random images of each class (None = all with a label), and if asked for, the others as a pool."""
     classes = shuffled_classes(data, seed)
     for name, rows in zip(data.classes, classes, strict=True):
         if per_class is not None and len(rows) < per_class:
             raise InputError(
-                f"The class {name!r} has {len(rows)} images to train on, fewer than {per_class} labels per class. "
-                "Ask for fewer labels per class, or give more images."
+                f"The class {name!r} has {len(rows)} images to train on, fewer than {per_class} "
+                "labels per class. Ask for fewer labels per class, or give more images."
             )
-    chosen = (data.labels >= 0).nonzero()[:, 0] if per_class is None else torch.cat([r[:per_class] for r in classes])
+    chosen = (
+        (data.labels >= 0).nonzero()[:, 0]
+        if per_class is None
+        else torch.cat([r[:per_class] for r in classes])
+    )
     others = _other_rows(data, chosen)
     if not pool or not len(others):
         return Split(data.subset(chosen))
-    return Split(data.subset(chosen), replace(data.subset(others), labels=torch.full((len(others),), -1)))
+    return Split(
+        data.subset(chosen), replace(data.subset(others), labels=torch.full((len(others),), -1))
+    )
 
 
 def held_out_per_class(data: ImageData, share: float, seed: int) -> tuple[ImageData, ImageData]:
-    """Training and test images: `share` of each class, at least one image, is for testing, and no unlabelled image."""
+    """Training and test images.
+
+    `share` of each class, at least one image, is for testing, and no unlabelled image.
+    """
     classes = shuffled_classes(data, seed)
     for name, rows in zip(data.classes, classes, strict=True):
         if len(rows) < 2:
             raise InputError(
-                f"The class {name!r} of {data.name} has {len(rows)} labelled images; at least one to train and one to "
-                "test on are needed. Add images, or give test images of their own."
+                f"The class {name!r} of {data.name} has {len(rows)} labelled images; at least one "
+                "to train and one to test on are needed. Add images, or give test images of their "
+                "own."
             )
     test = torch.cat([rows[: max(1, round(share * len(rows)))] for rows in classes])
     return data.subset(_other_rows(data, test)), data.subset(test)
@@ -92,8 +114,10 @@ def _test_images(parts: list[ImageData], like: ImageData) -> ImageData:
     for part in parts:
         if part.classes != like.classes or part.image_shape != like.image_shape:
             raise InputError(
-                f"The test images of {part.name} are {part.image_shape} of the classes {part.classes}; those to train "
-                f"on are {like.image_shape} of {like.classes}. They must agree."
+                f"The test images of {part.name} are {part.image_shape} of the classes "
+                f"{part.classes}; those to train on are {like.image_shape} of {like.classes}. "
+                "They must agree."
             )
-    images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
+    images = torch.cat([part.images for part in parts])
+    labels = torch.cat([part.labels for part in parts])
     return choose_labels(ImageData("test", images, labels, like.classes), 0).labelled

@@ -5,14 +5,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..exporters import ParityReport, export
-from ..runtime import VAEModel, load
+from ..model.vae_model import VAEModel, load
 from ..training import FitConfig, ImageData, fit
 from .experiment import Draw
 
 BATCH = 128  # images per update of a VAE
 FEW_BETA = 0.2  # the weight of the KL term for few images, as in the demo
-SMALL = FitConfig(width="small", label_dropout=0.5, learning_rate=2e-3)  # `VAEAugment` gets no labels in a comparison
-PASSES, FEWEST, MOST = 20, 400, 4700  # passes of a VAE over its images, and the limits of its number of updates
+SMALL = FitConfig(
+    width="small", label_dropout=0.5, learning_rate=2e-3
+)  # `VAEAugment` gets no labels in a comparison
+PASSES, FEWEST, MOST = (
+    20,
+    400,
+    4700,
+)  # passes of a VAE over its images, and the limits of its number of updates
 
 
 def labelled_vae(draw: Draw) -> VAEModel:
@@ -36,7 +42,9 @@ def vae_config(draw: Draw, data: ImageData, beta: float = 1.0) -> FitConfig:
     return replace(small_config(data, updates, beta=beta), seed=draw.seed, device=draw.device)
 
 
-def small_config(data: ImageData, updates: int, *, conditional: bool = True, beta: float = 1.0) -> FitConfig:
+def small_config(
+    data: ImageData, updates: int, *, conditional: bool = True, beta: float = 1.0
+) -> FitConfig:
     """A small convolutional VAE trained for about `updates` updates of at most 128 images."""
     batch = min(BATCH, len(data))
     epochs = max(1, round(updates * batch / len(data)))

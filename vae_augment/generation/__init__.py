@@ -5,4 +5,14 @@ from .generating import generate, make_job, run
 from .plan import Plan, make_plan
 from .shard import Job, Record
 
-__all__ = ["Job", "Manifest", "Plan", "Record", "generate", "make_job", "make_plan", "run", "verify"]
+__all__ = [
+    "Job",
+    "Manifest",
+    "Plan",
+    "Record",
+    "generate",
+    "make_job",
+    "make_plan",
+    "run",
+    "verify",
+]

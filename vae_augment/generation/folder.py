@@ -1,4 +1,7 @@
-"""The output folder: the plan is written first, the manifest last, and only the manifest means done."""
+"""The output folder.
+
+The plan is written first, the manifest last, and only the manifest means done.
+"""
 
 import os
 import shutil
@@ -26,23 +29,30 @@ class Manifest:
 
 
 def prepare(job: Job) -> None:
-    """Write the plan into the folder, or check that the same plan is there; else OutputExistsError."""
+    """Write the plan into the folder, or check that the same plan is there.
+
+    Else OutputExistsError.
+    """
     job.output.mkdir(parents=True, exist_ok=True)
     path = job.output / PLAN
-    # Listed before the plan is looked for: a run that starts at the same time writes its plan before all else.
+    # Listed before the plan is looked for: a run that starts at the same time writes its plan
+    # before all else.
     others = [name for name in _entries(job.output) if name != job.staging.name]
-    others += [f"{job.staging.name}/{name}" for name in _entries(job.staging) if not name.startswith(PLAN)]
+    others += [
+        f"{job.staging.name}/{name}" for name in _entries(job.staging) if not name.startswith(PLAN)
+    ]
     if not path.exists():
         if others:
             raise OutputExistsError(
-                f"{job.output} holds {min(others)} and no {PLAN}. It was left as it is. Use a new or empty folder."
+                f"{job.output} holds {min(others)} and no {PLAN}. It was left as it is. Use a new "
+                "or empty folder."
             )
         write_json(job, path, job.plan.to_json())
     found = differences(read_json(path), job.plan.to_json())
     if found:
         raise OutputExistsError(
-            f"{job.output} belongs to another plan: {'; '.join(found)}. It was left as it is. Use another folder, or "
-            "the plan that is there."
+            f"{job.output} belongs to another plan: {'; '.join(found)}. It was left as it is. Use "
+            "another folder, or the plan that is there."
         )
 
 
@@ -56,7 +66,10 @@ def finished(job: Job, part: Part = (0, 1)) -> dict[int, Record]:
 
 
 def finish(job: Job) -> Manifest | None:
-    """Write the manifest and tidy up if every shard is there; None while other parts are at work."""
+    """Write the manifest and tidy up if every shard is there.
+
+    None while other parts are at work.
+    """
     records = tuple(finished(job).values())
     if len(records) < job.plan.shards:
         return None
@@ -69,20 +82,23 @@ def finish(job: Job) -> Manifest | None:
 def verify(output: Path) -> Manifest:
     """Compare every shard of a folder with its manifest, by its sha256.
 
-    Raises:
-        GenerationError: there is no manifest, it does not list each shard of its plan, or a shard has other content.
+    Raises: GenerationError: there is no manifest, it does not list each shard of its plan, or a
+        shard has other content.
     """
     output = Path(output)
     manifest = _read_manifest(output / MANIFEST)
     job = Job(manifest.plan, Path(), output)
-    broken = [shard for shard, record in enumerate(manifest.shards) if not _is_whole(job, shard, record)]
+    broken = [
+        shard for shard, record in enumerate(manifest.shards) if not _is_whole(job, shard, record)
+    ]
     if broken:
         records = [str(job.record_path(shard).relative_to(output)) for shard in broken[:10]]
         if len(broken) > 10:
             records.append("...")
         raise GenerationError(
-            f"{len(broken)} of {len(manifest.shards)} shards in {output} are not what the manifest says. Delete their "
-            f"records ({', '.join(records)}) and give the same command as before: it makes them again."
+            f"{len(broken)} of {len(manifest.shards)} shards in {output} are not what the "
+            f"manifest says. Delete their records ({', '.join(records)}) and give the same "
+            "command as before: it makes them again."
         )
     return manifest
 
@@ -90,25 +106,30 @@ def verify(output: Path) -> Manifest:
 def _read_manifest(path: Path) -> Manifest:
     if not path.exists():
         raise GenerationError(
-            f"{path.parent} has no {path.name}, so it is not finished. The same command as before goes on."
+            f"{path.parent} has no {path.name}, so it is not finished. The same command as before "
+            "goes on."
         )
     content = read_json(path)
     try:
         plan = Plan.from_json(content["plan"])
         records = tuple(Record(**record) for record in content["shards"])
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise GenerationError(f"{path} is not a manifest ({error!r}). Delete it and give the same command.") from None
+        raise GenerationError(
+            f"{path} is not a manifest ({error!r}). Delete it and give the same command."
+        ) from None
     if [record.shard for record in records] != list(range(plan.shards)):
         raise GenerationError(
-            f"{path} does not list each of the {plan.shards} shards of its plan once and in order. Delete it and give "
-            "the same command."
+            f"{path} does not list each of the {plan.shards} shards of its plan once and in "
+            "order. Delete it and give the same command."
         )
     return Manifest(plan, records)
 
 
 def _is_whole(job: Job, shard: int, record: Record) -> bool:
     try:
-        return record == Record(shard, len(job.plan.span(shard)), *measure(job.output, job.names(shard)))
+        return record == Record(
+            shard, len(job.plan.span(shard)), *measure(job.output, job.names(shard))
+        )
     except FileNotFoundError:
         return False
 

@@ -1,7 +1,7 @@
 """Five ways to write a shard, each by the library that owns the format.
 
-The same content always gives the same bytes: no clock, no user and no random name gets into a file. Every file name
-starts with "train", because that is where readers look.
+The same content always gives the same bytes: no clock, no user and no random name gets into a file.
+Every file name starts with "train", because that is where readers look.
 """
 
 import io
@@ -18,7 +18,12 @@ from PIL import Image
 Pixels = NDArray[np.uint8]  # [N, C, H, W]
 PNG_LEVEL = 1  # measured on MNIST: level 9 takes twice the time for 5 % fewer bytes
 # torchvision's MNIST opens a folder only when the files of the test part are there too.
-IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,9 @@ class Format:
     """How a shard is written, and which images and labels a file can hold."""
 
     write: Callable[[Content, Sequence[Path]], None]
-    endings: Sequence[str] | None  # of its file names, after the name of the shard; None = a file per image
+    endings: (
+        Sequence[str] | None
+    )  # of its file names, after the name of the shard; None = a file per image
     channels: Sequence[int] = (1, 3)  # those of a PNG
     byte_labels: bool = False  # True where a label is one byte
     packages: tuple[str, ...] = ()  # needed besides NumPy
@@ -46,17 +53,24 @@ def image_names(keys: Sequence[str], labels: NDArray[np.int64] | None, classes: 
     """The file names of single images, in folders of their class index."""
     if labels is None:  # ImageFolder needs a class folder all the same
         return [f"train/unlabelled/{key}.png" for key in keys]
-    width = len(str(classes - 1))  # ImageFolder sorts folders as strings, so only padded indices keep the labels
+    width = len(
+        str(classes - 1)
+    )  # ImageFolder sorts folders as strings, so only padded indices keep the labels
     return [f"train/{label:0{width}d}/{key}.png" for label, key in zip(labels, keys, strict=True)]
 
 
 def _write_npz(content: Content, paths: Sequence[Path]) -> None:
-    known = {} if content.labels is None else {"labels": content.labels, "classes": np.array(content.classes)}
+    known = (
+        {}
+        if content.labels is None
+        else {"labels": content.labels, "classes": np.array(content.classes)}
+    )
     np.savez_compressed(paths[0], images=content.images, **known)  # type: ignore[arg-type]
 
 
 def _write_idx(content: Content, paths: Sequence[Path]) -> None:
-    images, labels = content.images[:, 0], content.labels
+    images = content.images[:, 0]
+    labels = content.labels
     assert labels is not None  # a plan without labels is refused for this format
     arrays: list[NDArray[np.integer]] = [images, labels, images[:0], labels[:0]]
     for path, array in zip(paths, arrays, strict=True):
@@ -74,9 +88,14 @@ def _write_parquet(content: Content, paths: Sequence[Path]) -> None:
     from pyarrow import parquet
 
     rows = [
-        {"bytes": _png(image), "path": f"{key}.png"} for key, image in zip(content.keys, content.images, strict=True)
+        {"bytes": _png(image), "path": f"{key}.png"}
+        for key, image in zip(content.keys, content.images, strict=True)
     ]
-    columns = {"image": pyarrow.array(rows, pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())]))}
+    columns = {
+        "image": pyarrow.array(
+            rows, pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+        )
+    }
     features: dict[str, object] = {"image": {"_type": "Image"}}
     if content.labels is not None:
         columns["label"] = pyarrow.array(content.labels)
@@ -99,14 +118,18 @@ def _write_webdataset(content: Content, paths: Sequence[Path]) -> None:
 
 def _png(image: Pixels) -> bytes:
     file = io.BytesIO()
-    picture = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
+    picture = Image.fromarray(
+        image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+    )
     picture.save(file, "PNG", compress_level=PNG_LEVEL)
     return file.getvalue()
 
 
 FORMATS = {
     "npz": Format(_write_npz, [".npz"], channels=range(1, 1 << 16)),
-    "idx": Format(_write_idx, [f"/MNIST/raw/{name}" for name in IDX_FILES], channels=(1,), byte_labels=True),
+    "idx": Format(
+        _write_idx, [f"/MNIST/raw/{name}" for name in IDX_FILES], channels=(1,), byte_labels=True
+    ),
     "imagefolder": Format(_write_imagefolder, None, packages=("pillow",)),
     "parquet": Format(_write_parquet, [".parquet"], packages=("pillow", "pyarrow")),
     "webdataset": Format(_write_webdataset, [".tar"], packages=("pillow", "webdataset")),

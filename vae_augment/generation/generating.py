@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GenerationError, InputError, VAEAugmentError
-from ..interrupt import Interruptible
-from ..modelfile import find_model, read_model
-from ..sampling import Labels
+from ..model.file import find_model, read_model
+from ..model.sampling import Labels
+from ..processes import Interruptible
+from .engines.processes import in_pool
 from .folder import MANIFEST, Manifest, finish, finished, prepare
 from .plan import Part, make_plan
-from .process_engine import in_pool
 from .shard import Job, Record
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..runtime import VAEModel
+    from ..model.vae_model import VAEModel
 
 Engine = Callable[[Job, Sequence[int]], Generator[Record, None, None]]
 
@@ -38,27 +38,34 @@ def generate(
 ) -> Manifest:
     """Write n generated images to a folder, in shards. The same call goes on with a run that was stopped or killed.
 
-    Image i is image i of `VAESyntheticDataset` with the same model, labels and seed, as uint8. The decoder runs on the
-    CPU, one thread per worker. In a script, call it under ``if __name__ == "__main__":``, as it starts processes.
+    Image i is image i of `VAESyntheticDataset` with the same model, labels and seed, as uint8. The
+    decoder runs on the CPU, one thread per worker. In a script, call it under ``if __name__ ==
+    "__main__":``, as it starts processes.
 
-    Args:
-        model: a bundled name, the path of an .onnx file, or a `VAEModel`, whose file is used.
-        n: how many images.
-        output: a folder that is new, empty or from an earlier call. manifest.json, with sha256 sums, is written last.
-        format: "npz", "idx", "imagefolder", "parquet" or "webdataset".
-        labels, images, seed: as for `VAESyntheticDataset`. A model conditioned on an image redraws `images`.
-        shard_size: images per shard, for at most 1,000,000 shards; None = about 40 MiB of pixels.
-        workers: processes; None = one per core.
+    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`, whose file is used. n:
+        how many images. output: a folder that is new, empty or from an earlier call. manifest.json,
+        with sha256 sums, is written last. format: "npz", "idx", "imagefolder", "parquet" or
+        "webdataset". labels, images, seed: as for `VAESyntheticDataset`. A model conditioned on an
+        image redraws `images`. shard_size: images per shard, for at most 1,000,000 shards; None =
+        about 40 MiB of pixels. workers: processes; None = one per core.
 
-    Raises:
-        InputError: a plan that cannot be carried out. Nothing was written.
-        OutputExistsError: the folder belongs to another plan, or holds other files.
-        GenerationError: the folder cannot be written, or workers died again and again.
-        KeyboardInterrupt, SystemExit(143): after SIGINT or SIGTERM, once the shards in hand are finished.
+    Raises: InputError: a plan that cannot be carried out. Nothing was written. OutputExistsError:
+        the folder belongs to another plan, or holds other files. GenerationError: the folder cannot
+        be written, or workers died again and again. KeyboardInterrupt, SystemExit(143): after
+        SIGINT or SIGTERM, once the shards in hand are finished.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")
-    job = make_job(model, n, output, format=format, labels=labels, images=images, seed=seed, shard_size=shard_size)
+    job = make_job(
+        model,
+        n,
+        output,
+        format=format,
+        labels=labels,
+        images=images,
+        seed=seed,
+        shard_size=shard_size,
+    )
     manifest = run(job, functools.partial(in_pool, workers=workers))
     assert manifest is not None  # there are no other parts
     return manifest
@@ -86,11 +93,19 @@ def make_job(
         file = read_model(model.path, sha256=model.sha256, allow_ops=model.allow_ops)
     originals = None
     if images is not None:
-        from ..dataset import as_originals
+        from ..datasets.synthetic import as_originals
 
         originals = as_originals(file.spec, file.path.stem, images, labels, classes)
-    plan = make_plan(file, n, format=format, labels=labels, seed=seed, shard_size=shard_size, originals=originals)
-    return Job(plan, file.path.absolute(), Path(output).absolute(), getattr(model, "allow_ops", ()), originals)
+    plan = make_plan(
+        file, n, format=format, labels=labels, seed=seed, shard_size=shard_size, originals=originals
+    )
+    return Job(
+        plan,
+        file.path.absolute(),
+        Path(output).absolute(),
+        getattr(model, "allow_ops", ()),
+        originals,
+    )
 
 
 def run(
@@ -101,14 +116,15 @@ def run(
 ) -> Manifest | None:
     """Make what is missing of part i of n, given as (i, n), on an engine.
 
-    Args:
-        report: called with the number of images of this part that are done: at once, and after every shard.
+    Args: report: called with the number of images of this part that are done: at once, and after
+        every shard.
 
     Returns:
         The manifest, or None while other parts are at work.
     """
     try:
-        # From the first file on: Python loses a KeyboardInterrupt that comes while a temporary folder is tidied up.
+        # From the first file on: Python loses a KeyboardInterrupt that comes while a temporary
+        # folder is tidied up.
         with Interruptible() as interrupt:
             prepare(job)
             interrupt.raise_if_requested()
@@ -118,10 +134,12 @@ def run(
         raise
     except (OSError, MemoryError) as error:
         number = getattr(error, "errno", None)
-        reason = os.strerror(number) if number else error  # pyarrow's errors have a text of their own
+        reason = (
+            os.strerror(number) if number else error
+        )  # pyarrow's errors have a text of their own
         raise GenerationError(
-            f"{job.output} cannot be written: {reason}. Finished shards stay, and there is no half of one. Put that "
-            "right, and the same command goes on."
+            f"{job.output} cannot be written: {reason}. Finished shards stay, and there is no "
+            "half of one. Put that right, and the same command goes on."
         ) from error
 
 
@@ -129,7 +147,9 @@ def _make_missing(
     job: Job, engine: Engine, part: Part, report: Callable[[int], None], interrupt: Interruptible
 ) -> None:
     manifest = job.output / MANIFEST
-    was_finished = manifest.exists()  # before the shards are looked at: another run may finish them from now on
+    was_finished = (
+        manifest.exists()
+    )  # before the shards are looked at: another run may finish them from now on
     there = finished(job, part)
     missing = [shard for shard in range(part[0], job.plan.shards, part[1]) if shard not in there]
     if missing and was_finished:

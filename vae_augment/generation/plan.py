@@ -13,16 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
+from ..arguments import check_seed, whole_number
 from ..errors import InputError
 from ..files import digest_of
-from ..modelfile import ModelFile
-from ..noise import check_seed, whole_number
-from ..sampling import UNKNOWN, LabelPolicy, Labels, Originals, check_generates, parse_labels
-from ..sessions import runtime_version
+from ..model.file import ModelFile
+from ..model.originals import Originals
+from ..model.sampling import UNKNOWN, LabelPolicy, Labels, check_generates, parse_labels
+from ..model.sessions import runtime_version
 from .formats import FORMATS, Format
 
-BLOCK_IMAGES, BLOCK_VALUES = 128, 2**19  # the largest run of the decoder: about as much as a core's cache holds
-BLOCKS_PER_SHARD = 80  # of the default shard: 10,240 images of MNIST's size, never more than 40 MiB of pixels
+# The largest run of the decoder: about as much as a core's cache holds
+BLOCK_IMAGES = 128
+BLOCK_VALUES = 2**19
+# Of the default shard: 10,240 images of MNIST's size, never more than 40 MiB of pixels
+BLOCKS_PER_SHARD = 80
 MAX_SHARDS = 1_000_000  # the manifest lists each
 
 Part = tuple[int, int]  # (i, n): the shards i, i + n, i + 2n, ..., which one of n jobs makes
@@ -32,8 +36,8 @@ Part = tuple[int, int]  # (i, n): the shards i, i + n, i + 2n, ..., which one of
 class Plan:
     """A data set that is wholly determined: equal plans give equal bytes on machines of one kind. See `make_plan`.
 
-    Raises:
-        InputError: a number or label out of range, or a format that is unknown or cannot hold such images or labels.
+    Raises: InputError: a number or label out of range, or a format that is unknown or cannot hold
+        such images or labels.
     """
 
     model: str  # the sha256 of its file
@@ -52,14 +56,18 @@ class Plan:
             object.__setattr__(self, field, whole_number(name, getattr(self, field), 1))
         if self.shards > MAX_SHARDS:
             raise InputError(
-                f"{self.count:,} images in shards of {self.shard_size:,} are {self.shards:,} shards; at most "
-                f"{MAX_SHARDS:,} can be managed. Use a shard size of at least {self.count // MAX_SHARDS + 1:,}."
+                f"{self.count:,} images in shards of {self.shard_size:,} are {self.shards:,} "
+                f"shards; at most {MAX_SHARDS:,} can be managed. Use a shard size of at least "
+                f"{self.count // MAX_SHARDS + 1:,}."
             )
         object.__setattr__(self, "seed", check_seed(self.seed))
-        choices, weights = self.labels.choices, self.labels.cumulative or self.labels.choices
+        choices = self.labels.choices
+        weights = self.labels.cumulative or self.labels.choices
         known = {UNKNOWN, *range(len(self.classes))}
         if not choices or not known.issuperset(choices) or len(weights) != len(choices):
-            raise InputError(f"The labels are {self.labels}; there are {len(self.classes)} classes.")
+            raise InputError(
+                f"The labels are {self.labels}; there are {len(self.classes)} classes."
+            )
         _check_format(self.format, self.image_shape[0], self.labels)
 
     @property
@@ -94,9 +102,13 @@ class Plan:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Plan":
         """The plan that `to_json` wrote; LookupError, TypeError or ValueError for anything else."""
-        choices, weights = facts["labels"]["choices"], facts["labels"]["cumulative"]
-        labels = LabelPolicy(tuple(choices), None if weights is None else tuple(map(float, weights)))
-        shape, classes = tuple(facts["image_shape"]), tuple(facts["classes"])
+        choices = facts["labels"]["choices"]
+        weights = facts["labels"]["cumulative"]
+        labels = LabelPolicy(
+            tuple(choices), None if weights is None else tuple(map(float, weights))
+        )
+        shape = tuple(facts["image_shape"])
+        classes = tuple(facts["classes"])
         return cls(**{**facts, "labels": labels, "image_shape": shape, "classes": classes})
 
 
@@ -122,18 +134,24 @@ def make_plan(
         shard_size = BLOCKS_PER_SHARD * block_size(spec.image_shape)
     if originals is None:
         check_generates(spec, model.path.stem)
-        classes, policy, digest = spec.classes, parse_labels(labels, spec), None
+        classes = spec.classes
+        policy = parse_labels(labels, spec)
+        digest = None
     else:
-        classes, policy, digest = originals.classes, originals.policy, digest_of(originals.images, originals.labels)
-    plan = Plan(model.sha256, spec.image_shape, classes, n, policy, seed, format, shard_size, {}, digest)
+        classes = originals.classes
+        policy = originals.policy
+        digest = digest_of(originals.images, originals.labels)
+    plan = Plan(
+        model.sha256, spec.image_shape, classes, n, policy, seed, format, shard_size, {}, digest
+    )
     return dataclasses.replace(plan, versions=_versions(FORMATS[format]))
 
 
 def block_size(image_shape: tuple[int, int, int]) -> int:
     """Images in one run of the decoder; a function of their shape alone.
 
-    Blocks start at multiples of it, so that an image is always decoded with the same others, whatever the shard size:
-    onnxruntime promises equal rows only for equal inputs.
+    Blocks start at multiples of it, so that an image is always decoded with the same others,
+    whatever the shard size: onnxruntime promises equal rows only for equal inputs.
     """
     return max(1, min(BLOCK_IMAGES, BLOCK_VALUES // math.prod(image_shape)))
 
@@ -142,7 +160,9 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """What differs between two plans in JSON form, one phrase per entry."""
     keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
     return [
-        f"{key} is {json.dumps(there.get(key))[:200]} there and {json.dumps(here.get(key))[:200]} here" for key in keys
+        f"{key} is {json.dumps(there.get(key))[:200]} there and {json.dumps(here.get(key))[:200]} "
+        "here"
+        for key in keys
     ]
 
 
@@ -152,21 +172,31 @@ def _check_format(name: str, channels: int, labels: LabelPolicy) -> None:
     form = FORMATS[name]
     if channels not in form.channels:
         raise InputError(
-            f"{name} holds images of {' or '.join(map(str, form.channels))} channels; the model makes {channels}. "
-            "Use npz, which holds any number."
+            f"{name} holds images of {' or '.join(map(str, form.channels))} channels; the model "
+            f"makes {channels}. Use npz, which holds any number."
         )
-    low, high = min(labels.choices), max(labels.choices)
+    low = min(labels.choices)
+    high = max(labels.choices)
     if form.byte_labels and not 0 <= low <= high <= 255:
-        raise InputError(f"{name} holds labels from 0 to 255, but here they are {low}..{high}. Use another format.")
+        raise InputError(
+            f"{name} holds labels from 0 to 255, but here they are {low}..{high}. Use another "
+            "format."
+        )
 
 
 def _versions(form: Format) -> dict[str, str]:
-    versions = {"vae-augment": __version__, "onnxruntime": runtime_version(), "numpy": np.__version__}
+    versions = {
+        "vae-augment": __version__,
+        "onnxruntime": runtime_version(),
+        "numpy": np.__version__,
+    }
     if not form.packages:
         versions["zlib"] = zlib.ZLIB_RUNTIME_VERSION
     for package in form.packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            raise InputError(f"This format needs {package}, which is not installed: pip install {package}") from None
+            raise InputError(
+                f"This format needs {package}, which is not installed: pip install {package}"
+            ) from None
     return versions

@@ -1,8 +1,9 @@
 """The unit of work: one shard, a pure function of the plan and the shard's number.
 
-It is made in a folder of its own, synced, renamed into place, and only then recorded, so that any engine may run it,
-die at any point, and run it again. Several runs of one plan may share the output folder: the first that sees all shards
-recorded removes `staging`. A run that still writes there then fails, and takes the record that is there.
+It is made in a folder of its own, synced, renamed into place, and only then recorded, so that any
+engine may run it, die at any point, and run it again. Several runs of one plan may share the output
+folder: the first that sees all shards recorded removes `staging`. A run that still writes there
+then fails, and takes the record that is there.
 """
 
 import functools
@@ -18,10 +19,11 @@ import numpy as np
 
 from ..errors import GenerationError, ModelFormatError
 from ..files import publish
-from ..modelfile import read_model
-from ..sampling import Originals, draw
-from ..sessions import open_session, resolve_providers, translated_errors
-from ..spec import UINT8_SCALE
+from ..model.file import read_model
+from ..model.originals import Originals
+from ..model.sampling import draw
+from ..model.sessions import open_session, resolve_providers, translated_errors
+from ..model.spec import UINT8_SCALE
 from .formats import FORMATS, Content, Pixels, image_names
 from .plan import Plan, block_size
 
@@ -38,7 +40,10 @@ class Job:
 
     @property
     def staging(self) -> Path:
-        """Where files are written. What a killed worker leaves stays here until all shards are done."""
+        """Where files are written.
+
+        What a killed worker leaves stays here until all shards are done.
+        """
         return self.output / "staging"
 
     def record_path(self, shard: int) -> Path:
@@ -47,7 +52,8 @@ class Job:
 
     def names(self, shard: int) -> list[str]:
         """The names of a shard's files below the output folder."""
-        plan, endings = self.plan, FORMATS[self.plan.format].endings
+        plan = self.plan
+        endings = FORMATS[self.plan.format].endings
         if endings is None:
             return image_names(plan.keys(shard), plan.labels_of(shard), len(plan.classes))
         return [f"train-{shard:05d}-of-{plan.shards:05d}{ending}" for ending in endings]
@@ -87,8 +93,12 @@ class Worker:
         return record
 
     def _make(self, shard: int) -> Record:
-        job, plan, names = self.job, self.job.plan, self.job.names(shard)
-        content = Content(self.images(plan.span(shard)), plan.keys(shard), plan.labels_of(shard), plan.classes)
+        job = self.job
+        plan = self.job.plan
+        names = self.job.names(shard)
+        content = Content(
+            self.images(plan.span(shard)), plan.keys(shard), plan.labels_of(shard), plan.classes
+        )
         job.staging.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{shard:05d}-", dir=job.staging) as folder:
             places = {Path(folder, name): job.output / name for name in names}
@@ -101,12 +111,18 @@ class Worker:
         return record
 
     def images(self, span: range) -> Pixels:
-        """The images at a range of indices, [N, C, H, W] uint8: those of `VAESyntheticDataset`, pixel for pixel."""
+        """The images at a range of indices, [N, C, H, W] uint8.
+
+        Those of `VAESyntheticDataset`, pixel for pixel.
+        """
         block = block_size(self.job.plan.image_shape)
         images = np.empty((len(span), *self.job.plan.image_shape), np.uint8)
         for start in range(span.start // block * block, span.stop, block):
-            low, high = max(start, span.start), min(start + block, span.stop)
-            images[low - span.start : high - span.start] = self._block(start)[low - start : high - start]
+            low = max(start, span.start)
+            high = min(start + block, span.stop)
+            images[low - span.start : high - span.start] = self._block(start)[
+                low - start : high - start
+            ]
         return images
 
     def _block(self, start: int) -> Pixels:
@@ -116,14 +132,22 @@ class Worker:
         inputs: dict[str, Any] = {"latent": latent}
         if originals is not None:
             strength = np.ones(len(index), np.float32)
-            inputs = {"image": originals.chosen(labels, index, plan.seed), "noise": latent, "strength": strength}
+            inputs = {
+                "image": originals.chosen(labels, index, plan.seed),
+                "noise": latent,
+                "strength": strength,
+            }
         elif spec.conditional:
             inputs["label"] = labels
         with translated_errors(f"{self.job.model} fails when run"):
             (images,) = session.run(None, inputs)
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
-            raise ModelFormatError(f"{self.job.model} gave {images.shape}, or numbers that are not finite.")
-        return (images * np.float32(UINT8_SCALE)).astype(np.uint8)  # as pixels.from_batch, which needs torch
+            raise ModelFormatError(
+                f"{self.job.model} gave {images.shape}, or numbers that are not finite."
+            )
+        return (images * np.float32(UINT8_SCALE)).astype(
+            np.uint8
+        )  # as pixels.from_batch, which needs torch
 
     @functools.cached_property
     def _model(self):  # type: ignore[no-untyped-def]
@@ -139,7 +163,9 @@ def read_record(job: Job, shard: int) -> Record | None:
         size = sum((job.output / name).stat().st_size for name in job.names(shard))
     except (FileNotFoundError, GenerationError, TypeError):
         return None
-    return record if record == Record(shard, len(job.plan.span(shard)), size, record.sha256) else None
+    return (
+        record if record == Record(shard, len(job.plan.span(shard)), size, record.sha256) else None
+    )
 
 
 def measure(folder: Path, names: Sequence[str]) -> tuple[int, str]:
@@ -153,7 +179,10 @@ def measure(folder: Path, names: Sequence[str]) -> tuple[int, str]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; FileNotFoundError if nothing is there, GenerationError if something else is."""
+    """The JSON object in a file.
+
+    FileNotFoundError if nothing is there, GenerationError if something else is.
+    """
     try:
         if path.exists() and not path.is_file():
             raise ValueError("it is not a file")
@@ -161,7 +190,9 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("it is not a JSON object")
     except (ValueError, RecursionError) as error:
-        raise GenerationError(f"{path} cannot be read: {error}. Restore it, or use another folder.") from None
+        raise GenerationError(
+            f"{path} cannot be read: {error}. Restore it, or use another folder."
+        ) from None
     return content
 
 
@@ -176,7 +207,9 @@ def write_json(job: Job, path: Path, content: object) -> None:
             temporary.write_text(text)
             publish({temporary: path})
     except OSError:
-        if not path.is_file() or path.read_bytes() != text.encode():  # no other run has written the same
+        if (
+            not path.is_file() or path.read_bytes() != text.encode()
+        ):  # no other run has written the same
             raise
 
 

@@ -1,15 +1,19 @@
-"""Training: `fit`, its networks, its data and its checkpoints. Nothing that runs a model imports this package."""
+"""Training.
+
+`fit`, its networks, its data and its checkpoints. Nothing that runs a model imports this package.
+"""
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .consistency import consistency_loss
-from .data import ImageData, load_data
-from .energy import EnergyVAE
+from .data.image_data import ImageData
+from .data.loading import load_data
 from .fitting import Epoch, fit
-from .judgement import judge, verdict
-from .mixture import fit_latents
-from .networks import VAE
-from .redrawing import RedrawingVAE
+from .latent_distribution import fit_latents
+from .networks.energy import EnergyVAE
+from .networks.redrawing import RedrawingVAE
+from .networks.vae import VAE
+from .quality import judge, verdict
 
 __all__ = [
     "VAE",

@@ -1,4 +1,7 @@
-"""Checkpoints: one .safetensors file with JSON metadata, never a pickle, always written whole or not at all."""
+"""Checkpoints.
+
+One .safetensors file with JSON metadata, never a pickle, always written whole or not at all.
+"""
 
 import hashlib
 import json
@@ -16,10 +19,11 @@ from torch import Tensor
 
 from ..errors import ModelFormatError, NotFoundError
 from ..files import atomic_path
-from ..spec import SPEC_KEY, Latents, Spec
-from .energy import EnergyVAE
-from .networks import VAE
-from .redrawing import RedrawingVAE
+from ..model.latents import Latents
+from ..model.spec import SPEC_KEY, Spec
+from .networks.energy import EnergyVAE
+from .networks.redrawing import RedrawingVAE
+from .networks.vae import VAE
 
 CHECKPOINT_KEY = "vae_augment.checkpoint"
 CHECKPOINT_VERSION = 1
@@ -48,16 +52,26 @@ class Checkpoint:
 
     def build(self) -> VAE | RedrawingVAE:
         """The network with its weights, in evaluation mode."""
-        with torch.random.fork_rng(devices=[]):  # initial weights would draw from the user's generator
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # initial weights would draw from the user's generator
             model = build_network(self.spec.image_shape, self.spec.latent_dim, **self.network)
         model.load_state_dict(dict(self.weights))
         return model.eval()
 
 
 def build_network(
-    image_shape: tuple[int, int, int], latent_dim: int, *, network: str, classes: int = 0, width: str = "base"
+    image_shape: tuple[int, int, int],
+    latent_dim: int,
+    *,
+    network: str,
+    classes: int = 0,
+    width: str = "base",
 ) -> VAE | RedrawingVAE:
-    """A new network: "mlp", "conv", "redrawing" (conditioned on an image) or "energy" (with random detail)."""
+    """A new network.
+
+    "mlp", "conv", "redrawing" (conditioned on an image) or "energy" (with random detail).
+    """
     if network == "redrawing":
         return RedrawingVAE(image_shape, latent_dim)
     if network == "energy":
@@ -65,17 +79,28 @@ def build_network(
     return VAE(network, image_shape, latent_dim, classes, width)
 
 
-def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
-    """Write `checkpoint` to `path` by `atomic_path`: a kill or a full disk leaves what was there before."""
+def save_checkpoint(
+    checkpoint: Checkpoint, path: str | os.PathLike[str], *, overwrite: bool = True
+) -> None:
+    """Write `checkpoint` to `path` by `atomic_path`.
+
+    A kill or a full disk leaves what was there before.
+    """
     latents = checkpoint.spec.latents
-    arrays = {} if latents is None else {name: torch.from_numpy(array) for name, array in vars(latents).items()}
+    arrays = (
+        {}
+        if latents is None
+        else {name: torch.from_numpy(array) for name, array in vars(latents).items()}
+    )
     tensors = flatten({"weights": checkpoint.weights, "state": checkpoint.state, "latents": arrays})
     # One key, because safetensors writes several in an order that changes from run to run.
     facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)}
     facts |= replace(checkpoint.spec, latents=None).to_metadata()
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     facts["sha256"] = _sha256(facts, tensors)
-    content = safetensors.torch.save(tensors, metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)})
+    content = safetensors.torch.save(
+        tensors, metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)}
+    )
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
 
@@ -89,7 +114,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise NotFoundError(f"There is no checkpoint {path}. Make one with: vae-augment fit DATA -o {path}")
+        raise NotFoundError(
+            f"There is no checkpoint {path}. Make one with: vae-augment fit DATA -o {path}"
+        )
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -97,7 +124,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelFormatError(f"{path} is not a readable .safetensors file: {error}.") from None
     if CHECKPOINT_KEY not in metadata:
-        raise ModelFormatError(f"{path} is a .safetensors file, but not a checkpoint of vae-augment fit.")
+        raise ModelFormatError(
+            f"{path} is a .safetensors file, but not a checkpoint of vae-augment fit."
+        )
     try:
         return _parsed(json.loads(metadata[CHECKPOINT_KEY]), tensors)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -107,7 +136,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
     if facts.get("version") != CHECKPOINT_VERSION:
         raise ModelFormatError(
-            f"its checkpoint version is {facts.get('version')!r}; this vae-augment reads {CHECKPOINT_VERSION}"
+            f"its checkpoint version is {facts.get('version')!r}; this vae-augment reads "
+            f"{CHECKPOINT_VERSION}"
         )
     expected = facts.pop("sha256", None)  # older files have none
     if facts.keys() != {"version", "network", SPEC_KEY}:
@@ -116,10 +146,15 @@ def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
         raise ModelFormatError("its content does not have the checksum that it was written with")
     latents = {name: np.asarray(tensor) for name, tensor in part(tensors, "latents").items()}
     spec = replace(Spec.from_metadata(facts), latents=Latents(**latents) if latents else None)
-    network, weights = dict(facts["network"]), part(tensors, "weights")
-    with torch.device("meta"):  # without its memory, of which a forged file could ask for any amount
+    network = dict(facts["network"])
+    weights = part(tensors, "weights")
+    with torch.device(
+        "meta"
+    ):  # without its memory, of which a forged file could ask for any amount
         expected = build_network(spec.image_shape, spec.latent_dim, **network).state_dict()
-    if {name: tensor.shape for name, tensor in expected.items()} != {name: t.shape for name, t in weights.items()}:
+    if {name: tensor.shape for name, tensor in expected.items()} != {
+        name: t.shape for name, t in weights.items()
+    }:
         raise ModelFormatError(f"its weights are not those of the network {network}")
     return Checkpoint(spec, network, weights, part(tensors, "state"))
 
@@ -134,10 +169,18 @@ def _sha256(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 
 def flatten(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Groups of tensors as one mapping: {"a": {"b": tensor}} -> {"a.b": tensor}."""
-    return {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
+    return {
+        f"{group}.{name}": tensor
+        for group, tensors in groups.items()
+        for name, tensor in tensors.items()
+    }
 
 
 def part(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
     """One of the groups that `flatten` joined."""
     prefix = f"{group}."
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

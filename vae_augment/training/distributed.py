@@ -1,4 +1,7 @@
-"""Data-parallel training under torchrun: which rank this process is, and what the ranks do together."""
+"""Data-parallel training under torchrun.
+
+Which rank this process is, and what the ranks do together.
+"""
 
 import contextlib
 import os
@@ -11,7 +14,10 @@ from torch import Tensor
 
 @contextlib.contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """Join the process group that torchrun describes in the environment; outside torchrun, do nothing."""
+    """Join the process group that torchrun describes in the environment.
+
+    Outside torchrun, do nothing.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
@@ -41,7 +47,10 @@ def agreed(signal: int | None) -> int | None:
 
 
 def total(values: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
-    """`values` summed over all ranks (or reduced by another operation); every rank gets the result."""
+    """`values` summed over all ranks (or reduced by another operation).
+
+    Every rank gets the result.
+    """
     if world_size() > 1:
         dist.all_reduce(values, operation)
     return values

@@ -13,23 +13,26 @@ from tqdm import tqdm
 
 from ..errors import InputError, ModelFormatError
 from ..files import check_folder, identity, refuse_existing
-from ..interrupt import Interruptible
-from ..spec import MAX_NAME, refused_names
+from ..model.spec import MAX_NAME, refused_names
+from ..processes import Interruptible
 from . import distributed
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
-from .data import ImageData
-from .judgement import judge, judge_pairs
-from .mixture import fit_latents, room_per_class
-from .networks import Terms
-from .redrawing import RedrawingVAE
+from .data.image_data import ImageData
+from .latent_distribution import fit_latents, room_per_class
+from .networks.redrawing import RedrawingVAE
+from .networks.vae import Terms
+from .quality import judge, judge_pairs
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
 
 
 class Epoch(NamedTuple):
-    """Means over one epoch, per image, of `Terms`; `held_out` is the loss of held-out images, where there are any."""
+    """Means over one epoch, per image, of `Terms`.
+
+    `held_out` is the loss of held-out images, where there are any.
+    """
 
     number: int
     epochs: int  # of the whole run
@@ -50,8 +53,8 @@ def fit(
 ) -> Checkpoint:
     """Train a VAE and write it to `output` (.safetensors), a file that is replaced atomically while training goes on.
 
-    The same call again resumes a run that was interrupted or killed. Under `torchrun` the ranks share each batch, and
-    the first one writes.
+    The same call again resumes a run that was interrupted or killed. Under `torchrun` the ranks
+    share each batch, and the first one writes.
 
     Args:
         data: the images, as `load_data` reads them; label -1 = unknown.
@@ -59,26 +62,29 @@ def fit(
         report: called after each epoch, in the first rank only.
         say: called with a line that names the epoch in which a resumed run goes on.
 
-    Returns:
-        The finished checkpoint, with the distribution of the latents that generation draws from. Its `spec.training`
-        holds what `judge` found, on the held-out images if there are any; `verdict` says it in words.
+    Returns: The finished checkpoint, with the distribution of the latents that generation draws
+        from. Its `spec.training` holds what `judge` found, on the held-out images if there are any;
+        `verdict` says it in words.
 
-    Raises:
-        OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in the meantime; the
+    Raises: OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in
+        the meantime; the
             message then says where the state of this run is.
         NotFoundError: there is no folder for `output`.
-        InputError: `output` holds an unfinished run of another config or other data, or is a folder; or `export` would
-            refuse the model.
+        InputError: `output` holds an unfinished run of another config or other data, or is a
+            folder; or `export` would refuse the model.
         VAEAugmentError: the loss is not finite.
-        KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for that.
+        KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for
+            that.
     """
     config = config or FitConfig()
     if config.conditional and not data.classes:
-        raise InputError(f"{data.name} has no labels, which a conditional model needs. Leave out --conditional.")
+        raise InputError(
+            f"{data.name} has no labels, which a conditional model needs. Leave out --conditional."
+        )
     if config.conditional and len(data.classes) == 1:
         raise InputError(
-            f"{data.name} has one class, {data.classes[0]!r}; a conditional model needs at least two. Leave out "
-            "--conditional, or give a folder with one folder per class."
+            f"{data.name} has one class, {data.classes[0]!r}; a conditional model needs at least "
+            "two. Leave out --conditional, or give a folder with one folder per class."
         )
     file = _Output(Path(output), overwrite)
     with distributed.process_group(config.device):
@@ -88,18 +94,26 @@ def fit(
         _check_exportable(trainer)
         if Path(output).exists() and not overwrite:
             _resume(trainer, Path(output))
-            say(f"resuming {output} in epoch {min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}")
+            say(
+                f"resuming {output} in epoch "
+                f"{min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}"
+            )
         _train(trainer, file, report)
         finished = replace(trainer.checkpoint(), state={})
         network = finished.build()
-        latents, seen = None, trainer.held_out or trainer.data
+        latents = None
+        seen = trainer.held_out or trainer.data
         if isinstance(network, RedrawingVAE):
             facts = judge_pairs(network, seen)
         else:
             facts = judge(network, seen)
-            latents = fit_latents(network.encode, data, config.seed, weight_bytes=trainer.weight_bytes)
+            latents = fit_latents(
+                network.encode, data, config.seed, weight_bytes=trainer.weight_bytes
+            )
         training = {**finished.spec.training, **facts}
-        finished = replace(finished, spec=replace(finished.spec, training=training, latents=latents))
+        finished = replace(
+            finished, spec=replace(finished.spec, training=training, latents=latents)
+        )
         file.save(finished)
     return finished
 
@@ -110,8 +124,9 @@ def _check_exportable(trainer: Trainer) -> None:
     names = refused_names(spec.classes)
     if names:
         raise InputError(
-            f"{trainer.data.name} has the class {str(names[0])[:250]!r}, which a model file cannot hold. Class names "
-            f"differ, and have at most {MAX_NAME} characters, without line breaks and no-break spaces. Rename it."
+            f"{trainer.data.name} has the class {str(names[0])[:250]!r}, which a model file "
+            f"cannot hold. Class names differ, and have at most {MAX_NAME} characters, without "
+            "line breaks and no-break spaces. Rename it."
         )
     to_come = {"results": " " * 500}  # the training facts grow by about so much until the end
     try:
@@ -127,8 +142,11 @@ def _resume(trainer: Trainer, output: Path) -> None:
     checkpoint = load_checkpoint(output)
     if checkpoint.is_finished:
         refuse_existing(output, overwrite=False)
-    before, now = checkpoint.spec.training, trainer.facts
-    changed = [f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if now[key] != before.get(key)]
+    before = checkpoint.spec.training
+    now = trainer.facts
+    changed = [
+        f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if now[key] != before.get(key)
+    ]
     if changed:
         raise InputError(
             f"{output} holds an unfinished run with other settings: {', '.join(changed)}. "
@@ -148,7 +166,9 @@ def _train(trainer: Trainer, output: "_Output", report: Callable[[Epoch], None] 
             bar.update()
             if trainer.step % trainer.per_epoch == 0:
                 epoch = _end_epoch(trainer, seen)
-                bar.set_postfix_str(f"loss {epoch.loss:.2f} = {epoch.reconstruction:.2f} + KL {epoch.kl:.2f}")
+                bar.set_postfix_str(
+                    f"loss {epoch.loss:.2f} = {epoch.reconstruction:.2f} + KL {epoch.kl:.2f}"
+                )
                 seen = []
                 if report and distributed.rank() == 0:
                     report(epoch)
@@ -160,13 +180,21 @@ def _train(trainer: Trainer, output: "_Output", report: Callable[[Epoch], None] 
 
 
 class _Output:
-    """The file that a run writes. Without `overwrite` it replaces only what it has read or written there itself."""
+    """The file that a run writes.
+
+    Without `overwrite` it replaces only what it has read or written there itself.
+    """
 
     def __init__(self, path: Path, overwrite: bool) -> None:
-        self._path, self._overwrite, self._known = path, overwrite, identity(path)
+        self._path = path
+        self._overwrite = overwrite
+        self._known = identity(path)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write `checkpoint`, in the first rank; `OutputExistsError` when another process has written the file."""
+        """Write `checkpoint`, in the first rank.
+
+        `OutputExistsError` when another process has written the file.
+        """
         if distributed.rank() > 0:
             return
         if self._known is None:  # before the first save, when nothing is lost yet

@@ -1,7 +1,7 @@
 """`Trainer`: the state of a run and one update of it at a time.
 
-Order, noise and dropped labels are functions of (seed, epoch, position), so a run that was killed and resumed gives
-the same weights as one that was not, and no generator's state needs storing.
+Order, noise and dropped labels are functions of (seed, epoch, position), so a run that was killed
+and resumed gives the same weights as one that was not, and no generator's state needs storing.
 """
 
 import copy
@@ -16,18 +16,18 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .._version import __version__
-from ..distortions import sample
 from ..errors import InputError, VAEAugmentError
-from ..latent import partner_in_batch
-from ..spec import Spec
+from ..model.spec import Spec
+from ..transforms.distortions import warp
+from ..transforms.latent import partner_in_batch
 from . import distributed
 from .checkpoint import Checkpoint, build_network, flatten, part
 from .config import FitConfig
-from .data import ImageData, to_float
-from .energy import DETAIL
+from .data.image_data import ImageData, to_float
 from .half_precision import half_precision, half_products
-from .networks import Terms
-from .redrawing import random_warps
+from .networks.energy import DETAIL
+from .networks.redrawing import random_warps
+from .networks.vae import Terms
 
 
 class Best(NamedTuple):
@@ -39,22 +39,34 @@ class Best(NamedTuple):
 
 
 class Trainer:
-    """The state of a run, and one update of it at a time. Under torchrun each rank takes its share of every batch."""
+    """The state of a run, and one update of it at a time.
+
+    Under torchrun each rank takes its share of every batch.
+    """
 
     def __init__(self, data: ImageData, config: FitConfig) -> None:
         self.is_paired = config.condition == "image"
         self.data, self.held_out = _split(_in_pairs(data) if self.is_paired else data, config)
         self.config = config = config.for_images(len(self.data))
-        self.facts: dict[str, Any] = {"data": data.name, "images": len(data), "data_sha256": data.digest}
+        self.facts: dict[str, Any] = {
+            "data": data.name,
+            "images": len(data),
+            "data_sha256": data.digest,
+        }
         self.facts |= asdict(config)
         self.per_epoch = math.ceil(len(self.data) / config.batch_size)
         assert config.epochs is not None  # `for_images` sets both
         assert config.patience is not None
-        self.epochs, self.patience = config.epochs, config.patience
+        self.epochs = config.epochs
+        self.patience = config.patience
         self.total = self.epochs * self.per_epoch
         self.step = 0
         classes = len(data.classes) if config.conditional else 0
-        self.network: dict[str, Any] = {"network": config.network, "width": config.width, "classes": classes}
+        self.network: dict[str, Any] = {
+            "network": config.network,
+            "width": config.width,
+            "classes": classes,
+        }
         if self.is_paired:
             self.network = {"network": "redrawing"}
         latent_dim = config.latent_dim
@@ -68,13 +80,21 @@ class Trainer:
         self.model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.is_classic = self.network["network"] == "mlp"  # trained exactly as the classic example
         self.average = self.model if self.is_classic else copy.deepcopy(self.model)
-        self.objective = DistributedDataParallel(self.model) if distributed.world_size() > 1 else self.model
+        self.objective = (
+            DistributedDataParallel(self.model) if distributed.world_size() > 1 else self.model
+        )
         self.best = Best({})
         self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
-        precisions = {"auto": half_precision(config.device), "float32": None, "bfloat16": torch.bfloat16}
+        precisions = {
+            "auto": half_precision(config.device),
+            "float32": None,
+            "bfloat16": torch.bfloat16,
+        }
         self.precision = precisions[config.precision]
         # The classic network is so small that the conversions of autocast cost more than it saves.
-        has_autocast = self.precision is not None and not (self.is_classic and config.precision == "auto")
+        has_autocast = self.precision is not None and not (
+            self.is_classic and config.precision == "auto"
+        )
         self.autocast = torch.autocast(config.device, self.precision, enabled=has_autocast)
         self._plan: tuple[int, Tensor, Tensor, Tensor, Tensor] | None = None
 
@@ -100,8 +120,13 @@ class Trainer:
         with half_products(self.precision is not None):
             with self.autocast:
                 terms = self.objective(self._noisy(image, batch_size), target, label, noise)
-            # Each rank divides by the size of the whole batch, so that the sum over ranks is the mean.
-            mean = Terms(*distributed.total(torch.stack([term.detach() for term in terms]).sum(1) / batch_size))
+            # Each rank divides by the size of the whole batch, so that the sum over ranks is the
+            # mean.
+            mean = Terms(
+                *distributed.total(
+                    torch.stack([term.detach() for term in terms]).sum(1) / batch_size
+                )
+            )
             if not math.isfinite(loss := (mean.reconstruction + mean.kl).item()):
                 raise self._diverged(f"The loss is {loss}")
             self.optimizer.zero_grad()
@@ -116,13 +141,18 @@ class Trainer:
         if not self.is_classic:
             # A decay that grows, so that the first weights are forgotten soon.
             decay = min(0.999, (1 + self.step) / (10 + self.step))
-            get_ema_multi_avg_fn(decay)(list(self.average.parameters()), list(self.model.parameters()), self.step)
+            get_ema_multi_avg_fn(decay)(
+                list(self.average.parameters()), list(self.model.parameters()), self.step
+            )
         self.step += 1
         return mean
 
     @torch.inference_mode()
     def measure(self) -> float:
-        """The negative ELBO of the held-out images under the averaged weights; keeps the weights if it is the best."""
+        """The negative ELBO of the held-out images under the averaged weights.
+
+        Keeps the weights if it is the best.
+        """
         assert self.held_out is not None
         shape = len(self.held_out), self.model.noise_dim
         noise = torch.randn(shape, generator=_generator(self.config.seed, purpose=2))
@@ -130,7 +160,10 @@ class Trainer:
         for rows in torch.arange(len(self.held_out)).split(1024):
             image = to_float(self.held_out.images[rows]).to(self.config.device)
             label = self.held_out.labels[rows].to(self.config.device)
-            total += sum(term.sum().item() for term in self.average(image, image, label, noise[rows].to(image)))
+            total += sum(
+                term.sum().item()
+                for term in self.average(image, image, label, noise[rows].to(image))
+            )
         loss = total / len(self.held_out)
         if loss < self.best.loss:
             self.best = Best(copy.deepcopy(self.average.state_dict()), loss, self.epoch)
@@ -138,8 +171,9 @@ class Trainer:
 
     def _diverged(self, what: str) -> VAEAugmentError:
         return VAEAugmentError(
-            f"{what} at step {self.step} (epoch {self.epoch + 1}). Training diverged and stopped; a saved state of it "
-            "would diverge again. Start anew with a smaller --learning-rate and --overwrite."
+            f"{what} at step {self.step} (epoch {self.epoch + 1}). Training diverged and stopped; "
+            "a saved state of it would diverge again. Start anew with a smaller --learning-rate "
+            "and --overwrite."
         )
 
     def _rate(self) -> float:
@@ -148,7 +182,8 @@ class Trainer:
         return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.step / self.total)))
 
     def _kl_weight(self) -> float:
-        # A full KL term from the start lets dimensions collapse before the decoder has learnt to use them.
+        # A full KL term from the start lets dimensions collapse before the decoder has learnt to
+        # use them.
         warm = 1.0 if self.is_classic else min(1.0, self.step / (0.2 * self.total))
         return self.config.beta * warm
 
@@ -158,20 +193,23 @@ class Trainer:
         if self._plan is None or self._plan[0] != epoch:
             self._plan = (epoch, *self._plan_epoch(epoch))
         _, order, noise, is_dropped, partner = self._plan
-        first, end = batch * self.config.batch_size, min((batch + 1) * self.config.batch_size, len(order))
+        first = batch * self.config.batch_size
+        end = min((batch + 1) * self.config.batch_size, len(order))
         places = slice(first + distributed.rank(), end, distributed.world_size())
         rows = order[places]
         image = to_float(self.data.images.index_select(0, rows)).to(self.config.device)
         label = None
         if self.config.conditional:
-            label = self.data.labels[rows].masked_fill(is_dropped[places], -1).to(self.config.device)
+            label = (
+                self.data.labels[rows].masked_fill(is_dropped[places], -1).to(self.config.device)
+            )
         target = image
         if self.is_paired:
             other = to_float(self.data.images.index_select(0, partner[rows])).to(self.config.device)
             generator = _generator(self.config.seed, self.step, purpose=4)
             grids = random_warps(end - first, self.data.image_shape, generator)
             grids = grids[distributed.rank() :: distributed.world_size()].to(image.device)
-            image, target = sample(torch.cat([image, other], 1), grids).chunk(2, 1)
+            image, target = warp(torch.cat([image, other], 1), grids).chunk(2, 1)
         return image, target, label, noise[places].to(self.config.device), end - first
 
     def _plan_epoch(self, epoch: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -204,7 +242,10 @@ class Trainer:
             raise self._diverged("Weights are not finite")
         average = self.average.state_dict()
         groups = {"model": self.model.state_dict(), "average": average, "best": self.best.weights}
-        groups |= {f"optimizer.{index}": moments for index, moments in self.optimizer.state_dict()["state"].items()}
+        groups |= {
+            f"optimizer.{index}": moments
+            for index, moments in self.optimizer.state_dict()["state"].items()
+        }
         state = flatten(groups) | {"step": torch.tensor(self.step)}
         if self.held_out is not None:
             state["best_loss"] = torch.tensor(self.best.loss, dtype=torch.float64)
@@ -218,22 +259,30 @@ class Trainer:
             training=self.facts | {"epochs_run": self.epoch},
             exporter=f"vae-augment {__version__}",
         )
-        return Checkpoint(spec, self.network, self.best.weights if self.best.epoch else average, state)
+        return Checkpoint(
+            spec, self.network, self.best.weights if self.best.epoch else average, state
+        )
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue from `checkpoint`. Values are copied into tensors of the memory layout that training uses."""
+        """Continue from `checkpoint`.
+
+        Values are copied into tensors of the memory layout that training uses.
+        """
         state = checkpoint.state
         self.facts |= checkpoint.spec.training
         self.step = int(state["step"])
         self.model.load_state_dict(part(state, "model"))
         self.average.load_state_dict(part(state, "average"))
         if self.held_out is not None:
-            self.best = Best(part(state, "best"), float(state["best_loss"]), int(state["best_epoch"]))
+            self.best = Best(
+                part(state, "best"), float(state["best_loss"]), int(state["best_epoch"])
+            )
         moments = {}
         for index, parameter in enumerate(self.model.parameters()):
             moments[index] = part(state, f"optimizer.{index}")
             for name in ("exp_avg", "exp_avg_sq"):
-                # The fused kernel goes through memory as it lies, so the moments need the layout of their parameter.
+                # The fused kernel goes through memory as it lies, so the moments need the layout of
+                # their parameter.
                 moments[index][name] = torch.empty_like(parameter).copy_(moments[index][name])
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
 
@@ -243,7 +292,10 @@ def _in_pairs(data: ImageData) -> ImageData:
     counts = data.labels[data.labels >= 0].bincount(minlength=len(data.classes) + 1)
     rows = ((data.labels >= 0) & (counts[data.labels] > 1)).nonzero()[:, 0]
     if not len(rows):
-        raise InputError(f"No class of {data.name} has two images; condition='image' trains on pairs of one class.")
+        raise InputError(
+            f"No class of {data.name} has two images; condition='image' trains on pairs of one "
+            "class."
+        )
     return data.subset(rows)
 
 
@@ -252,7 +304,9 @@ def _split(data: ImageData, config: FitConfig) -> tuple[ImageData, ImageData | N
         return data, None
     count = round(config.held_out * len(data))
     if not 0 < count < len(data):
-        raise InputError(f"held_out {config.held_out} takes {count} of {len(data)} images; both parts need some.")
+        raise InputError(
+            f"held_out {config.held_out} takes {count} of {len(data)} images; both parts need some."
+        )
     order = torch.randperm(len(data), generator=_generator(config.seed, purpose=3))
     return data.subset(order[count:].sort().values), data.subset(order[:count].sort().values)
 

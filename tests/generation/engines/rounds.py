@@ -1,0 +1,22 @@
+"""What each process of `test_jobs_started_at_the_same_time` does.
+
+Without torch, whose import would take longest.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from vae_augment.generation import make_job, run
+from vae_augment.generation.engines.ranks import run_serially
+
+ROUNDS = 5
+
+
+def run_rounds(model: Path, root: Path, part: tuple[int, int], barrier: Any) -> None:
+    """Run part i of n in one folder after the other, each at the same moment as the other processes."""
+    for number in range(ROUNDS):
+        job = make_job(
+            model, 8, root / str(number), format="npz", labels="balanced", seed=0, shard_size=1
+        )
+        barrier.wait(timeout=60)
+        run(job, run_serially, part)

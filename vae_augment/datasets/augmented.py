@@ -1,0 +1,176 @@
+"""`AugmentedDataset`.
+
+A dataset whose images pass through a transform, one run per fetched batch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten  # as torchvision's transforms do
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from ..errors import InputError
+from ..model.labels import as_labels
+from ..model.pixels import PIL_MODES, to_pil
+from ..transforms.augment import VAEAugment, default_labels, is_image
+from ..transforms.perturbation import PARTNER_MODES
+from .seeded import SeededDataset, checked_index, fetch
+
+
+class AugmentedDataset(SeededDataset):
+    """A dataset with a transform that runs once per batch that a DataLoader fetches, not once per item.
+
+    The first image of each item, a PIL image or a tensor [C, H, W], is replaced by the transformed
+    one; everything else in the item stays as it is. Images of one type, dtype and shape are
+    transformed together. The transform gets PIL images of mode L and RGB as uint8 tensors, and
+    items get PIL images back if it returns uint8 tensors.
+
+    >>> data = AugmentedDataset(datasets.MNIST("data", transform=v2.ToImage()), VAEAugment("mnist"), seed=0)
+    >>> loader = DataLoader(data, batch_size=128, num_workers=2)
+
+    Args: dataset: any map-style dataset whose items are images, or tuples, lists or dicts that
+        contain one. transform: a `VAEAugment`, or a `v2.Compose` of transforms of batches [B, C, H,
+        W]. Most of torchvision's random
+            transforms draw one set of parameters per batch. With a `labels_getter`, the labels of a
+            batch are passed too: they are looked for in each item as "default" says, or by the
+            function of a lone `VAEAugment`.
+        seed: None = all randomness is from torch's global generator. 0..2**64 - 1 = item i depends
+            on (seed, epoch, i) alone: not on batch size, worker count or order. It needs a
+            `VAEAugment` as the transform.
+
+    Raises: InputError: a seed out of range, with another transform, or with a mode whose partners
+        come from the batch. When
+            fetched: an item without an image. Errors about an image are those of the transform.
+    """
+
+    def __init__(
+        self, dataset: Dataset[Any], transform: Callable[..., Any], *, seed: int | None = None
+    ) -> None:
+        super().__init__(seed, dataset)
+        self.dataset = dataset
+        self.transform = transform
+        self._needs_labels = _needs_labels(transform)
+        if seed is None:
+            return
+        if not isinstance(transform, VAEAugment):
+            raise InputError(
+                f"seed is {seed}, but the transform is a {type(transform).__name__}, not a "
+                "VAEAugment."
+            )
+        if transform.mode in PARTNER_MODES and self._needs_labels:
+            raise InputError(
+                f"seed is {seed}, but mode={transform.mode!r} with a labels_getter takes partners "
+                "from the batch, so items depend on the batch. Leave out one of the two."
+            )
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return f"AugmentedDataset({self.dataset!r}, {self.transform!r}, seed={self.seed})"
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        index = checked_index(indices, len(self))
+        items = fetch(self.dataset, index)
+        parts = [_Parts(item) for item in items]
+        groups: dict[Any, list[int]] = {}
+        for row, part in enumerate(parts):
+            groups.setdefault(_kind(part.image), []).append(row)
+        for rows in groups.values():
+            images = self._transformed([parts[row].image for row in rows], items[rows], index[rows])
+            for row, image in zip(rows, images, strict=True):
+                parts[row].image = image
+        return [part.joined() for part in parts]
+
+    def _transformed(
+        self, images: list[Any], items: NDArray[np.object_], index: NDArray[np.int64]
+    ) -> Sequence[Any]:
+        labels = as_labels([self._label(item) for item in items]) if self._needs_labels else None
+        first = images[0]
+        is_pil = isinstance(images[0], Image.Image)
+        if is_pil and first.mode not in PIL_MODES.values():
+            return [self._run(first, labels, index)]
+        batch = torch.stack([pil_to_tensor(image) if is_pil else image for image in images])
+        output = self._run(
+            tv_tensors.wrap(batch, like=first) if _is_tv_tensor(first) else batch, labels, index
+        )
+        if not isinstance(output, Tensor) or output.shape[:1] != (len(images),):
+            raise InputError(
+                f"The transform made a {type(output).__name__} of {len(images)} images, not as "
+                "many."
+            )
+        if (
+            is_pil
+            and type(output) is Tensor
+            and output.dtype is torch.uint8
+            and output.shape[1] in PIL_MODES
+        ):
+            return [to_pil(image) for image in output]
+        return (
+            [tv_tensors.wrap(image, like=output) for image in output]
+            if _is_tv_tensor(output)
+            else output.unbind()
+        )
+
+    def _label(self, item: Any) -> Any:
+        getter = self.transform.labels_getter if isinstance(self.transform, VAEAugment) else None
+        return getter(item) if callable(getter) else default_labels(item)
+
+    def _run(self, images: Any, labels: Tensor | None, index: NDArray[np.int64]) -> Any:
+        if not isinstance(self.transform, VAEAugment):
+            return self.transform(images) if labels is None else self.transform(images, labels)[0]
+        transform = self.transform if labels is None else self.transform.with_labels(labels)
+        if self.seed is None:
+            return transform.transform(images, transform.make_params([images]))
+        return transform.transform(images, transform.seeded_params(self.seed, self.epoch, index))
+
+
+class _Parts:
+    """An item, taken apart into its first image and the rest."""
+
+    def __init__(self, item: Any) -> None:
+        self._leaves, self._structure = tree_flatten(item)
+        places = [
+            place
+            for place, leaf in enumerate(self._leaves)
+            if is_image(leaf) and getattr(leaf, "ndim", 3) >= 3
+        ]
+        if not places:
+            kinds = ", ".join(sorted({type(leaf).__name__ for leaf in self._leaves})) or "nothing"
+            raise InputError(
+                f"AugmentedDataset found no image in an item, only {kinds}. Give PIL images or "
+                "tensors."
+            )
+        self._place = places[0]
+        self.image = self._leaves[self._place]
+
+    def joined(self) -> Any:
+        """The item again, with `image` as its image."""
+        self._leaves[self._place] = self.image
+        return tree_unflatten(self._leaves, self._structure)
+
+
+def _kind(image: Any) -> Any:
+    """What images must have in common to be transformed together."""
+    if not isinstance(image, Image.Image):
+        return type(image), image.dtype, image.shape, image.device
+    return (
+        (image.mode, image.size) if image.mode in PIL_MODES.values() else object()
+    )  # equal to no other
+
+
+def _is_tv_tensor(image: Any) -> bool:
+    return isinstance(image, tv_tensors.TVTensor)
+
+
+def _needs_labels(transform: Any) -> bool:
+    if isinstance(transform, VAEAugment):
+        return transform.labels_getter is not None
+    return any(_needs_labels(inner) for inner in getattr(transform, "transforms", ()))

@@ -1,0 +1,130 @@
+"""A mixture of real and synthetic items in one dataset."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from ..arguments import check_seed, number, whole_number
+from ..errors import InputError
+from ..noise import Stream, uniforms
+from .compatibility import check_alike
+from .seeded import SeededDataset, checked_index, fetch
+
+_KEYS_PER_DRAW = 1 << 14  # about as many as a core's cache holds
+
+
+class MixedDataset(SeededDataset):
+    """Real and synthetic items in one map-style dataset, with an exact number or fraction of synthetic ones.
+
+    An epoch has every real item once and as many synthetic ones as were asked for. The two kinds
+    are evenly interleaved, so that every batch has the fraction too when the sampler does not
+    shuffle; within each kind the order is shuffled by (seed, epoch). Unlike `ConcatDataset` it
+    keeps batched fetching on both sides.
+
+    Args: real: any map-style dataset. synthetic: a dataset whose items are like those of `real`, in
+        type, shape, dtype, range and keys: by `output`,
+            `transform`, `target_transform` and `keys` of `VAESyntheticDataset`. Where the labels of
+            `real` are tensors, as in a `TensorDataset`, give it `target_transform=torch.as_tensor`.
+        synthetic_fraction: the fraction of synthetic items, at least 0 and below 1; 0.5 if neither
+            it nor `synthetic_count` is given.
+        seed: of the order, 0..2**64 - 1.
+        synthetic_count: the number of synthetic items in an epoch, in place of the fraction.
+
+    Raises: InputError: a fraction, count or seed out of range, an empty dataset, or first items (or
+        names of classes) that
+            do not go together.
+    """
+
+    seed: int
+
+    def __init__(
+        self,
+        real: Dataset[Any],
+        synthetic: Dataset[Any],
+        synthetic_fraction: float | None = None,
+        seed: int = 0,
+        *,
+        synthetic_count: int | None = None,
+    ) -> None:
+        super().__init__(check_seed(seed), real, synthetic)
+        self.real = real
+        self.synthetic = synthetic
+        self._counts = len(real), len(synthetic)  # type: ignore[arg-type]
+        if not all(self._counts):
+            raise InputError(
+                f"There are {self._counts[0]} real and {self._counts[1]} synthetic items; both "
+                "need some."
+            )
+        self.synthetic_count = _synthetic_count(
+            self._counts[0], synthetic_fraction, synthetic_count
+        )
+        check_alike(real, synthetic)
+        self._orders: tuple[int, NDArray[np.uint32], NDArray[np.uint32]] | None = None
+
+    def __len__(self) -> int:
+        return self._counts[0] + self.synthetic_count
+
+    def __repr__(self) -> str:
+        mixture = f"synthetic_count={self.synthetic_count}, seed={self.seed}"
+        return f"MixedDataset({self.real!r}, {self.synthetic!r}, {mixture})"
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        index = checked_index(indices, len(self))
+        # As in Bresenham's line: how many synthetic items come before each position.
+        before = index * self.synthetic_count // len(self)
+        is_synthetic = (index + 1) * self.synthetic_count // len(self) > before
+        epoch, real_order, synthetic_order = self._order()
+        items = np.empty(len(index), dtype=object)
+        items[~is_synthetic] = fetch(self.real, real_order[(index - before)[~is_synthetic]])
+        # So that a synthetic dataset without epochs shows all its items before it repeats one.
+        chosen = epoch * self.synthetic_count + synthetic_order[before[is_synthetic]].astype(
+            np.int64
+        )
+        items[is_synthetic] = fetch(self.synthetic, chosen % self._counts[1])
+        return items.tolist()
+
+    def _order(self) -> tuple[int, NDArray[np.uint32], NDArray[np.uint32]]:
+        """The epoch, and the orders of the real and of the synthetic items in it."""
+        epoch = self.epoch
+        if self._orders is None or self._orders[0] != epoch:
+            self._orders = None  # before the next ones take memory
+            counts = self._counts[0], self.synthetic_count
+            order = _shuffled(
+                self.seed, epoch, max(counts)
+            )  # the order of fewer items is a part of it
+            self._orders = epoch, order[order < counts[0]], order[order < counts[1]]
+        return self._orders
+
+
+def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.uint32]:
+    """The numbers 0..count - 1 in the order of their random numbers.
+
+    With millions of them, memory and time matter.
+    """
+    keys = np.empty(count, np.uint64)
+    for start in range(0, count, _KEYS_PER_DRAW):
+        index = np.arange(start, min(start + _KEYS_PER_DRAW, count))
+        words = uniforms(seed, Stream.MIXING, epoch, index, 1)[:, 0] * 2.0**32
+        keys[index[0] : index[-1] + 1] = words.astype(np.uint64) << np.uint64(32) | index.astype(
+            np.uint64
+        )
+    keys.sort()  # a quarter of the time and memory of a stable argsort
+    return keys.astype(np.uint32)
+
+
+def _synthetic_count(real: int, fraction: float | None, count: int | None) -> int:
+    if fraction is not None and count is not None:
+        raise InputError(
+            f"synthetic_fraction={fraction} and synthetic_count={count} were both given. Give one."
+        )
+    if count is None:
+        fraction = 0.5 if fraction is None else number("synthetic_fraction", fraction)
+        if not 0.0 <= fraction < 1.0:
+            raise InputError(f"synthetic_fraction is {fraction}; it must lie in [0, 1).")
+        count = round(real * fraction / (1 - fraction))
+    return whole_number(
+        "synthetic_count", count, 0, 30
+    )  # products of two such numbers fit into an int64

@@ -1,0 +1,116 @@
+"""What all our datasets are made of: a seed, an epoch that workers see, and fetching in batches."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..arguments import check_epoch, check_seed
+from ..errors import InputError
+
+_NUMBERS_PER_BLOCK = 128
+_shared_numbers: list[Tensor] = []  # not yet given away
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_shared_numbers.clear)  # the parent gives these away
+
+
+class SeededDataset(Dataset[Any]):
+    """A base class: items that depend on a seed and an epoch, fetched by `__getitems__`."""
+
+    def __init__(self, seed: int | None, *inner: Dataset[Any]) -> None:
+        self.seed = None if seed is None else check_seed(seed)
+        self._inner = inner
+        self._epoch = _shared_number()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if (
+            not self._epoch.is_shared()
+        ):  # a copy or a plain pickle has it in private memory, which no worker sees
+            self._epoch = _shared_number().copy_(self._epoch)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that `set_epoch` chose, at first 0."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, 0..2**29 - 1, here and in the inner datasets that have epochs, even in running workers."""
+        epoch = check_epoch(epoch)
+        self._epoch.fill_(epoch)
+        for dataset in self._inner:
+            if hasattr(dataset, "set_epoch"):
+                dataset.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed loader needs: the seed and the epoch."""
+        return {"seed": self.seed, "epoch": self.epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set the epoch of a `state_dict`; `InputError` when it is of another seed."""
+        if state["seed"] != self.seed:
+            raise InputError(
+                f"The state is of seed {state['seed']}, but this dataset has seed {self.seed}."
+            )
+        self.set_epoch(state["epoch"])
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        raise NotImplementedError
+
+
+def _shared_number() -> Tensor:
+    """An int64 in memory that workers share.
+
+    Many lie in one block, because each block takes a file descriptor.
+    """
+    if not _shared_numbers:
+        block = torch.zeros(_NUMBERS_PER_BLOCK, dtype=torch.int64, device="cpu")
+        _shared_numbers.extend(block.share_memory_().unbind())
+    return _shared_numbers.pop()
+
+
+def fetch(dataset: Dataset[Any], index: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The items at `index`, in one call where the dataset can."""
+    rows = index.tolist()
+    batched = getattr(dataset, "__getitems__", None)
+    found = (
+        list(itertools.islice(batched(rows), len(rows) + 1))
+        if batched and rows
+        else [dataset[row] for row in rows]
+    )
+    if len(found) != len(rows):
+        raise InputError(
+            f"{type(dataset).__name__}.__getitems__ gave {len(found)} items for {len(rows)} "
+            "indices."
+        )
+    items = np.empty(len(rows), dtype=object)
+    for place, item in enumerate(found):  # items[:] = found would split items that are sequences
+        items[place] = item
+    return items
+
+
+def checked_index(indices: Sequence[int], length: int) -> NDArray[np.int64]:
+    """Indices as int64 [B], negative ones counted from the end.
+
+    `InputError` for a slice, `IndexError` out of range.
+    """
+    index = np.asarray(indices)
+    if index.ndim != 1 or (len(index) and index.dtype.kind not in "iu"):
+        raise InputError(f"The indices are {str(indices)[:100]}; give integers.")
+    index = index.astype(np.int64)
+    wrapped = np.where(index < 0, index + length, index)
+    if ((wrapped < 0) | (wrapped >= length)).any():
+        raise IndexError(
+            f"index {index[(wrapped < 0) | (wrapped >= length)][0]} is out of range for {length} "
+            "items"
+        )
+    return wrapped

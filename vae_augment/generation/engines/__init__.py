@@ -1,0 +1,1 @@
+"""What runs shards: a pool of processes, the ranks of torchrun, or Ray."""

@@ -1,0 +1,79 @@
+"""The local engine: a pool of processes, each with one thread and a decoder of its own."""
+
+import itertools
+import multiprocessing
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from ...errors import GenerationError
+from ...processes import children_deaf, default_workers, follow_parent, kill_children
+from ..shard import Job, Record, Worker
+
+MOST_DEATHS = 3  # in a row without a finished shard between them
+
+_worker: Worker  # set in each process of the pool
+
+
+def in_pool(job: Job, shards: Sequence[int], workers: int | None) -> Generator[Record, None, None]:
+    """Make `shards` in `workers` processes (None = one per core), and yield each record as its shard is done.
+
+    When a worker dies, its whole pool ends; a new pool then goes on with what is left, unless that
+    happens again and again.
+    """
+    left = dict.fromkeys(shards)
+    deaths = 0
+    while left:
+        try:
+            for record in _one_pool(job, list(left), workers or default_workers()):
+                del left[record.shard]
+                deaths = 0
+                yield record
+        except BrokenProcessPool:
+            deaths += 1
+            if deaths > MOST_DEATHS:
+                raise GenerationError(
+                    f"Workers died {deaths} times in a row with {len(left)} shards to go. The "
+                    "system kills them when memory runs out: use fewer workers or smaller shards. "
+                    "In a script, call generate under `if __name__ == '__main__':`."
+                ) from None
+
+
+def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
+    context = multiprocessing.get_context(
+        "spawn"
+    )  # a forked child of a process with threads may hang
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start_worker, (job,))
+    try:
+        waiting = iter(shards)
+        running = set[Future[Record]]()
+        while True:
+            # One more than can run, so that no worker has to wait for its next shard.
+            for shard in itertools.islice(waiting, workers + 1 - len(running)):
+                try:
+                    with children_deaf():
+                        running.add(pool.submit(_make, shard))
+                except (
+                    ValueError
+                ) as error:  # a worker died just now, and with it the pipes that a new worker takes
+                    raise BrokenProcessPool from error
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    except BrokenProcessPool:
+        kill_children(others)
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(job: Job) -> None:
+    global _worker
+    _worker = Worker(job)
+    follow_parent()
+
+
+def _make(shard: int) -> Record:
+    return _worker.make(shard)

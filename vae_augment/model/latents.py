@@ -1,0 +1,82 @@
+"""Where the latents of the training images lie, and their form in the file's metadata."""
+
+import base64
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from ..errors import ModelFormatError
+
+LATENTS_KEY = "vae_augment.latents"
+# Far beyond any encoder's latents, far below what overflows when mixed and decoded
+MAX_LATENT_VALUE = 1e6
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Where the latents of the training images lie. G groups (one per class, or one), K components, D dimensions.
+
+    Generation draws from the mixture. The bank has the posterior means of some training images,
+    which serve as partners; a conditional model encodes each without and with its label, because
+    the two means differ.
+    """
+
+    weights: NDArray[np.float32]  # [G, K], rows sum to 1
+    means: NDArray[np.float32]  # [G, K, D]
+    scales: NDArray[np.float32]  # [G, K, D, D], lower Cholesky factors of the covariances
+    bank: NDArray[np.float32]  # [N, D], encoded without the label
+    bank_given_label: NDArray[
+        np.float32
+    ]  # [N, D], encoded with it; equals `bank` when the model is not conditional
+    bank_labels: NDArray[np.int64]  # [N], -1 = unknown
+
+    def to_text(self) -> str:
+        """Base64 of a safetensors buffer, which is read without pickle."""
+        arrays = {name: np.ascontiguousarray(value) for name, value in vars(self).items()}
+        return base64.b64encode(safetensors.numpy.save(arrays)).decode("ascii")
+
+    @classmethod
+    def from_text(cls, text: str, latent_dim: int, classes: int) -> "Latents":
+        """Read what `to_text` wrote; `ModelFormatError` for anything else."""
+        try:
+            latents = cls(**safetensors.numpy.load(base64.b64decode(text, validate=True)))
+        # KeyError is safetensors' for a type that NumPy does not have.
+        except (ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
+            raise ModelFormatError(
+                f"The metadata {LATENTS_KEY} cannot be read: {str(error)[:200]!r}."
+            ) from None
+        latents._check(latent_dim, max(1, classes))
+        return latents
+
+    def _check(self, dim: int, groups: int) -> None:
+        components = self.weights.shape[1] if self.weights.ndim == 2 else -1
+        bank = len(np.atleast_1d(self.bank))
+        expected = {
+            "weights": (groups, components),
+            "means": (groups, components, dim),
+            "scales": (groups, components, dim, dim),
+            "bank": (bank, dim),
+            "bank_given_label": (bank, dim),
+            "bank_labels": (bank,),
+        }
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            dtype = np.dtype(np.int64 if name == "bank_labels" else np.float32)
+            if (array.dtype, array.shape) != (dtype, shape):
+                raise ModelFormatError(
+                    f"{LATENTS_KEY}: {name} is {array.dtype} of shape {array.shape}, expected "
+                    f"{dtype} of shape {shape}."
+                )
+            if not np.isfinite(array).all():
+                raise ModelFormatError(f"{LATENTS_KEY}: {name} has values that are not finite.")
+            if array.size and max(-array.min(), array.max()) > MAX_LATENT_VALUE:
+                raise ModelFormatError(
+                    f"{LATENTS_KEY}: {name} has values beyond {MAX_LATENT_VALUE:.0e}."
+                )
+        if (self.weights < 0).any() or not np.allclose(self.weights.sum(1), 1, atol=1e-4):
+            raise ModelFormatError(f"{LATENTS_KEY}: the mixture weights are not probabilities.")
+        if bank and not (self.bank_labels.min() >= -1 and self.bank_labels.max() < groups):
+            raise ModelFormatError(f"{LATENTS_KEY}: bank_labels are outside -1..{groups - 1}.")

@@ -1,0 +1,95 @@
+"""Ctrl-C and SIGTERM take effect between two steps, not in the middle of one."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Set
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+
+class Interruptible:
+    """A context in which the first SIGINT or SIGTERM only sets `requested`; the second acts as it did before.
+
+    It does nothing outside the main thread, because Python runs signal handlers only there.
+    """
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> "Interruptible":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._restore()
+
+    def raise_if_requested(self) -> None:
+        """Raise KeyboardInterrupt after SIGINT, SystemExit(143) after SIGTERM."""
+        if self.requested == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.requested == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if (
+            self.requested is None
+        ):  # the handlers stay, because the next signal may already be on its way to them
+            self.requested = number
+        else:
+            self._restore()
+            signal.raise_signal(number)
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._previous = {}
+
+
+@contextlib.contextmanager
+def children_deaf() -> Iterator[None]:
+    """Processes started in this context do not notice Ctrl-C until `follow_parent`, while their imports still run."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT}
+    )  # a child starts with what is blocked here
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def kill_children(others: Set[BaseProcess]) -> None:
+    """End all child processes but `others`, also one that waits for ever for a lock that a dead one held."""
+    for child in set(multiprocessing.active_children()) - others:
+        child.kill()
+
+
+def follow_parent() -> None:
+    """In a child process.
+
+    Ignore Ctrl-C, which the parent handles, and end when the parent ends for any reason.
+    """
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal sends Ctrl-C to every process of the group
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # nothing else would end a worker whose parent was killed
+
+
+def default_workers() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,170 @@
+"""Where the latents of the training images lie: what generation draws from instead of N(0, I)."""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..model.file.reading import MAX_FILE_BYTES
+from ..model.latents import Latents
+from . import distributed
+from .data.image_data import ImageData, to_float
+
+FEW, MANY = (
+    20,
+    150,
+)  # components per class; more than few only of so many images that they fill their covariances
+MIXTURE_BYTES = 2_500_000  # of the file, which more than few components per class may take
+# With 40 for few components, samples of 100 images per class showed their class less often.
+IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
+SPREAD = 1.15  # of clusters; at 1, samples show their class more often, but lack the rarer images and teach less
+FLOOR = 1e-6  # least variance
+BANK_PER_CLASS = 64
+BANK_UNLABELLED = 512
+
+Encode = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+Mixture = tuple[
+    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+]  # weights, means, Cholesky factors
+
+
+def fit_latents(
+    encode: Encode, data: ImageData, seed: int = 0, *, weight_bytes: int = 0
+) -> Latents:
+    """Fit one Gaussian mixture per class (a single one without labels) to samples of the posteriors of `data`.
+
+    `encode` turns images [B, C, H, W] in [0, 1] and labels [B] or None into means and
+    log-variances, each [B, D].
+
+    A class of at most `FEW` images gets the posteriors of its images as components, as in an
+    exemplar prior (Norouzi et al., "Exemplar VAE", 2020); a class without images gets the mixture
+    of all images. Where there are many classes, each gets fewer components, so that a model file
+    with weights of `weight_bytes` can hold all.
+    """
+    generator = np.random.default_rng(seed)
+    labels = data.labels.numpy() if data.classes else np.full(len(data), -1)
+    mean, std = _encode_all(encode, data.images, data.labels)
+    most, bank_rows = room_per_class(len(data.classes), mean.shape[1], weight_bytes)
+    mixtures = [_fit_mixture(mean, std, generator, most)]  # of all images
+    groups = [np.flatnonzero(labels == index) for index in range(len(data.classes))]
+    for rows in _progress(groups, "fitting latents", "class"):
+        mixtures.append(
+            _fit_mixture(mean[rows], std[rows], generator, most) if len(rows) else mixtures[0]
+        )
+    weights, means, scales = _stack(mixtures[1:] or mixtures)
+    if any(len(rows) for rows in groups):
+        bank = np.concatenate([np.sort(generator.permutation(rows)[:bank_rows]) for rows in groups])
+    else:
+        bank = np.sort(generator.permutation(len(data))[:BANK_UNLABELLED])
+    without_label, _ = _encode_all(encode, data.images[bank], None)
+    return Latents(
+        weights, means, scales, without_label, bank_given_label=mean[bank], bank_labels=labels[bank]
+    )
+
+
+def room_per_class(classes: int, latent_dim: int, weight_bytes: int) -> tuple[int, int]:
+    """How many components and how many encoded images per class a model file has room for.
+
+    Raises:
+        InputError: not even one component per class.
+    """
+    # Base64 makes four bytes of three; the graph, class names and training facts take less than a
+    # MiB.
+    room = (MAX_FILE_BYTES - (1 << 20) - weight_bytes) * 3 // 4
+    groups = max(1, classes)
+    component = 4 * (latent_dim**2 + latent_dim + 1)
+    encoded = 8 * (latent_dim + 1)
+    components = (room - groups * encoded) // (groups * component)
+    if components < 1:
+        raise InputError(
+            f"Weights of {weight_bytes:,} bytes and {latent_dim}-dimensional latents of {groups} "
+            f"classes do not fit into a model file, which may have {MAX_FILE_BYTES:,} bytes. Use "
+            "a smaller --latent-dim, fewer classes, smaller images or --network conv."
+        )
+    affordable = MIXTURE_BYTES * 3 // 4 // (groups * component)
+    components = min(components, MANY, max(FEW, affordable))
+    rows = (room - groups * components * component) // (groups * encoded)
+    return components, min(BANK_PER_CLASS, rows)
+
+
+def _progress(items: Sequence[Any], what: str, unit: str) -> Iterable[Any]:
+    """`items` with a bar in the first rank, on a terminal, from two seconds on."""
+    return tqdm(items, what, unit=unit, delay=2, disable=True if distributed.rank() else None)
+
+
+@torch.inference_mode()
+def _encode_all(
+    encode: Encode, images: Tensor, labels: Tensor | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means and standard deviations of the posteriors of uint8 images, each [N, D]."""
+    means = []
+    logvars = []
+    for rows in _progress(torch.arange(len(images)).split(1024), "encoding images", "batch"):
+        mean, logvar = encode(to_float(images[rows]), None if labels is None else labels[rows])
+        means.append(mean)
+        logvars.append(logvar)
+    return torch.cat(means).numpy(), (0.5 * torch.cat(logvars)).exp().numpy()
+
+
+def _fit_mixture(
+    mean: NDArray[np.float32], std: NDArray[np.float32], generator: np.random.Generator, most: int
+) -> Mixture:
+    """A Gaussian mixture of the aggregate posterior of the images with these means and deviations, [N, D].
+
+    The components are clusters of k-means with their covariances, shrunk towards their common one
+    as by `dim` images (Friedman, "Regularized discriminant analysis", 1989): few images do not fill
+    a covariance. Fitted by expectation-maximisation instead, samples taught a classifier less, and
+    the fit took a hundred times as long.
+    """
+    count, dim = mean.shape
+    if count <= min(FEW, most):
+        return (
+            np.full(count, 1 / count),
+            mean.astype(np.float64),
+            std[:, :, None].astype(np.float64) * np.eye(dim),
+        )
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    few, many = (min(number, count // images) for number, images in IMAGES_PER_COMPONENT.items())
+    components = min(most, max(1, few, many))
+    found = KMeans(components, n_init=1, random_state=int(generator.integers(2**31)), max_iter=50)
+    # One thread, because several add up numbers in an order that changes.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # of fewer images that differ than clusters
+        cluster = found.fit_predict(mean.astype(np.float64))
+    apart = SPREAD * (mean - found.cluster_centers_[cluster])
+    variance = std.astype(np.float64) ** 2
+    common = apart.T @ apart / (count - components) + np.diag(variance.mean(0) + FLOOR)
+    sizes = np.bincount(cluster, minlength=components)
+    scales = []
+    for index, size in enumerate(sizes):
+        rows = apart[cluster == index]
+        own = rows.T @ rows + np.diag(variance[cluster == index].sum(0))
+        scales.append(np.linalg.cholesky((own + dim * common) / (size + dim)))
+    return sizes / count, found.cluster_centers_, np.stack(scales)
+
+
+def _stack(mixtures: list[Mixture]) -> list[NDArray[np.float32]]:
+    """Weights, means and factors [G, K, ...].
+
+    Mixtures with fewer than K components get some of weight zero.
+    """
+    most = max(len(weights) for weights, _, _ in mixtures)
+    stacked = []
+    for arrays in zip(*mixtures, strict=True):
+        padded = [
+            np.concatenate([array, np.zeros((most - len(array), *array.shape[1:]))])
+            for array in arrays
+        ]
+        stacked.append(np.stack(padded).astype(np.float32))
+    return stacked

@@ -1,0 +1,21 @@
+"""`VAEAugment`, the pure functions that it is made of, and distortions by which it is judged."""
+
+from .augment import VAEAugment
+from .distortions import (
+    affine,
+    affine_elastic,
+    crop_flip_light,
+    flip_shift,
+    thickness,
+    thickness_affine_elastic,
+)
+
+__all__ = [
+    "VAEAugment",
+    "affine",
+    "affine_elastic",
+    "crop_flip_light",
+    "flip_shift",
+    "thickness",
+    "thickness_affine_elastic",
+]

@@ -1,0 +1,296 @@
+"""`VAEAugment`: a torchvision v2 transform that perturbs images by a VAE."""
+
+import copy
+import math
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from ..arguments import number
+from ..errors import InputError
+from ..model.labels import as_labels
+from ..model.pixels import from_batch, from_pil, to_batch, to_pil
+from ..model.sessions import Provider
+from ..model.vae_model import VAEModel, as_model, load
+from ..noise import Stream, normals, uniforms
+from .perturbation import Perturbation
+from .pixels import put
+
+LabelsGetter = Callable[[Any], Any]
+MAX_STRENGTH = 1e6  # far beyond any use, far below what overflows in float32
+_LABEL_NAMES = ("labels", "label", "targets", "target")
+_UNTOUCHED = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
+
+
+class VAEAugment(v2.Transform):
+    """Perturb images in the latent space of a trained VAE.
+
+    Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in
+    [0, 1], of the model's channels and size; returns the same type, dtype, shape and device. Each
+    image of a batch is chosen with probability `p` and gets noise of its own, all from torch's
+    global generator. Masks, boxes and keypoints are not changed: the shapes move by a pixel at
+    most. Place it before `v2.Normalize`, and in the training pipeline only: as with torchvision's
+    transforms, `.eval()` and `.to()` change nothing; `provider` chooses the device. To replay a
+    perturbation, call `make_params` once and `transform` as often as needed.
+
+    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), v2.ToDtype(torch.float32, scale=True)])
+
+    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`. mode: how the latent
+        moves. "posterior": by noise of the posterior (Kingma and Welling, 2014).
+            "interpolation" and "extrapolation": towards or away from another image of the class
+            (DeVries and Taylor, "Dataset augmentation in feature space", 2017). With labels for a
+            batch, the partner comes from the batch (an image alone in its class stays as it is),
+            else from the 10 nearest in the file's bank of latents. "prior": towards a new sample of
+            the image's class, which `labels_getter` must give.
+        strength: how far the latent moves, at least 0: 1 = the spread of the posterior; in "prior"
+            mode 1 = the sample.
+        p: probability of each image to be perturbed, in [0, 1].
+        residual: True returns `image + decode(moved) - decode(mean)`, clipped to the range: this
+            keeps the detail that a VAE blurs, and strength 0 is the identity. It decodes twice.
+            False returns `decode(moved)` alone, which lowered a classifier's accuracy on every set
+            of images that was tried. None = True, but False for a model conditioned on an image,
+            such as "glyphs", whose decoder takes the detail from the image.
+        labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a
+            pair, or the entry named "labels" of a dict), or a function from the inputs to the
+            labels.
+        provider: as for `load`.
+
+    Raises: InputError: a value out of range, or a mode that needs labels, classes or a bank that
+        are missing; later, a call
+            without an image or with one of another shape, type or range. Errors about the model are
+            those of `load`.
+    """
+
+    _labels: Tensor | None = None  # of one call; set only on a copy made for that call
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | VAEModel,
+        *,
+        mode: str = "posterior",
+        strength: float = 1.0,
+        p: float = 0.5,
+        residual: bool | None = None,
+        labels_getter: LabelsGetter | str | None = None,
+        provider: Provider = "auto",
+    ) -> None:
+        super().__init__()
+        _check_arguments(number("p", p), number("strength", strength), labels_getter)
+        self.model = as_model(model, provider)
+        if residual is None:
+            residual = not self.model.spec.image_conditional
+        if residual and strength == 0:
+            warnings.warn(
+                "VAEAugment with residual=True and strength=0 changes nothing.", stacklevel=2
+            )
+        self.mode = mode
+        self.strength = float(strength)
+        self.p = float(p)
+        self.residual = residual
+        self.labels_getter = labels_getter
+        self._perturb.check(has_labels=labels_getter is not None)
+
+    def forward(self, *inputs: Any) -> Any:
+        """torchvision's own forward.
+
+        With a `labels_getter`, the labels of this call are added to the params.
+        """
+        # torchvision does not pass labels to the methods below; its own MixUp overrides forward for
+        # that reason too.
+        return (
+            super().forward(*inputs)
+            if self.labels_getter is None
+            else self._forward_with_labels(*inputs)
+        )
+
+    @torch.compiler.disable
+    def _forward_with_labels(self, *inputs: Any) -> Any:
+        getter = self.labels_getter if callable(self.labels_getter) else default_labels
+        labels = as_labels(getter(inputs if len(inputs) > 1 else inputs[0]))
+        return super(VAEAugment, self.with_labels(labels)).forward(*inputs)
+
+    def with_labels(self, labels: Tensor) -> "VAEAugment":
+        """A copy for one call with these labels [B].
+
+        Being a copy, it does not disturb calls in other threads.
+        """
+        bound = copy.copy(self)
+        bound._labels = labels
+        return bound
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """Raise `InputError` when there is no image among the inputs.
+
+        Torchvision would return them unchanged.
+        """
+        dims = [
+            getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)
+        ]  # PIL images have no ndim
+        is_array = any(isinstance(item, np.ndarray) for item in flat_inputs)
+        # A tensor of less than two dimensions is a label: next to an array, the array must have
+        # been the image.
+        if not dims or (is_array and max(dims) < 2):
+            kinds = ", ".join(sorted({type(item).__name__ for item in flat_inputs})) or "nothing"
+            raise InputError(
+                f"VAEAugment found no image among its inputs, only {kinds}. Put v2.ToImage() "
+                "before it, which turns NumPy arrays and PIL images into tensors."
+            )
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw all random numbers, for as many images as the largest input has, one row per image.
+
+        "apply" are booleans; a call with a `labels_getter` adds "labels", which must be added when
+        called by hand.
+        """
+        count = max((_count(item) for item in flat_inputs if is_image(item)), default=0)
+        # On the CPU whatever the default device is, so that the same seed gives the same images
+        # everywhere.
+        apply = torch.rand(count, device="cpu", dtype=torch.float32) < self.p
+        return {"apply": apply} | self._perturb.draw(count) | self._label_params(count)
+
+    def seeded_params(self, seed: int, epoch: int, index: NDArray[np.int64]) -> dict[str, Any]:
+        """As `make_params`, but row r depends on (seed, epoch, index[r]) alone.
+
+        See `AugmentedDataset`.
+        """
+        coins = uniforms(seed, Stream.AUGMENT, epoch, index, 2)
+        noise = normals(
+            seed, Stream.AUGMENT_NOISE, epoch, index, self.model.spec.latent_dim
+        ).astype(np.float32)
+        drawn = {"apply": coins[:, 0] < self.p, "choice": coins[:, 1], "noise": noise}
+        return {name: torch.from_numpy(rows) for name, rows in drawn.items()} | self._label_params(
+            len(index)
+        )
+
+    def _label_params(self, count: int) -> dict[str, Tensor]:
+        return (
+            {}
+            if self._labels is None
+            else {"labels": self._perturb.checked_labels(self._labels, count)}
+        )
+
+    @torch.compiler.disable
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Apply the given params to an image; return anything else as it is."""
+        if not is_image(inpt):
+            return inpt
+        image_shape = self.model.spec.image_shape
+        is_pil = isinstance(inpt, PIL.Image.Image)
+        image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
+        batch = to_batch(
+            image, image_shape
+        )  # also when none is chosen: a wrong image must fail every time
+        has_spare = len(params["apply"]) > len(batch)
+        rows = (
+            {name: value[: len(batch)] for name, value in params.items()} if has_spare else params
+        )
+        if not any(rows["apply"].tolist()):
+            return inpt
+        output = self._augmented(image, batch, rows)
+        if is_pil:
+            return to_pil(output)
+        return (
+            tv_tensors.wrap(output, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else output
+        )
+
+    def extra_repr(self) -> str:
+        """The arguments, and the provider that is used."""
+        getter = (
+            "" if self.labels_getter is None else f", labels_getter={_name(self.labels_getter)}"
+        )
+        return (
+            f"{self.model.name!r}, mode={self.mode!r}, strength={self.strength}, p={self.p}, "
+            f"residual={self.residual}{getter}, provider={self.model.device_type!r}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments as JSON-ready values, with the model's sha256, for `from_dict`."""
+        if callable(self.labels_getter):
+            raise InputError(
+                "A transform whose labels_getter is a function cannot be written as JSON."
+            )
+        names = ("mode", "strength", "p", "residual", "labels_getter")
+        return {name: getattr(self, name) for name in names} | {"model": self.model.arguments()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "VAEAugment":
+        """The transform that `to_dict` described.
+
+        `UnsafeModelError` when the model file has changed since.
+        """
+        return cls(**(dict(values) | {"model": load(**values["model"])}))
+
+    @property
+    def _perturb(self) -> Perturbation:
+        # New for each call, so that a schedule may change `strength` between epochs.
+        return Perturbation(self.model, self.mode, self.strength, self.residual)
+
+    def _augmented(self, image: Tensor, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        moved = from_batch(self._perturb(batch, rows), image.dtype)
+        if len(moved) == len(batch):
+            return moved.reshape(image.shape)
+        return put(image.reshape(batch.shape), rows["apply"], moved).reshape(image.shape)
+
+
+def _check_arguments(p: float, strength: float, labels_getter: object) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise InputError(
+            f"`p` should be a floating point value in the interval [0.0, 1.0], but got {p}."
+        )
+    if not 0.0 <= strength <= MAX_STRENGTH:
+        raise InputError(
+            f"`strength` should be a finite value of at least 0 and at most {MAX_STRENGTH:,.0f}, "
+            f"but got {strength}."
+        )
+    if not (labels_getter in (None, "default") or callable(labels_getter)):
+        raise InputError(
+            f"`labels_getter` should be None, 'default' or a function, but got {labels_getter!r}."
+        )
+
+
+def default_labels(inputs: Any) -> Any:
+    """The labels where torchvision's MixUp looks for them.
+
+    The second of a pair, or the entry "labels" of a dict.
+    """
+    found = inputs[1] if isinstance(inputs, tuple | list) and len(inputs) > 1 else inputs
+    if isinstance(found, Mapping):
+        named = {str(key).lower(): value for key, value in found.items()}
+        found = next((named[name] for name in _LABEL_NAMES if name in named), None)
+    if found is inputs or not isinstance(found, Tensor | int | np.integer):
+        raise InputError(
+            "VAEAugment found no labels in its inputs. Give (images, labels), a dict with "
+            "'labels', or a labels_getter function that returns them."
+        )
+    return found
+
+
+def is_image(item: Any) -> bool:
+    """Whether a transform changes this input.
+
+    A PIL image or a tensor, but not a mask, boxes or keypoints.
+    """
+    return isinstance(item, PIL.Image.Image) or (
+        isinstance(item, Tensor) and not isinstance(item, _UNTOUCHED)
+    )
+
+
+def _count(image: Any) -> int:
+    return 1 if isinstance(image, PIL.Image.Image) else math.prod(image.shape[:-3])
+
+
+def _name(getter: LabelsGetter | str) -> str:
+    return (
+        repr(getter)
+        if isinstance(getter, str)
+        else getattr(getter, "__name__", type(getter).__name__)
+    )

@@ -1,0 +1,158 @@
+"""What `VAEAugment` does to a batch of images.
+
+Draw random numbers, move the latents, decode them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..model.labels import checked_labels
+from ..model.posterior import perturb
+from ..model.sampling import draw_latents
+from ..model.vae_model import VAEModel
+from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch
+from .pixels import add_change, pick
+
+PARTNER_MODES = ("interpolation", "extrapolation")
+MODES = ("posterior", *PARTNER_MODES, "prior")
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """One way of moving latents.
+
+    Random numbers are arguments, one row per image, so that a call can be replayed.
+    """
+
+    model: VAEModel
+    mode: str
+    strength: float
+    residual: bool
+
+    def check(self, has_labels: bool) -> None:
+        """Raise `InputError` when the mode needs labels, classes or a bank that are missing."""
+        spec = self.model.spec
+        name = self.model.name
+        if self.mode not in MODES:
+            raise InputError(f"`mode` should be one of {', '.join(MODES)}, but got {self.mode!r}.")
+        if spec.image_conditional and (self.mode != "posterior" or self.residual):
+            raise InputError(
+                f"{name!r} is conditioned on an image: mode={self.mode!r}, "
+                f"residual={self.residual} has no meaning for it. Leave both out."
+            )
+        if has_labels and not spec.classes:
+            raise InputError(
+                f"labels_getter is given, but the model {name!r} knows no classes. Leave it out."
+            )
+        if self.mode == "prior" and not (has_labels and spec.generates_classes):
+            raise InputError(
+                "mode='prior' draws a fresh sample of the image's class: it needs "
+                "labels_getter='default' and a model that generates by class, but labels_getter "
+                f"is {'given' if has_labels else 'None'} and {name!r} "
+                f"{'does' if spec.generates_classes else 'does not'}."
+            )
+        has_bank = spec.latents is not None and len(spec.latents.bank) > 0
+        if self.mode in PARTNER_MODES and not has_labels and not has_bank:
+            raise InputError(
+                f"mode={self.mode!r} needs partners, but {name!r} carries no bank of latents and "
+                "no labels_getter is given. Export the model with --fit-latents DATA, or pass "
+                "labels_getter='default' and batches."
+            )
+
+    def checked_labels(self, labels: Tensor, count: int) -> Tensor:
+        """Labels as int64 [count].
+
+        `InputError` when they do not fit, or when the mode needs them all and has -1.
+        """
+        labels = checked_labels(labels, count, self.model.spec)
+        unknown = int((labels < 0).sum())
+        if self.mode == "prior" and unknown:
+            raise InputError(
+                f"mode='prior' needs the class of every image, but {unknown} of {count} labels "
+                "are -1 (unknown). Leave those images out, or use another mode."
+            )
+        return labels
+
+    def draw(self, count: int) -> dict[str, Tensor]:
+        """The random numbers for `count` images, from torch's global generator."""
+        rows = {}
+        if self.mode in ("posterior", "prior"):
+            rows["noise"] = torch.randn(
+                count, self.model.spec.latent_dim, device="cpu", dtype=torch.float32
+            )
+        if self.mode != "posterior":
+            rows["choice"] = torch.rand(count, device="cpu", dtype=torch.float32)
+        return rows
+
+    def __call__(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        """Perturb the images where rows["apply"] [B] is true, and return those alone.
+
+        Args:
+            batch: float32 [B, C, H, W] in [0, 1]; all of them may be partners.
+            rows: "apply", the numbers of `draw` and, where known, "labels" [B] int64.
+        """
+        if not self._is_paired(rows):
+            batch, rows = _marked(batch, rows)
+        labels = rows.get("labels")
+        if self.mode == "posterior" and not self.residual:
+            return self.model.run(
+                "whole", self.model.whole_inputs(batch, rows["noise"], self.strength, labels)
+            )[0]
+        mean, logvar = (moment.cpu() for moment in self.model.encode(batch, labels))
+        return self._decoded(
+            *_marked(batch, rows | {"mean": mean, "moved": self._move(mean, logvar, rows)})
+        )
+
+    def _decoded(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        labels = rows.get("labels")
+        if not self.residual:
+            return self.model.decode(rows["moved"], labels).to(batch.device)
+        twice = None if labels is None else labels.repeat(2)
+        decoded = self.model.decode(torch.cat([rows["moved"], rows["mean"]]), twice).to(
+            batch.device
+        )
+        after, before = decoded.chunk(2)
+        return add_change(batch, after, before)
+
+    def _move(self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        if self.mode == "posterior":
+            return perturb(mean, logvar, rows["noise"], self.strength)
+        if self.mode == "prior":
+            labels, choice, noise = (rows[name].numpy() for name in ("labels", "choice", "noise"))
+            fresh = draw_latents(self.model.spec.latents, labels, choice, noise)
+            return torch.lerp(mean, torch.from_numpy(fresh), self.strength)
+        move = interpolate if self.mode == "interpolation" else extrapolate
+        return move(mean, logvar, self._partner(mean, rows), self.strength)
+
+    def _is_paired(self, rows: dict[str, Tensor]) -> bool:
+        return self.mode in PARTNER_MODES and "labels" in rows and len(rows["labels"]) > 1
+
+    def _partner(self, mean: Tensor, rows: dict[str, Tensor]) -> Tensor:
+        labels = rows.get("labels")
+        if labels is not None and self._is_paired(rows):
+            return mean[partner_in_batch(labels, rows["choice"])]
+        latents = self.model.spec.latents
+        if latents is None or not len(latents.bank):
+            raise InputError(
+                f"A single image needs a partner from the model's bank, which {self.model.name!r} "
+                "lacks. Give batches."
+            )
+        # A conditional model encodes an image elsewhere when it is given the label.
+        bank = latents.bank if labels is None or (labels < 0).all() else latents.bank_given_label
+        return nearest_partner(
+            mean,
+            labels,
+            rows["choice"],
+            torch.from_numpy(bank),
+            torch.from_numpy(latents.bank_labels),
+        )
+
+
+def _marked(batch: Tensor, rows: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    apply = rows["apply"]
+    if all(apply.tolist()):
+        return batch, rows
+    return pick(batch, apply), {name: pick(value, apply) for name, value in rows.items()}
