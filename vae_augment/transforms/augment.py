@@ -202,6 +202,17 @@ class VAEAugment(v2.Transform):
             tv_tensors.wrap(output, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else output
         )
 
+    # torchvision before 0.21 calls the three methods above by these names.
+
+    def _check_inputs(self, flat_inputs: list[Any]) -> None:
+        self.check_inputs(flat_inputs)
+
+    def _get_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return self.make_params(flat_inputs)
+
+    def _transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return self.transform(inpt, params)
+
     def extra_repr(self) -> str:
         """The arguments, and the provider that is used."""
         getter = (
