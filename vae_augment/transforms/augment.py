@@ -28,7 +28,7 @@ from .pixels import put
 LabelsGetter = Callable[[Any], Any]
 MAX_STRENGTH = 1e6  # far beyond any use, far below what overflows in float32
 _LABEL_NAMES = ("labels", "label", "targets", "target")
-_UNTOUCHED = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
+_PICTURES = (tv_tensors.Image, tv_tensors.Video)
 
 
 class VAEAugment(v2.Transform):
@@ -290,9 +290,9 @@ def is_image(item: Any) -> bool:
 
     A PIL image or a tensor, but not a mask, boxes or keypoints.
     """
-    return isinstance(item, PIL.Image.Image) or (
-        isinstance(item, Tensor) and not isinstance(item, _UNTOUCHED)
-    )
+    if isinstance(item, tv_tensors.TVTensor):
+        return isinstance(item, _PICTURES)
+    return isinstance(item, PIL.Image.Image | Tensor)
 
 
 def _count(image: Any) -> int:
