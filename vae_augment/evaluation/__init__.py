@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ..packages import require
+
+require("vae_augment.evaluation", "scipy", "sklearn", "tqdm")
+
 if TYPE_CHECKING:
     from .comparison import compare
     from .pseudo_labels import label_pool

@@ -3,6 +3,10 @@
 `fit`, its networks, its data and its checkpoints. Nothing that runs a model imports this package.
 """
 
+from ..packages import require
+
+require("vae_augment.training", "sklearn", "threadpoolctl", "tqdm")
+
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .consistency import consistency_loss
