@@ -96,7 +96,7 @@ def test_the_command_line_says_what_to_install() -> None:
 
 
 def test_only_what_is_missing_is_named() -> None:
-    with pytest.raises(MissingPackageError, match="pip install a-package$") as caught:
+    with pytest.raises(MissingPackageError, match=r"pip install a-package$") as caught:
         require("This", "torch", "a-package", "numpy")
     assert isinstance(caught.value, VAEAugmentError)
     assert isinstance(caught.value, ImportError)

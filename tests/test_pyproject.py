@@ -11,6 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.helpers import ROOT
+from vae_augment import __version__
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -80,8 +81,12 @@ def test_both_ways_to_install_bring_the_tools(extra: str) -> None:
     assert tools == "vae-augment[tools]"
 
 
-def test_pre_commit_has_the_lowest_ruff() -> None:
+def test_pre_commit_runs_the_ruff_of_the_tests() -> None:
     configuration = (ROOT / ".pre-commit-config.yaml").read_text()
-    (revision,) = re.findall(r"ruff-pre-commit\n\s+rev: v([\d.]+)", configuration)
     (ruff,) = (text for text in EXTRAS["test"] if Requirement(text).name == "ruff")
-    assert Requirement(ruff).specifier == f">={revision}" or ruff == f"ruff>={revision}"
+    assert re.findall(r"ruff==[\d.]+", configuration) == [ruff, ruff]
+
+
+def test_the_citation_has_the_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {__version__}\n" in citation

@@ -62,7 +62,7 @@ class OutputExistsError(VAEAugmentError, FileExistsError):
 
 
 class MissingPackageError(VAEAugmentError, ImportError):
-    """A package that this work needs is not installed; the message has the command that installs it."""
+    """A package that is needed is not installed; the message has the command that installs it."""
 
 
 class ProviderError(VAEAugmentError, RuntimeError):

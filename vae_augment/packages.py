@@ -8,9 +8,11 @@ _NAMES_FOR_PIP = {"sklearn": "scikit-learn"}
 
 
 def require(who: str, *packages: str) -> None:
-    """Raise `MissingPackageError`, which names all that are missing, unless the packages are installed.
+    """Raise `MissingPackageError` for packages that are not installed; it names all of them.
 
-    Args: who: what needs them, for the message. packages: the names by which they are imported.
+    Args:
+        who: what needs them, for the message.
+        packages: the names by which they are imported.
     """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
