@@ -16,7 +16,7 @@ from PIL import Image, ImageColor
 from torch import Tensor
 
 from ..errors import InputError
-from .spec import UINT8_SCALE
+from .facts import UINT8_SCALE
 
 PIL_MODES = {1: "L", 3: "RGB"}
 _WHITE = np.float32(255)
