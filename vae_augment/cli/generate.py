@@ -77,12 +77,13 @@ def generate(
     if n is None:
         raise InputError("-n is required: how many images to generate.")
     make, part = _engine(engine, workers, address, (shard_index, num_shards))
+    file = read_model(find_model(model))
     if images:
         wanted = _originals(images, root, labels)
     else:
-        wanted = {"labels": _labels(labels, read_model(find_model(model)).spec.classes)}
+        wanted = {"labels": _labels(labels, file.spec.classes)}
     job = generation.make_job(
-        model, n, output, format=format, seed=seed, shard_size=shard_size, **wanted
+        file, n, output, format=format, seed=seed, shard_size=shard_size, **wanted
     )
     _print(output, *_run(job, make, part), as_json)
 

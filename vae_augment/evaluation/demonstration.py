@@ -53,7 +53,7 @@ def run_demo(
     runs = [run_method(method, draw, "demo", train.name) for method, draw in bar]
     rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
     models = [load(name, provider="cpu") for name in BUNDLED]
-    for bundled in (each for each in models if not each.spec.image_conditional):
+    for bundled in (each for each in models if each.spec.kind.samples):
         rows += [Row(bundled.name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
     save_rows(rows, folder / "demo.png")
     say(f"wrote {folder / 'demo.png'}\n")

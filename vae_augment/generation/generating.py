@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GenerationError, InputError, VAEAugmentError
-from ..model.file import find_model, read_model
+from ..model.file import ModelFile, find_model, read_model
 from ..model.sampling import Labels
 from ..processes import Interruptible
 from .engines.processes import in_pool
@@ -72,7 +72,7 @@ def generate(
 
 
 def make_job(
-    model: "str | os.PathLike[str] | VAEModel",
+    model: "str | os.PathLike[str] | VAEModel | ModelFile",
     n: int,
     output: str | os.PathLike[str],
     *,
@@ -87,25 +87,18 @@ def make_job(
 
     `classes` names the classes of `images`; without it their names are their indices.
     """
-    if isinstance(model, str | os.PathLike):
-        file = read_model(find_model(model))
-    else:
-        file = read_model(model.path, sha256=model.sha256, allow_ops=model.allow_ops)
-    originals = None
-    if images is not None:
-        from ..datasets.synthetic import as_originals
+    file = _checked_file(model)
+    source = file.spec.kind.source(file.spec, file.path.stem, labels, images, classes)
+    plan = make_plan(file, n, format=format, seed=seed, shard_size=shard_size, source=source)
+    return Job(plan, file.path.absolute(), Path(output).absolute(), file.spec, source)
 
-        originals = as_originals(file.spec, file.path.stem, images, labels, classes)
-    plan = make_plan(
-        file, n, format=format, labels=labels, seed=seed, shard_size=shard_size, originals=originals
-    )
-    return Job(
-        plan,
-        file.path.absolute(),
-        Path(output).absolute(),
-        getattr(model, "allow_ops", ()),
-        originals,
-    )
+
+def _checked_file(model: "str | os.PathLike[str] | VAEModel | ModelFile") -> ModelFile:
+    if isinstance(model, ModelFile):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return read_model(find_model(model))
+    return model.file
 
 
 def run(

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..arguments import check_seed, whole_number
 from ..errors import InputError
-from ..files import digest_of
 from ..model.file import ModelFile
-from ..model.originals import Originals
-from ..model.sampling import UNKNOWN, LabelPolicy, Labels, check_generates, parse_labels
+from ..model.sampling import UNKNOWN, LabelPolicy, Labels
 from ..model.sessions import runtime_version
+from ..model.sources import Source
 from .formats import FORMATS, Format
 
 # The largest run of the decoder: about as much as a core's cache holds
@@ -120,11 +119,11 @@ def make_plan(
     labels: Labels = "balanced",
     seed: int = 0,
     shard_size: int | None = None,
-    originals: Originals | None = None,
+    source: Source | None = None,
 ) -> Plan:
     """Plan n images of a checked model file. The other arguments are those of `generate`.
 
-    With `originals`, images to redraw, their classes come in turn and `labels` does not count.
+    `source` says what images are made of, in place of `labels`.
 
     Raises:
         InputError: as `Plan`, or the library of the format is not installed.
@@ -132,17 +131,19 @@ def make_plan(
     spec = model.spec
     if shard_size is None:
         shard_size = BLOCKS_PER_SHARD * block_size(spec.image_shape)
-    if originals is None:
-        check_generates(spec, model.path.stem)
-        classes = spec.classes
-        policy = parse_labels(labels, spec)
-        digest = None
-    else:
-        classes = originals.classes
-        policy = originals.policy
-        digest = digest_of(originals.images, originals.labels)
+    if source is None:
+        source = spec.kind.source(spec, model.path.stem, labels, None, ())
     plan = Plan(
-        model.sha256, spec.image_shape, classes, n, policy, seed, format, shard_size, {}, digest
+        model=model.sha256,
+        image_shape=spec.image_shape,
+        classes=source.classes,
+        count=n,
+        labels=source.policy,
+        seed=seed,
+        format=format,
+        shard_size=shard_size,
+        versions={},
+        originals=source.digest(),
     )
     return dataclasses.replace(plan, versions=_versions(FORMATS[format]))
 

@@ -13,30 +13,36 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import GenerationError, ModelFormatError
 from ..files import publish
-from ..model.file import read_model
-from ..model.originals import Originals
-from ..model.sampling import draw
+from ..model.facts import UINT8_SCALE
+from ..model.file import read_checked
 from ..model.sessions import open_session, resolve_providers, translated_errors
-from ..model.spec import UINT8_SCALE
+from ..model.sources import Source
+from ..model.spec import Spec
 from .formats import FORMATS, Content, Pixels, image_names
 from .plan import Plan, block_size
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
 @dataclass(frozen=True)
 class Job:
-    """A plan, the model file to run and the folder to fill: what a worker is sent."""
+    """A plan, the model file, the folder to fill, and what the images are made of.
+
+    Without `spec` and `source` nothing can be made, only looked at.
+    """
 
     plan: Plan
     model: Path
     output: Path
-    allow_ops: tuple[str, ...] = ()
-    originals: Originals | None = None  # images to redraw
+    spec: Spec | None = None
+    source: Source | None = None
 
     @property
     def staging(self) -> Path:
@@ -126,34 +132,34 @@ class Worker:
         return images
 
     def _block(self, start: int) -> Pixels:
-        plan, originals, (spec, session) = self.job.plan, self.job.originals, self._model
+        plan = self.job.plan
         index = np.arange(start, start + block_size(plan.image_shape))
-        latent, labels = draw(spec, plan.labels, index, plan.seed)
-        inputs: dict[str, Any] = {"latent": latent}
-        if originals is not None:
-            strength = np.ones(len(index), np.float32)
-            inputs = {
-                "image": originals.chosen(labels, index, plan.seed),
-                "noise": latent,
-                "strength": strength,
-            }
-        elif spec.conditional:
-            inputs["label"] = labels
+        spec, source = self._contents
+        _, inputs = source.draw(spec, index, plan.seed)
         with translated_errors(f"{self.job.model} fails when run"):
-            (images,) = session.run(None, inputs)
+            (images,) = self._session.run(None, inputs)
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
             raise ModelFormatError(
                 f"{self.job.model} gave {images.shape}, or numbers that are not finite."
             )
-        return (images * np.float32(UINT8_SCALE)).astype(
-            np.uint8
-        )  # as pixels.from_batch, which needs torch
+        # As pixels.from_batch, which needs torch
+        return (images * np.float32(UINT8_SCALE)).astype(np.uint8)
+
+    @property
+    def _contents(self) -> tuple[Spec, Source]:
+        job = self.job
+        assert job.spec is not None
+        assert job.source is not None
+        return job.spec, job.source
 
     @functools.cached_property
-    def _model(self):  # type: ignore[no-untyped-def]
-        file = read_model(self.job.model, sha256=self.job.plan.model, allow_ops=self.job.allow_ops)
-        part = file.part("decoder" if self.job.originals is None else "whole")
-        return file.spec, open_session(part, resolve_providers("cpu"), threads=1, strict=False)
+    def _session(self) -> "InferenceSession":
+        spec, source = self._contents
+        # The plan names the bytes that were checked when it was made.
+        file = read_checked(self.job.model, self.job.plan.model, spec)
+        return open_session(
+            file.part(source.part), resolve_providers("cpu"), threads=1, strict=False
+        )
 
 
 def read_record(job: Job, shard: int) -> Record | None:

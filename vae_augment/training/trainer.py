@@ -17,6 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .._version import __version__
 from ..errors import InputError, VAEAugmentError
+from ..model.kinds import REDRAWING, SAMPLING
 from ..model.spec import Spec
 from ..transforms.distortions import warp
 from ..transforms.latent import partner_in_batch
@@ -255,7 +256,7 @@ class Trainer:
             latent_dim=self.model.latent_dim,
             classes=() if self.is_paired else self.data.classes,
             conditional=self.config.conditional,
-            image_conditional=self.is_paired,
+            kind=REDRAWING if self.is_paired else SAMPLING,
             training=self.facts | {"epochs_run": self.epoch},
             exporter=f"vae-augment {__version__}",
         )

@@ -21,6 +21,7 @@ from vae_augment import VAEAugment, VAEModel, VAESyntheticDataset, load
 from vae_augment.errors import InputError, ModelFormatError, UnsafeModelError
 from vae_augment.exporters import export
 from vae_augment.generation import generate, verify
+from vae_augment.model.kinds import REDRAWING
 from vae_augment.training import (
     Checkpoint,
     FitConfig,
@@ -205,12 +206,8 @@ def test_a_new_network_leaves_images_as_they_are() -> None:
 
 def test_the_file_says_what_it_is(model: VAEModel, path: Path) -> None:
     spec = model.spec
-    assert (spec.format_version, spec.image_conditional, spec.classes, spec.latents) == (
-        2,
-        True,
-        (),
-        None,
-    )
+    assert (spec.format_version, spec.kind) == (2, REDRAWING)
+    assert (spec.classes, spec.latents) == ((), None)
     assert (
         "Images redrawn towards another image of their class have"
         in run("info", path, "--check")[1]
@@ -253,8 +250,8 @@ def test_the_parts_agree_with_the_whole(model: VAEModel) -> None:
             "The noise has the shape",
         ),
         (lambda model: model.anomaly_score(torch.zeros(1, 1, 8, 8)), "so it gives no likelihood"),
-        (lambda model: VAEAugment(model, residual=True), "residual=True has no meaning for it"),
-        (lambda model: VAEAugment(model, mode="interpolation"), "mode='interpolation'"),
+        (lambda model: VAEAugment(model, residual=True), "residual=True has no meaning"),
+        (lambda model: VAEAugment(model, mode="interpolation"), "offers the mode .posterior. only"),
         (lambda model: VAEAugment(model, labels_getter="default"), "knows no classes"),
     ],
 )
@@ -342,9 +339,10 @@ def test_new_images_of_classes_that_the_model_never_saw(
     assert repr(redrawn).startswith("VAESyntheticDataset('r', length=50, images=")
     for index, (image, label) in enumerate(items):  # each is a redrawing of one image of its class
         originals = few.images[few.labels == label]
-        latent, original = redrawn._drawn(np.array([index]))[1:]
+        _, inputs = redrawn._drawn(np.array([index]))
+        original = inputs["image"]
         assert (originals == (255 * original).round()).all((1, 2, 3)).any()
-        torch.testing.assert_close(image, redrawn.model.redraw(original, latent)[0])
+        torch.testing.assert_close(image, redrawn.model.redraw(original, inputs["noise"])[0])
 
 
 def test_torchs_default_dtype_changes_nothing(redrawn: VAESyntheticDataset) -> None:
