@@ -17,20 +17,14 @@ def check_device(device: str) -> None:
 
 
 def half_precision(device: str | torch.device) -> torch.dtype | None:
-    """bfloat16 where matrix units make it faster (a GPU, or a CPU with AMX).
-
-    None elsewhere, where it is slower.
-    """
+    """bfloat16 where matrix units make it faster (a GPU, or a CPU with AMX), else None."""
     is_fast = torch.device(device).type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16")
     return torch.bfloat16 if is_fast else None
 
 
 @contextmanager
 def half_products(enabled: bool) -> Iterator[None]:
-    """Inside, a CPU multiplies float32 matrices in bfloat16 and sums in float32.
-
-    All else stays float32.
-    """
+    """Inside, a CPU multiplies float32 matrices in bfloat16; sums and all else stay float32."""
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     matmul.fp32_precision = "bf16" if enabled else before
