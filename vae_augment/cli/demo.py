@@ -16,7 +16,7 @@ def demo(
     root: options.Root = None,
     output: Annotated[Path, typer.Option("--output", "-o", help=_OUTPUT)] = Path(),
 ) -> None:
-    """Train a VAE, export it, and compare a classifier with and without it, from 10 labels per class."""
+    """Train a VAE, export it, and train a classifier on 10 labels per class with and without it."""
     from ..evaluation.demonstration import run_demo
 
     check_folder(output / "demo.onnx")

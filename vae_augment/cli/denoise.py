@@ -23,7 +23,7 @@ def denoise(
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Add noise to images, reconstruct them, draw both, and give the PSNR before and after."""
+    """Add noise to images, reconstruct them, show both, and give the PSNR before and after."""
     import torch
 
     from .. import load, training
@@ -44,14 +44,11 @@ def denoise(
             err=True,
         )
     restored = loaded.reconstruct(noisy)
-    save_rows(
-        [Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", restored)],
-        output,
-    )
-    typer.echo(
-        f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(restored, clean):.1f} dB "
-        "after"
-    )
+    rows = [Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", restored)]
+    save_rows(rows, output)
+    before = psnr(noisy, clean)
+    after = psnr(restored, clean)
+    typer.echo(f"wrote {output}: PSNR {before:.1f} dB before, {after:.1f} dB after")
     if cleaned:
         save_arrays(cleaned, {"images": from_batch(restored, torch.uint8).numpy()})
         typer.echo(f"wrote {cleaned}")

@@ -7,6 +7,9 @@ import typer
 from ..errors import InputError
 from . import options
 
+# The protocol of Burda et al., "Importance weighted autoencoders" (2016), on fewer images.
+IWAE_IMAGES = 1000
+IWAE_SAMPLES = 5000
 _PROTOCOL = "iwae-mnist: the first 1,000 test images, dynamic binarisation, K = 5000."
 
 
@@ -22,7 +25,7 @@ def evaluate(
     protocol: Annotated[str | None, typer.Option(help=_PROTOCOL)] = None,
     seed: options.Seed = 0,
 ) -> None:
-    """Estimate minus log p(x), labels summed out, in nats per image (lower is better), on the test part of DATA."""
+    """Estimate minus log p(x) of DATA's test part, labels summed out, in nats; lower is better."""
     from .. import load
     from ..evaluation.likelihood import likelihood
     from ..training.data.image_data import to_float
@@ -31,7 +34,9 @@ def evaluate(
     if protocol not in (None, "iwae-mnist"):
         raise InputError(f"There is no protocol {protocol!r}; the one known is iwae-mnist.")
     if protocol:
-        n, samples, binarisation = 1000, 5000, "dynamic"
+        n = IWAE_IMAGES
+        samples = IWAE_SAMPLES
+        binarisation = "dynamic"
     test = load_data(data, root, train=False).images[:n]
     result = likelihood(
         load(model), to_float(test), samples=samples, binarisation=binarisation, seed=seed

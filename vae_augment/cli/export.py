@@ -69,9 +69,9 @@ def export(
         overwrite=overwrite,
     )
     typer.echo(f"{report.table()}\n{_summary(output)}")
-    text, is_poor = training.verdict(load(output).spec.training) or ("", False)
-    if is_poor:
-        typer.echo(f"warning: {text}", err=True)
+    quality = training.describe_quality(load(output).spec.training)
+    if quality is not None and quality.is_poor:
+        typer.echo(f"warning: {quality.text}", err=True)
 
 
 def _source(

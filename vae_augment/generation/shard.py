@@ -46,10 +46,7 @@ class Job:
 
     @property
     def staging(self) -> Path:
-        """Where files are written.
-
-        What a killed worker leaves stays here until all shards are done.
-        """
+        """Where files are written; what a killed worker leaves stays until all shards are done."""
         return self.output / "staging"
 
     def record_path(self, shard: int) -> Path:
@@ -76,7 +73,7 @@ class Record:
 
 
 class Worker:
-    """Makes shards with a decoder that it opens once, on one thread of the CPU and without torch."""
+    """Makes shards with a decoder that it opens once, on one thread and without torch."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -100,35 +97,31 @@ class Worker:
 
     def _make(self, shard: int) -> Record:
         job = self.job
-        plan = self.job.plan
-        names = self.job.names(shard)
-        content = Content(
-            self.images(plan.span(shard)), plan.keys(shard), plan.labels_of(shard), plan.classes
-        )
+        plan = job.plan
+        names = job.names(shard)
+        images = self.images(plan.span(shard))
+        content = Content(images, plan.keys(shard), plan.labels_of(shard), plan.classes)
         job.staging.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{shard:05d}-", dir=job.staging) as folder:
             places = {Path(folder, name): job.output / name for name in names}
             _make_parents(places.keys())
             FORMATS[plan.format].write(content, list(places))
-            record = Record(shard, len(content.images), *measure(Path(folder), names))
+            size, sha256 = measure(Path(folder), names)
+            record = Record(shard, len(images), size, sha256)
             _make_parents(places.values())
             publish(places)
         write_json(job, job.record_path(shard), asdict(record))
         return record
 
     def images(self, span: range) -> Pixels:
-        """The images at a range of indices, [N, C, H, W] uint8.
-
-        Those of `VAESyntheticDataset`, pixel for pixel.
-        """
+        """Those of `VAESyntheticDataset` at these indices, pixel for pixel, [N, C, H, W] uint8."""
         block = block_size(self.job.plan.image_shape)
         images = np.empty((len(span), *self.job.plan.image_shape), np.uint8)
         for start in range(span.start // block * block, span.stop, block):
             low = max(start, span.start)
             high = min(start + block, span.stop)
-            images[low - span.start : high - span.start] = self._block(start)[
-                low - start : high - start
-            ]
+            made = self._block(start)
+            images[low - span.start : high - span.start] = made[low - start : high - start]
         return images
 
     def _block(self, start: int) -> Pixels:
@@ -169,9 +162,8 @@ def read_record(job: Job, shard: int) -> Record | None:
         size = sum((job.output / name).stat().st_size for name in job.names(shard))
     except (FileNotFoundError, GenerationError, TypeError):
         return None
-    return (
-        record if record == Record(shard, len(job.plan.span(shard)), size, record.sha256) else None
-    )
+    expected = Record(shard, len(job.plan.span(shard)), size, record.sha256)
+    return record if record == expected else None
 
 
 def measure(folder: Path, names: Sequence[str]) -> tuple[int, str]:
@@ -187,7 +179,9 @@ def measure(folder: Path, names: Sequence[str]) -> tuple[int, str]:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
-    FileNotFoundError if nothing is there, GenerationError if something else is.
+    Raises:
+        FileNotFoundError: nothing is there.
+        GenerationError: something else is.
     """
     try:
         if path.exists() and not path.is_file():
@@ -203,7 +197,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(job: Job, path: Path, content: object) -> None:
-    """Write JSON so that a reader sees all of it or none, and a killed writer leaves nothing outside `staging`."""
+    """Write JSON so that a reader sees all of it or none.
+
+    What a killed writer leaves is inside `staging`.
+    """
     text = json.dumps(content, indent=1) + "\n"
     try:
         for folder in (job.staging, path.parent):
@@ -213,9 +210,8 @@ def write_json(job: Job, path: Path, content: object) -> None:
             temporary.write_text(text)
             publish({temporary: path})
     except OSError:
-        if (
-            not path.is_file() or path.read_bytes() != text.encode()
-        ):  # no other run has written the same
+        is_written_by_another_run = path.is_file() and path.read_bytes() == text.encode()
+        if not is_written_by_another_run:
             raise
 
 

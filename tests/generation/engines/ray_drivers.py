@@ -1,6 +1,6 @@
-"""Scripts that drive Ray as a user's would: python ray_drivers.py SCENARIO MODEL OUTPUT. Started by ray_child.py.
+"""Scripts that drive Ray as a user's would: python ray_drivers.py SCENARIO MODEL OUTPUT.
 
-Each writes what it saw into a file of its working folder.
+ray_child.py starts them. Each writes what it saw into a file of its working folder.
 """
 
 import faulthandler

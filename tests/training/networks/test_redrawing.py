@@ -30,13 +30,14 @@ from vae_augment.training import (
     load_checkpoint,
     save_checkpoint,
 )
+from vae_augment.training.batches import random_warps
 from vae_augment.training.data.image_data import to_float
-from vae_augment.training.networks.redrawing import RedrawingVAE, random_warps, spline
+from vae_augment.training.networks.redrawing import RedrawingVAE, spline
 from vae_augment.training.trainer import Trainer
 from vae_augment.transforms.distortions import warp
 from vae_augment.transforms.latent import partner_in_batch
 
-QUICK = FitConfig(condition="image", latent_dim=4, epochs=2, batch_size=64, learning_rate=2e-3)
+QUICK = FitConfig(network="redrawing", latent_dim=4, epochs=2, batch_size=64, learning_rate=2e-3)
 GOLDEN = Path(__file__).parents[2] / "data" / "format-2.onnx"
 
 
@@ -86,7 +87,7 @@ def test_resume_in_mid_epoch_gives_the_same_weights(
     few: ImageData, checkpoint: Path, tmp_path: Path
 ) -> None:
     trainer = Trainer(few, QUICK)
-    for _ in range(trainer.per_epoch + 2):
+    for _ in range(trainer.steps_per_epoch + 2):
         trainer.update()
     part = tmp_path / "part.safetensors"
     save_checkpoint(trainer.checkpoint(), part)
@@ -109,7 +110,7 @@ def test_two_ranks_train_the_weights_of_one(tmp_path: Path) -> None:
             str(ranks),
         ]
         command += [
-            *"-m vae_augment fit digits --condition image --epochs 2 --precision float32 -o".split(),
+            *"-m vae_augment fit digits --redraw --epochs 2 --precision float32 -o".split(),
             str(output),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -121,7 +122,7 @@ def test_two_ranks_train_the_weights_of_one(tmp_path: Path) -> None:
 
 def test_pairs_are_of_one_class_and_warped_alike(few: ImageData) -> None:
     trainer = Trainer(few, QUICK)
-    image, target, label, noise, count = trainer._batch()
+    image, target, label, noise, count = trainer.batches.at(0)
     assert (image.shape, target.shape, label, len(noise), count) == (
         (64, 1, 8, 8),
         (64, 1, 8, 8),
@@ -129,7 +130,7 @@ def test_pairs_are_of_one_class_and_warped_alike(few: ImageData) -> None:
         64,
         64,
     )
-    order, partner = trainer._plan[1], trainer._plan[4]  # type: ignore[index]
+    order, partner = trainer.batches._order, trainer.batches._partner
     assert torch.equal(few.labels[partner], few.labels)
     assert not (partner == torch.arange(300)).any()
     grids = random_warps(64, (1, 8, 8), torch.Generator().manual_seed(0))
@@ -181,10 +182,8 @@ def test_data_that_do_not_serve(
 
 @pytest.mark.parametrize("other", [{"conditional": True}, {"denoise": 0.1}, {"held_out": 0.2}])
 def test_options_that_do_not_go_together(other: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="condition='image' does not go with"):
+    with pytest.raises(InputError, match="network='redrawing' does not go with"):
         replace(QUICK, **other)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="condition is 'label'; choose 'nothing' or 'image'"):
-        replace(QUICK, condition="label")
 
 
 def test_the_spline_is_smooth_and_keeps_constants() -> None:
@@ -195,7 +194,7 @@ def test_the_spline_is_smooth_and_keeps_constants() -> None:
 
 
 def test_a_new_network_leaves_images_as_they_are() -> None:
-    network, image = RedrawingVAE((3, 32, 16), 5), torch.rand(4, 3, 32, 16)
+    network, image = RedrawingVAE((3, 32, 16), 5, classes=0, width=16), torch.rand(4, 3, 32, 16)
     torch.testing.assert_close(
         network.decode(torch.randn(4, 5), None, image), image, atol=1e-5, rtol=0
     )
@@ -636,7 +635,7 @@ def test_partners_in_a_file_are_not_the_image_itself() -> None:
 def test_checkpoints_build_the_right_network(checkpoint: Path) -> None:
     found: Checkpoint = load_checkpoint(checkpoint)
     assert isinstance(found.build(), RedrawingVAE)
-    assert dict(found.network) == {"network": "redrawing"}
+    assert dict(found.network) == {"network": "redrawing", "classes": 0}
 
 
 @pytest.mark.parametrize(
