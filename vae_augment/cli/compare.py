@@ -17,6 +17,7 @@ _WORKERS = "Processes at once; if not given, one per draw, at most one per core.
 def compare(
     data: options.Data,
     root: options.Root = None,
+    read: options.Read = None,
     labels_per_class: Annotated[
         str, typer.Option(help="How many labels per class are used, or all.")
     ] = "all",
@@ -67,5 +68,6 @@ def compare(
         workers=workers,
         device=device,
         say=typer.echo,
+        reading=options.reading(read),
     )
     typer.echo(f"\n{verdict.table}\n\n{verdict.advice}")

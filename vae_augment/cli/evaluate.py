@@ -14,6 +14,7 @@ def evaluate(
     model: options.Model,
     data: options.Data,
     root: options.Root = None,
+    read: options.Read = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of images, from the first.")] = 200,
     samples: Annotated[int, typer.Option(min=1, help="K of the importance-weighted bound.")] = 100,
     binarisation: Annotated[
@@ -32,7 +33,7 @@ def evaluate(
         raise InputError(f"There is no protocol {protocol!r}; the one known is iwae-mnist.")
     if protocol:
         n, samples, binarisation = 1000, 5000, "dynamic"
-    test = load_data(data, root, train=False).images[:n]
+    test = load_data(data, root, train=False, **options.reading(read)).images[:n]
     result = likelihood(
         load(model), to_float(test), samples=samples, binarisation=binarisation, seed=seed
     )

@@ -38,6 +38,7 @@ def generate(
     ] = "balanced",
     images: Annotated[str | None, typer.Option(help=_IMAGES)] = None,
     root: options.Root = None,
+    read: options.Read = None,
     seed: options.Seed = 0,
     shard_size: Annotated[
         int | None, typer.Option(help="Images per shard; default: about 40 MiB of pixels.")
@@ -78,7 +79,7 @@ def generate(
         raise InputError("-n is required: how many images to generate.")
     make, part = _engine(engine, workers, address, (shard_index, num_shards))
     if images:
-        wanted = _originals(images, root, labels)
+        wanted = _originals(images, root, labels, options.reading(read))
     else:
         wanted = {"labels": _labels(labels, read_model(find_model(model)).spec.classes)}
     job = generation.make_job(
@@ -189,7 +190,9 @@ def _engine(
     raise InputError(f"--engine is {name!r}; choose local, torchrun or ray.")
 
 
-def _originals(images: str, root: Path | None, labels: str) -> dict[str, Any]:
+def _originals(
+    images: str, root: Path | None, labels: str, reading: dict[str, Any]
+) -> dict[str, Any]:
     """The images to redraw with their labels and the names of their classes.
 
     Those of --labels alone.
@@ -199,7 +202,7 @@ def _originals(images: str, root: Path | None, labels: str) -> dict[str, Any]:
     from ..model.sampling import class_index
     from ..training import load_data
 
-    data = load_data(images, root)
+    data = load_data(images, root, **reading)
     if labels != "balanced":
         wanted = _labels(labels, data.classes)
         if isinstance(wanted, dict):
