@@ -18,6 +18,7 @@ _WORKERS = "Processes at once; if not given, one per repetition, at most one per
 def compare(
     data: options.Data,
     root: options.Root = None,
+    read: options.Read = None,
     labels_per_class: Annotated[
         str, typer.Option(help="How many labels per class are used, or all.")
     ] = "all",
@@ -62,6 +63,7 @@ def compare(
         workers=workers,
         device=device,
         say=typer.echo,
+        reading=options.reading(read),
     )
     typer.echo(f"\n{report.table}\n\n{report.advice}")
 

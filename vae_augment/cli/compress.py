@@ -23,6 +23,7 @@ def compress(
         Path | None, typer.Option(help="Picture of images before and after (.png).")
     ] = None,
     root: options.Root = None,
+    read: options.Read = None,
     test: options.Test = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -34,7 +35,7 @@ def compress(
 
     refuse_existing_files(overwrite, output, plot)
     loaded = load(model)
-    images = training.load_data(data, root, train=not test).images
+    images = training.load_data(data, root, train=not test, **options.reading(read)).images
     compressed = compression.compress(loaded, images)
     save_arrays(output, compressed._asdict(), compress=True)
     restored = compression.decompress(loaded, compressed)

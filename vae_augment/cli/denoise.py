@@ -20,6 +20,7 @@ def denoise(
         Path | None, typer.Option(help="Also write all cleaned images (.npz).")
     ] = None,
     root: options.Root = None,
+    read: options.Read = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -32,7 +33,8 @@ def denoise(
     from ..training.data import to_float
 
     refuse_existing_files(overwrite, output, cleaned)
-    clean = to_float(training.load_data(data, root, train=False).images)
+    found = training.load_data(data, root, train=False, **options.reading(read))
+    clean = to_float(found.images)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     noisy = (clean + sigma * noise).clamp_(0, 1)
     loaded = load(model)

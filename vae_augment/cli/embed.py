@@ -19,6 +19,7 @@ def embed(
     projection: Annotated[str, typer.Option(help="pca or tsne, for --plot.")] = "pca",
     test: options.Test = False,
     root: options.Root = None,
+    read: options.Read = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write the mean, log-variance and label of each image, and the names of classes and files."""
@@ -27,7 +28,7 @@ def embed(
     from ..evaluation.projection import project, rows_to_draw
 
     refuse_existing_files(overwrite, output, plot)
-    images = training.load_data(data, root, train=not test)
+    images = training.load_data(data, root, train=not test, **options.reading(read))
     mean, logvar = (moment.numpy() for moment in load(model).encode(images.images))
     if plot:
         rows = rows_to_draw(len(mean), projection)

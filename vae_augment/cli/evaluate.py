@@ -17,6 +17,7 @@ def evaluate(
     model: options.Model,
     data: options.Data,
     root: options.Root = None,
+    read: options.Read = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of images, from the first.")] = 200,
     samples: Annotated[int, typer.Option(min=1, help="K of the importance-weighted bound.")] = 100,
     binarisation: Annotated[
@@ -37,7 +38,7 @@ def evaluate(
         n = IWAE_IMAGES
         samples = IWAE_SAMPLES
         binarisation = "dynamic"
-    test = load_data(data, root, train=False).images[:n]
+    test = load_data(data, root, train=False, **options.reading(read)).images[:n]
     result = likelihood(
         load(model), to_float(test), samples=samples, binarisation=binarisation, seed=seed
     )

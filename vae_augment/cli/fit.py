@@ -62,6 +62,7 @@ def fit(
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     root: options.Root = None,
+    read: options.Read = None,
     download: options.Download = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -88,7 +89,7 @@ def fit(
     with distributed.process_group(device):
         if distributed.rank() == 0:  # the others do not write
             check_folder(output)
-        images = training.load_data(data, root, download=download)
+        images = training.load_data(data, root, download=download, **options.reading(read))
         _say(
             f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from "
             f"{images.name}"

@@ -37,6 +37,7 @@ def generate(
     labels: Annotated[str, typer.Option(help=_LABELS)] = "balanced",
     images: Annotated[str | None, typer.Option(help=_IMAGES)] = None,
     root: options.Root = None,
+    read: options.Read = None,
     seed: options.Seed = 0,
     shard_size: Annotated[
         int | None, typer.Option(help="Images per shard; default: about 40 MiB of pixels.")
@@ -78,7 +79,7 @@ def generate(
     make, share = _engine(engine, workers, address, Share(shard_index, num_shards))
     file = read_model(find_model(model))
     if images:
-        wanted = _originals(images, root, labels)
+        wanted = _originals(images, root, labels, options.reading(read))
     else:
         wanted = {"labels": _labels(labels, file.spec.classes)}
     job = generation.make_job(
@@ -180,14 +181,16 @@ def _engine(
     raise InputError(f"--engine is {name!r}; choose local, torchrun or ray.")
 
 
-def _originals(images: str, root: Path | None, labels: str) -> dict[str, Any]:
+def _originals(
+    images: str, root: Path | None, labels: str, reading: dict[str, Any]
+) -> dict[str, Any]:
     """The images to redraw, of the classes of --labels, with their labels and class names."""
     import torch
 
     from ..model.sampling import class_index
     from ..training import load_data
 
-    data = load_data(images, root)
+    data = load_data(images, root, **reading)
     if labels != "balanced":
         wanted = _labels(labels, data.classes)
         if isinstance(wanted, dict):

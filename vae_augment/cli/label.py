@@ -23,6 +23,7 @@ def label(
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     root: options.Root = None,
+    read: options.Read = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Guess labels for the unlabelled images of DATA from the labelled ones.
@@ -34,7 +35,7 @@ def label(
     from ..training import load_data
 
     refuse_existing(output, overwrite)
-    images = load_data(data, root)
+    images = load_data(data, root, **options.reading(read))
     found = label_pool(images, by=by, share=share, updates=updates, seed=seed, device=device)
     arrays = {
         "images": found.images.numpy(),

@@ -18,6 +18,7 @@ def score(
         Path | None, typer.Option(help="Picture of the most and the least typical images (.png).")
     ] = None,
     root: options.Root = None,
+    read: options.Read = None,
     test: options.Test = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -26,7 +27,7 @@ def score(
     from ..evaluation.pictures import Row, save_rows
 
     refuse_existing_files(overwrite, output, plot)
-    images = training.load_data(data, root, train=not test)
+    images = training.load_data(data, root, train=not test, **options.reading(read))
     scores = load(model).anomaly_score(images.images)
     with atomic_path(output) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)

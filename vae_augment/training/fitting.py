@@ -3,6 +3,7 @@
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,9 @@ from . import distributed
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data.image_data import ImageData
+from .data.value_range import darkness
 from .latent_distribution import fit_latents, room_per_class
+from .networks import find_network
 from .networks.base import Terms
 from .trainer import Trainer
 
@@ -81,6 +84,7 @@ def fit(
     """
     config = config or FitConfig()
     _check_classes(data, config)
+    _check_images(data, config)
     file = _CheckpointFile(Path(output), overwrite)
     with distributed.process_group(config.device):
         if distributed.rank() == 0:
@@ -106,6 +110,23 @@ def _check_classes(data: ImageData, config: FitConfig) -> None:
         raise InputError(
             f"{data.name} has one class, {data.classes[0]!r}; a conditional model needs at least "
             "two. Leave out --conditional, or give a folder with one folder per class."
+        )
+
+
+def _check_images(data: ImageData, config: FitConfig) -> None:
+    """Refuse classes without images, which generation would make images of; warn of dark images."""
+    empty = data.empty_classes()
+    if empty and not find_network(config.network).network.learns_from_pairs:
+        raise InputError(
+            f"{data.name} has no image of the class {str(empty[0])[:250]!r}, but images of it would "
+            "be generated. Give data.without_empty_classes(), which numbers the others anew."
+        )
+    found = darkness(data.images.numpy())
+    if found and distributed.rank() == 0:
+        warnings.warn(
+            f"{data.name}: {found}; a VAE learns little from that. Scale them to 0..255, as by "
+            "load_data(..., value_range=(LOWEST, HIGHEST)).",
+            stacklevel=3,
         )
 
 
