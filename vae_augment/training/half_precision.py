@@ -17,10 +17,7 @@ def check_device(device: str) -> None:
 
 
 def half_precision(device: str | torch.device) -> torch.dtype | None:
-    """bfloat16 where matrix units make it faster (a GPU, or a CPU with AMX).
-
-    None elsewhere, where it is slower.
-    """
+    """bfloat16 where matrix units make it faster (a GPU, or a CPU with AMX), else None."""
     is_fast = torch.device(device).type == "cuda" or _has_amx()
     return torch.bfloat16 if is_fast else None
 
@@ -33,9 +30,9 @@ def _has_amx() -> bool:
 
 @contextmanager
 def half_products(enabled: bool) -> Iterator[None]:
-    """Inside, a CPU multiplies float32 matrices in bfloat16 and sums in float32.
+    """Inside, a CPU multiplies float32 matrices in bfloat16; sums and all else stay float32.
 
-    All else stays float32, and so do products where torch (before 2.9) has no such switch.
+    So do products where torch (before 2.9) has no such switch.
     """
     matmul = getattr(torch.backends.mkldnn, "matmul", None)
     if matmul is None:
