@@ -41,9 +41,7 @@ _REDUCTIONS = (
     "LogSoftmax ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
     "ReduceSum ReduceSumSquare Softmax"
 )
-_NORMALIZATIONS = (
-    "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization"
-)
+_NORMALIZATIONS = "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization"
 # Their buffers and arithmetic are counted by `cost`. Einsum is allowed as the product of two
 # tensors, each letter once in either, which is a matrix product between transpositions.
 _PRODUCTS = "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool MatMul MaxPool"

@@ -2,8 +2,8 @@
 
 A few allowed operators in a small file can need any amount: two vectors broadcast to a matrix, a
 tensor concatenated with itself thirty times. Shapes are therefore inferred node by node, each
-checked before the next, at several batch sizes, from which `batch_linearity` concludes that they are
-harmless at any other.
+checked before the next, at several batch sizes, from which `batch_linearity` concludes that they
+are harmless at any other.
 """
 
 import math
@@ -170,7 +170,7 @@ class _Walk:
                 )
 
     def _check_copies(self, node: onnx.NodeProto) -> None:
-        """The second input of Expand and Tile must be known, and positive: onnxruntime trusts it."""
+        """Counts of Expand and Tile must be known, and positive: onnxruntime trusts them."""
         tensor = self.constants.get(node.input[1]) if len(node.input) == 2 else None
         if tensor is None or tensor.data_type != onnx.TensorProto.INT64:
             raise UnsafeModelError(
