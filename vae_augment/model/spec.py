@@ -43,7 +43,7 @@ class Spec(Facts):
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata entries for this spec."""
-        facts = {key: getattr(self, key) for key in _SCHEMA} | self.kind.marks
+        facts = {key: getattr(self, key) for key in _SCHEMA} | dict(self.kind.marks)
         metadata = {SPEC_KEY: json.dumps(facts, sort_keys=True)}
         if self.latents is not None:
             metadata[LATENTS_KEY] = self.latents.to_text()
