@@ -41,7 +41,7 @@ def build(model: VAEModel, name: str, originals: Originals, facts: Mapping[str, 
         if can_draw(model):
             with gr.Tab("Samples"):
                 _sampling(page, model, name)
-        with gr.Tab("About the file"):
+        with gr.Tab("About"):
             gr.HTML(html.fact_list(facts), elem_id="facts")
     return page
 
