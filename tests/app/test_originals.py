@@ -10,7 +10,7 @@ from PIL import Image
 
 from vae_augment import VAEModel
 from vae_augment.app.code import script
-from vae_augment.app.originals import DataImages, Original, OwnSamples, dropped
+from vae_augment.app.originals import DataImages, Original, Samples, dropped
 from vae_augment.errors import InputError
 from vae_augment.training import ImageData
 
@@ -48,10 +48,14 @@ def test_an_image_without_a_label(digits: ImageData) -> None:
 
 
 def test_a_sample_of_the_model(tiny_model: VAEModel) -> None:
-    original = OwnSamples(tiny_model, str(tiny_model.path)).original(14, (1, 8, 8))
+    samples = Samples(tiny_model, str(tiny_model.path))
+    original = samples.original(14, (1, 8, 8))
     assert original.caption == "sample 14 of digits, class 4"
     assert original.image.dtype == torch.uint8
     assert run(original)["image"].equal(original.image)
+    larger = samples.original(14, (3, 28, 28))
+    assert larger.image.shape == (3, 28, 28)
+    assert run(larger)["image"].equal(larger.image)
 
 
 def test_a_dropped_photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,5 +71,6 @@ def test_a_dropped_photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.png"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"^broken\.png cannot be read as an image"):
+    with pytest.raises(InputError, match=r"^broken\.png cannot be read as an image") as error:
         dropped(path, (1, 8, 8))
+    assert str(tmp_path) not in str(error.value)

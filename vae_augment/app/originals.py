@@ -1,4 +1,4 @@
-"""The images that the page perturbs: of a data set, of the model itself, or of a dropped file."""
+"""The images that the page perturbs: of a data set, of a model, or of a dropped file."""
 
 import functools
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from ..datasets.synthetic import VAESyntheticDataset
+from ..errors import InputError
 from ..model.vae_model import VAEModel
 from ..training.data.folders import read_image
 from ..training.data.image_data import ImageData
 from .code import quoted
 
-SAMPLES = 100  # of the model itself, where there are no other images
+SAMPLES = 100  # of a model, where there are no other images
 Shape = tuple[int, int, int]
 
 
@@ -36,7 +37,7 @@ class Original(NamedTuple):
 
 
 class Originals(Protocol):
-    """Images to choose from by number: `DataImages` or `OwnSamples`."""
+    """Images to choose from by number: `DataImages` or `Samples`."""
 
     def __len__(self) -> int: ...
 
@@ -74,8 +75,8 @@ class DataImages:
 
 
 @dataclass(frozen=True)
-class OwnSamples:
-    """Images that the model draws itself, its classes in turn. `name` is the argument of `load`."""
+class Samples:
+    """Images that a model draws, its classes in turn. `name` is the argument of `load`."""
 
     model: VAEModel
     name: str
@@ -84,28 +85,30 @@ class OwnSamples:
         return SAMPLES
 
     def original(self, index: int, shape: Shape) -> Original:
-        """Sample number `index`; the samples have the model's shape."""
-        samples = VAESyntheticDataset(self.model, length=SAMPLES, output="uint8")
-        image, label = samples[index]
-        classes = self.model.spec.classes
-        name = classes[label] if label >= 0 else ""
+        """Sample number `index`, changed as an image of a data set would be."""
+        image, label = VAESyntheticDataset(self.model, length=SAMPLES, output="uint8")[index]
+        name = self.model.spec.classes[label] if label >= 0 else ""
         what = f"sample {index} of {self.model.name}"
         made = f'VAESyntheticDataset({quoted(self.name)}, length={SAMPLES}, output="uint8")'
-        return Original(
+        return _fitted(
             image,
             f"{what}, class {name}" if name else what,
             ("from vae_augment import VAESyntheticDataset",),
-            (f"image, label = {made}[{index}]",),
-            name,
-        )
+            f"image, label = {made}[{index}]",
+            shape,
+        )._replace(label=name)
 
 
 @functools.lru_cache(maxsize=4)
 def dropped(path: Path, shape: Shape) -> Original:
     """The image of a file. `InputError`, which names the file, where it cannot be read."""
+    try:
+        pixels = read_image(path, path.name)
+    except InputError as error:  # Pillow says the whole path, which is that of a copy
+        raise InputError(str(error).replace(str(path), path.name)) from None
     name = quoted(path.name)
     return _fitted(
-        torch.tensor(read_image(path, path.name)),
+        torch.tensor(pixels),
         path.name,
         ("import torch", "from vae_augment.training.data.folders import read_image"),
         f"image = torch.tensor(read_image({name}, {name}))",

@@ -34,7 +34,8 @@ def build(model: VAEModel, name: str, originals: Originals, facts: Mapping[str, 
         raise InputError(
             f"{model.name!r} has images of {channels} channels; only those of 1 or 3 can be shown."
         )
-    with gr.Blocks(title=f"vae-augment: {model.name}", analytics_enabled=False) as page:
+    title = f"vae-augment: {model.name}"
+    with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(html.heading(model), elem_id="heading")
         with gr.Tab("Perturb"):
             _perturbing(page, model, name, originals)
@@ -77,14 +78,10 @@ def _perturbing(page: Any, model: VAEModel, name: str, originals: Originals) -> 
 
         return _answered(answer)
 
-    def show_number(index: int, *values: Any) -> tuple[None, str, str]:
-        return None, *show(None, index, *values)
-
-    controls = [mode, strength, p, residual, label, seed]
-    shown = [pictures, code]
-    changes = [page.load, file.upload, file.clear, *(each.change for each in controls)]
-    _on(changes, show, [file, number, *controls], shown)
-    _on([number.input], show_number, [number, *controls], [file, *shown])
+    controls = [file, number, mode, strength, p, residual, label, seed]
+    changes = [page.load, *(each.change for each in controls)]
+    _on(changes, show, controls, [pictures, code])
+    number.input(None, None, file, js="() => null")  # the number counts, and no longer the file
     mode.change(lambda chosen: gr.update(visible=chosen == "prior"), mode, label, queue=False)
 
 
@@ -147,7 +144,7 @@ def _settings(
 
 def _code_box(elem_id: str) -> Any:
     return gradio().Code(
-        language="python", label="The same in Python", wrap_lines=True, elem_id=elem_id
+        language="python", label="The same in Python", lines=1, wrap_lines=True, elem_id=elem_id
     )
 
 

@@ -24,6 +24,7 @@ _CSS = (
 .gradio-container { max-width: 75rem !important; margin: 0 auto !important; }
 .gradio-container, .gradio-container .app, .gradio-container .wrap, .gradio-container main {
   min-width: 0; max-width: 100%; }
+#shown:has([role=alert]) #code { display: none; }
 @media (max-width: 640px) {
   .gradio-container .app { padding: .75rem !important; }
   #controls, #shown { display: contents !important; }
@@ -45,7 +46,7 @@ def serve(
     opens_browser: bool = True,
     ready: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Show the page until Ctrl-C.
+    """Show the page until Ctrl-C. The images that a person dropped are deleted then.
 
     Args:
         name: the argument of `load` that gave the model, for the Python that the page shows.
@@ -58,9 +59,9 @@ def serve(
         InputError: Gradio is missing, or the model's images can't be shown.
         OSError: the port is taken.
     """
-    page = build(model, name, originals, facts)
     with tempfile.TemporaryDirectory() as uploads:
-        os.environ["GRADIO_TEMP_DIR"] = uploads  # dropped images are gone when the page is closed
+        os.environ["GRADIO_TEMP_DIR"] = uploads  # read when the page is built
+        page = build(model, name, originals, facts)
         _, address, _ = page.launch(
             server_name=ADDRESS,
             server_port=port,

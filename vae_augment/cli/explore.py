@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from ..app.originals import Originals
     from ..model.vae_model import VAEModel
 
-_DATA = "Images to perturb, as for fit; if not given, its own samples, or digits for a redrawer."
+_PEN = "mnist"  # draws for a model that draws nothing itself
+_DATA = (
+    f"Images to perturb, as for fit; if not given, samples of MODEL, or of {_PEN} if it has none."
+)
 
 
 def explore(
@@ -48,12 +51,12 @@ def explore(
 
 
 def _originals(model: "VAEModel", name: str, data: str | None, root: Path | None) -> "Originals":
-    from ..app.originals import DataImages, OwnSamples
+    from .. import load
+    from ..app.originals import DataImages, Samples
     from ..app.samples import can_draw
     from ..training import load_data
 
-    if data is None and can_draw(model):
-        return OwnSamples(model, name)
-    source = data or "digits"
-    folder = None if root is None else str(root)
-    return DataImages(load_data(source, folder), source, folder)
+    if data is not None:
+        folder = None if root is None else str(root)
+        return DataImages(load_data(data, folder), data, folder)
+    return Samples(model, name) if can_draw(model) else Samples(load(_PEN), _PEN)
