@@ -42,16 +42,14 @@ def warn_of_darkness(images: np.ndarray, stored: np.ndarray, where: object) -> N
     found = darkness(images)
     if not found:
         return
-    if stored.dtype == bool or not stored.size or stored.min() == stored.max():
-        warnings.warn(f"{where}: {found}.", stacklevel=3)
-        return
-    ends = advice("value_range", (min(0, _plain(stored.min())), _plain(stored.max())))
-    highest = f"{stored.max():g} of {stored.dtype} in the source"
-    warnings.warn(
-        f"{where}: {found} ({highest}). If the values were meant to fill their range, say which "
-        f"one it is: {ends}.",
-        stacklevel=3,
-    )
+    text = f"{where}: {found}"
+    if stored.dtype != bool and 0 < images.max() < _DARK:
+        ends = (min(0, _plain(stored.min())), _plain(stored.max()))
+        text += (
+            f" (at most {ends[1]:g} of {stored.dtype} in the source). If that is white, say so: "
+            f"{advice('value_range', ends)}"
+        )
+    warnings.warn(f"{text}.", stacklevel=3)
 
 
 def darkness(images: np.ndarray) -> str | None:
@@ -101,12 +99,9 @@ def _unknown_range(values: np.ndarray, where: object) -> str:
     found += f"{values.max():g}"
     if not math.isfinite(float(values.min()) + float(values.max())):
         return f"{found}; numbers that are not finite cannot be pixels. Replace them."
-    low, high = _likely_range(values)
-    way = advice("value_range", (low, high))
-    return (
-        f"{found}, whose range is not known: float has to lie in [0, 1]. Say which values are "
-        f"black and white, as by {way}."
-    )
+    known = "but floats lie in [0, 1]" if values.dtype.kind == "f" else "whose range is not known"
+    way = advice("value_range", _likely_range(values))
+    return f"{found}, {known}. Say which values are black and white, as by {way}."
 
 
 def _likely_range(values: np.ndarray) -> tuple[float, float]:
