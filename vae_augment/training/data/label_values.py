@@ -12,16 +12,16 @@ from .column_names import listed
 from .options import advice
 
 UNKNOWN = -1
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d*)?(e[+-]?\d+)?", re.I)  # 007 is a name
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d*)?(e[+-]?\d+)?", re.I)  # but 007 is a name
 _HIGHEST = 2**31
 _BOOLEANS = ("False", "True")
 _MISSING = ("", "nan", "-1")
-_MISSING_NUMBERS = ("none", "null", "na", "n/a", "<na>", "?")  # no names, beside numbers
+_NO_NUMBERS = ("none", "null", "na", "n/a", "<na>", "?")  # beside numbers, they are none
 Place = Callable[[int], str]  # the number of an image -> where it is, in words
 
 
 def one_per_image(values: Any, count: int, where: object, place: Place) -> np.ndarray:
-    """The labels of `count` images as an array [N]; arrays and lists of one count as what they hold.
+    """The labels of `count` images as an array [N]; a list of one counts as what it holds.
 
     Raises: InputError: several labels per image, or not one for each.
     """
@@ -120,7 +120,7 @@ def _of_texts(
     texts, position = np.unique(np.char.strip(given), return_inverse=True)
     position = position.reshape(-1)
     known = [text for text in texts.tolist() if text.lower() not in _MISSING]
-    numbers = [text for text in known if text.lower() not in _MISSING_NUMBERS]
+    numbers = [text for text in known if text.lower() not in _NO_NUMBERS]
     are_numbers = bool(numbers) and all(_NUMBER.fullmatch(text) for text in numbers)
     if are_numbers and not set(known) <= set(names or ()):
         found = {text: float(text) for text in numbers}

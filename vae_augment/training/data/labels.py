@@ -91,6 +91,7 @@ def _warn(
             "1.",
             stacklevel=4,
         )
+        return
     is_renumbered = found != list(range(len(found)))
     missing = [] if names is None else [n for i, n in enumerate(names) if i not in set(found)]
     if not is_renumbered and not missing:

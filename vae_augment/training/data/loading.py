@@ -139,5 +139,8 @@ def _image_data(where: object, name: str, arrays: Arrays, options: ReadOptions) 
     files = tuple(arrays.files)
     if not options.labels or arrays.labels is None:
         return ImageData(name, pixels, torch.full((len(images),), -1), files=files)
+    if arrays.is_known:
+        known = torch.from_numpy(arrays.labels)
+        return ImageData(name, pixels, known, tuple(arrays.classes or ()), files)
     numbered = number_labels(arrays.labels, arrays.classes, len(images), where, arrays.unit)
     return ImageData(name, pixels, torch.from_numpy(numbered.labels), numbered.classes, files)
