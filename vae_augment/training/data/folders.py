@@ -23,7 +23,7 @@ def read_folder(path: Path, options: ReadOptions) -> Arrays:
         names += _page_names(file.relative_to(found.root).as_posix(), len(pages))
         labels += [label] * len(pages)
     pixels = stacked(images, [found.root / name for name in names], options)
-    return Arrays(pixels, np.array(labels), found.classes, names, found.split)
+    return Arrays(pixels, np.array(labels), found.classes, names, split=found.split)
 
 
 def _page_names(name: str, pages: int) -> list[str]:

@@ -71,7 +71,7 @@ def load_data(
             of the type.
         frames: "all" reads each page or frame of a file as an image, "first" only the first; None =
             a file that has several is refused.
-        limit: how many rows of a streamed dataset are read at most.
+        limit: how many rows of a dataset of Hugging Face are read at most; a streamed one needs it.
 
     Raises:
         NotFoundError: nothing there.
@@ -82,6 +82,8 @@ def load_data(
     options = ReadOptions(
         train, split, labels, label_column, background, value_range, frames, limit
     )
+    if limit is not None and not is_hugging_face(source):
+        raise InputError("limit is for datasets of Hugging Face; take rows of others: data.subset.")
     if isinstance(source, str) and source in NAMED:
         return read_named(source, root, download, options)
     if is_hugging_face(source):
@@ -137,5 +139,8 @@ def _image_data(where: object, name: str, arrays: Arrays, options: ReadOptions) 
     files = tuple(arrays.files)
     if not options.labels or arrays.labels is None:
         return ImageData(name, pixels, torch.full((len(images),), -1), files=files)
+    if arrays.is_known:
+        known = torch.from_numpy(arrays.labels)
+        return ImageData(name, pixels, known, tuple(arrays.classes or ()), files)
     numbered = number_labels(arrays.labels, arrays.classes, len(images), where, arrays.unit)
     return ImageData(name, pixels, torch.from_numpy(numbered.labels), numbered.classes, files)
