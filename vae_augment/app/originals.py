@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from ..datasets.synthetic import VAESyntheticDataset
 from ..errors import InputError
 from ..model.vae_model import VAEModel
-from ..training.data.folders import read_image
-from ..training.data.image_data import ImageData
+from ..training.data import ImageData, load_data
 from .code import quoted
 
 SAMPLES = 100  # of a model, where there are no other images
@@ -103,15 +101,14 @@ class Samples:
 def dropped(path: Path, shape: Shape) -> Original:
     """The image of a file. `InputError`, which names the file, where it cannot be read."""
     try:
-        pixels = read_image(path, path.name)
-    except InputError as error:  # Pillow says the whole path, which is that of a copy
+        pixels = load_data(path, frames="first").images[0]
+    except InputError as error:  # it says the whole path, which is that of a copy
         raise InputError(str(error).replace(str(path), path.name)) from None
-    name = quoted(path.name)
     return _fitted(
-        torch.tensor(pixels),
+        pixels,
         path.name,
-        ("import torch", "from vae_augment.training.data.folders import read_image"),
-        f"image = torch.tensor(read_image({name}, {name}))",
+        ("from vae_augment.training import load_data",),
+        f'image = load_data({quoted(path.name)}, frames="first").images[0]',
         shape,
     )
 

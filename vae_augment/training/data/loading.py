@@ -9,7 +9,8 @@ import torch
 
 from ...errors import InputError, NotFoundError, suggestion
 from .arrays import Arrays
-from .folders import read_folder
+from .folder_files import has_image_ending
+from .folders import read_folder, read_picture
 from .hugging_face import is_hugging_face, read_hugging_face
 from .idx import is_idx, read_idx
 from .image_data import ImageData, StrPath
@@ -56,9 +57,9 @@ def load_data(
             uint16, bool, or float in [0, 1]) and perhaps `labels` and `classes`, or the .npz of
             Keras, MedMNIST or Kuzushiji; a .mat of EMNIST; a table (.csv, .tsv, perhaps .gz); an
             IDX file such as `train-images-idx3-ubyte.gz` with its labels file beside it; a folder
-            of class folders, of images without labels, or of both; or Hugging Face's
-            `datasets.Dataset`, `DatasetDict` or `IterableDataset`, or the folder that its
-            `save_to_disk` wrote.
+            of class folders, of images without labels, or of both; one image file, without a
+            label; or Hugging Face's `datasets.Dataset`, `DatasetDict` or `IterableDataset`, or the
+            folder that its `save_to_disk` wrote.
         root: the folder in which torchvision keeps its data sets.
         train: True for the training part of a source that has several, False for its test part.
         download: let torchvision download what `root` lacks.
@@ -120,9 +121,11 @@ def _reader(path: Path) -> Reader:
         return read_mat
     if is_table(path):
         return read_table
+    if has_image_ending(path):
+        return read_picture
     raise InputError(
-        f"{path} is not a kind of file that is read: folders, .npz, .mat, .csv, .tsv and IDX files "
-        f"are. {_WAYS.get(ending, 'Save it as one of these.')}"
+        f"{path} is not a kind of file that is read: folders, images, .npz, .mat, .csv, .tsv and IDX "
+        f"files are. {_WAYS.get(ending, 'Save it as one of these.')}"
     )
 
 
