@@ -1,9 +1,10 @@
 """The images that the page perturbs: of a data set, of a model, or of a dropped file."""
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
@@ -47,12 +48,13 @@ class Originals(Protocol):
 class DataImages:
     """The images of a data set.
 
-    `source` and `root` are the arguments of `load_data` that gave `data`.
+    `source`, `root` and `options` are the arguments of `load_data` that gave `data`.
     """
 
     data: ImageData
     source: str
     root: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -61,7 +63,9 @@ class DataImages:
         """Image number `index`, resized and turned grey or coloured where `shape` asks for it."""
         label = int(self.data.labels[index])
         name = self.data.classes[label] if label >= 0 else ""
-        arguments = ", ".join(quoted(each) for each in (self.source, self.root) if each is not None)
+        places = [quoted(each) for each in (self.source, self.root) if each is not None]
+        options = [f"{name}={value!r}" for name, value in self.options.items()]
+        arguments = ", ".join(places + options)
         what = f"image {index} of {self.data.name}"
         return _fitted(
             self.data.images[index],

@@ -67,7 +67,7 @@ def test_fit_and_what_takes_the_images_with_the_model(
     shape: tuple[int, int], tmp_path: Path
 ) -> None:
     data, model = npz(shape)(tmp_path), tmp_path / "m.onnx"
-    run("fit", data, "-o", tmp_path / "m.safetensors", "--epochs", 1, "--width", "small")
+    run("fit", data, "-o", tmp_path / "m.safetensors", "--epochs", 1, "--network", "conv-small")
     run("export", tmp_path / "m.safetensors", "-o", model)
     run("preview", model, data, "-o", tmp_path / "p.png")
     run("score", model, data, "-o", tmp_path / "s.csv", "--plot", tmp_path / "s.png")
@@ -102,6 +102,6 @@ def test_a_model_conditioned_on_an_image_is_refused_by_fit(
     shape: tuple[int, int], tmp_path: Path
 ) -> None:
     data = npz(shape)(tmp_path)
-    code, text = run_command("fit", data, "-o", tmp_path / "m.safetensors", "--condition", "image")
+    code, text = run_command("fit", data, "-o", tmp_path / "m.safetensors", "--redraw")
     assert code == 1
     assert "needs sides that are multiples of 4" in text
