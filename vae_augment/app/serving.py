@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..errors import InputError
 from ..model.vae_model import VAEModel
 from .html import CSS
 from .originals import Originals
@@ -56,12 +57,24 @@ def serve(
         ready: called with the page's address once it can be opened.
 
     Raises:
-        InputError: Gradio is missing, or the model's images can't be shown.
-        OSError: the port is taken.
+        InputError: Gradio is missing, the model's images can't be shown, or the port is taken.
     """
     with tempfile.TemporaryDirectory() as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads  # read when the page is built
         page = build(model, name, originals, facts)
+        address = _launch(page, port, opens_browser)
+        try:
+            ready(address)
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            pass  # how a person ends it
+        finally:
+            page.close()
+
+
+def _launch(page: Any, port: int | None, opens_browser: bool) -> str:
+    """Start the server, and return its address."""
+    try:
         _, address, _ = page.launch(
             server_name=ADDRESS,
             server_port=port,
@@ -79,13 +92,10 @@ def serve(
             theme=_theme(),
             css=_CSS,
         )
-        try:
-            ready(address)
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            pass  # how a person ends it
-        finally:
-            page.close()
+    except OSError as error:
+        taken = "No port is free" if port is None else f"The port {port} is taken"
+        raise InputError(f"{taken}. Give another: --port (port=).") from error
+    return str(address)
 
 
 def _theme() -> Any:
