@@ -16,7 +16,7 @@ from .pictures import NOISE
 
 LABELS = np.arange(40) % 2
 WITH_DATA = {
-    "demo", "fit", "preview", "evaluate", "compare", "label", "embed", "compress", "denoise",
+    "fit", "preview", "evaluate", "compare", "label", "embed", "compress", "denoise",
     "score", "export", "generate",
 }  # fmt: skip
 
