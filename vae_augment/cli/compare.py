@@ -11,7 +11,8 @@ from . import options
 _POOL = "Train the VAE also on the images whose labels are not used."
 _MODEL = "Try this model (a bundled name or an .onnx file) instead of a VAE trained on DATA."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
-_WORKERS = "Processes at once; if not given, one per draw, at most one per core."
+_METHODS = "A method to compare, as in the table; repeat for more. All if not given."
+_WORKERS = "Processes at once; if not given, one per repetition, at most one per core."
 
 
 def compare(
@@ -27,6 +28,7 @@ def compare(
     ] = None,
     p: Annotated[float | None, typer.Option(help="Of VAEAugment; 0.5 if not given.")] = None,
     residual: Annotated[bool | None, typer.Option(help="Of VAEAugment; on if not given.")] = None,
+    method: Annotated[list[str] | None, typer.Option(metavar="NAME", help=_METHODS)] = None,
     test_data: Annotated[list[str] | None, typer.Option(metavar="DATA", help=_TEST)] = None,
     draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
     seed: Annotated[
@@ -42,7 +44,7 @@ def compare(
     device: options.Device = "cpu",
 ) -> None:
     """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
-    from ..evaluation import comparison
+    from ..evaluation import compare as run_comparison
 
     if labels_per_class != "all" and not (
         labels_per_class.isdecimal() and len(labels_per_class) < 19
@@ -52,13 +54,14 @@ def compare(
         )
     given = {"strength": strength, "p": p, "residual": residual}
     settings = {name: value for name, value in given.items() if value is not None}
-    verdict = comparison.compare(
+    found = run_comparison(
         data,
         root,
         labels_per_class=None if labels_per_class == "all" else int(labels_per_class),
         pool=pool,
         model=model,
         settings=settings or None,
+        methods=method,
         test=test_data or (),
         draws=draws,
         seed=seed,
@@ -68,4 +71,4 @@ def compare(
         device=device,
         say=typer.echo,
     )
-    typer.echo(f"\n{verdict.table}\n\n{verdict.advice}")
+    typer.echo(f"\n{found.table}\n\n{found.advice}")

@@ -1,7 +1,4 @@
-"""The main job in small.
-
-Train a VAE, export it, and see whether it helps a classifier with few labels.
-"""
+"""The whole job in small: train a VAE, export it, and see whether it helps with few labels."""
 
 import os
 from collections.abc import Callable
@@ -16,84 +13,109 @@ from ..training import ImageData
 from ..training.data import StrPath
 from ..transforms.distortions import affine
 from .classifier import BATCH, Batch
-from .experiment import LABELLED, POOL, WITH_VAE, Draw, Method, Run, run_method
+from .methods import NO_AUGMENTATION, Method
 from .pictures import Row, preview_rows, save_rows
+from .repetition import Repetition
 from .report import advise, detail_table
+from .runs import Run, run_method
 from .splits import Source, choose_labels
 from .vaes import fit_and_export, fit_model, small_config
 
-LABELS_PER_CLASS, DRAWS = 10, 3
+LABELS_PER_CLASS = 10
+REPETITIONS = 3
 # 8x8 images have too few pixels for a KL term of weight 1: the VAE would ignore its latent
 BETA = 0.2
-UPDATES = 500
-POOL_UPDATES, LABELLED_UPDATES = 1500, 400
-_USE = 'VAEAugment("demo.onnx")'
+UPDATES = 500  # of a classifier
+POOL_UPDATES = 1500  # of the VAE of all images
+LABELLED_UPDATES = 400  # of a VAE of the labelled images
 SAMPLES = UPDATES * BATCH // 2  # half of the images that a classifier sees, each of them once
+USAGE = 'VAEAugment("demo.onnx")'
 
 
 def run_demo(
     data: str, root: StrPath | None, folder: Path, say: Callable[[str], None]
 ) -> list[Run]:
-    """Run the demo on `data`, write demo.onnx and demo.png to `folder`, and report each step through `say`."""
-    train, test = Source(data, None if root is None else os.fspath(root)).load(0)
+    """Run the demo on `data` and write demo.onnx and demo.png.
+
+    Args:
+        data: as for `load_data`.
+        root: as for `load_data`.
+        folder: for both files.
+        say: called with a line on each step.
+    """
+    images = Source(data, None if root is None else os.fspath(root)).load()
+    train, test = images.for_seed(0)
     say(
         f"{data}: {len(train)} training images without labels, {len(test)} test images, "
         f"{train.image_shape}"
     )
     say(f"training a VAE on the unlabelled images ({POOL_UPDATES} updates) and exporting it ...")
-    pool = ImageData(train.name, train.images, torch.full_like(train.labels, -1))
-    config = small_config(pool, POOL_UPDATES, conditional=False, beta=BETA)
-    model, report = fit_and_export(pool, folder / "demo.onnx", config)
+    unlabelled = ImageData(train.name, train.images, torch.full_like(train.labels, -1))
+    config = small_config(unlabelled, POOL_UPDATES, conditional=False, beta=BETA)
+    model, report = fit_and_export(unlabelled, folder / "demo.onnx", config)
     say(f"{report.table()}\nwrote {folder / 'demo.onnx'}")
-    splits = [choose_labels(train, seed, LABELS_PER_CLASS) for seed in range(DRAWS)]
-    draws = [Draw(split.labelled, test, seed, updates=UPDATES) for seed, split in enumerate(splits)]
     methods = _methods(model)
-    pairs = [(method, draw) for draw in draws for method in methods]
-    bar = tqdm(pairs, "training classifiers", unit="run", disable=None)
-    runs = [run_method(method, draw, "demo", train.name) for method, draw in bar]
-    rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
-    models = [load(name, provider="cpu") for name in BUNDLED]
-    for bundled in (each for each in models if not each.spec.image_conditional):
-        rows += [Row(bundled.name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
-    save_rows(rows, folder / "demo.png")
+    runs = _run(methods, train, test)
+    save_rows(_picture(model, test), folder / "demo.png")
     say(f"wrote {folder / 'demo.png'}\n")
     say(
         f"{LABELS_PER_CLASS} labelled images per class, {UPDATES} updates of {BATCH} images per "
         "classifier"
     )
     say(detail_table(runs))
-    say("\n" + advise(runs, {method.name: method.use for method in methods}))
+    say("\n" + advise(runs, {method.name: method.usage for method in methods}))
     return runs
 
 
 def _methods(model: VAEModel) -> tuple[Method, ...]:
+    def demo_vae(repetition: Repetition) -> VAEModel:
+        return model
+
     return (
-        Method("none"),
+        Method(NO_AUGMENTATION),
         Method("affine", affine),
-        Method("VAE", vae=lambda draw: model, kind=WITH_VAE, trained_on=POOL, use=_USE),
+        Method("VAE", make_vae=demo_vae, trained_on="pool", usage=USAGE),
         Method(
             "affine+VAE",
             affine,
-            lambda draw: model,
-            kind=WITH_VAE,
-            trained_on=POOL,
-            use=f"{_USE} after distortion",
+            make_vae=demo_vae,
+            trained_on="pool",
+            usage=f"{USAGE} after distortion",
         ),
         Method(
             "synthetic half",
             images=half_synthetic,
-            kind=WITH_VAE,
-            trained_on=LABELLED,
-            use="VAESyntheticDataset",
+            trained_on="labelled only",
+            usage="VAESyntheticDataset",
         ),
     )
 
 
-def half_synthetic(draw: Draw) -> Batch:
-    """As many images generated by a VAE of the labelled images as labelled images, which are repeated."""
-    vae = fit_model(draw.labelled, small_config(draw.labelled, LABELLED_UPDATES, beta=BETA))
-    made, classes = vae.sample(SAMPLES, seed=draw.seed)
+def half_synthetic(repetition: Repetition) -> Batch:
+    """The labelled images, repeated, and as many that a VAE of them generates."""
+    labelled = repetition.labelled
+    vae = fit_model(labelled, small_config(labelled, LABELLED_UPDATES, beta=BETA))
+    generated, classes = vae.sample(SAMPLES, seed=repetition.seed)
     assert classes is not None  # the VAE is conditional
-    rows = torch.arange(SAMPLES) % len(draw.labelled)
-    images, labels = draw.real()
-    return torch.cat([images[rows], made]), torch.cat([labels[rows], classes])
+    rows = torch.arange(SAMPLES) % len(labelled)
+    images, labels = repetition.labelled_batch()
+    return torch.cat([images[rows], generated]), torch.cat([labels[rows], classes])
+
+
+def _run(methods: tuple[Method, ...], train: ImageData, test: ImageData) -> list[Run]:
+    repetitions = []
+    for seed in range(REPETITIONS):
+        labelled = choose_labels(train, seed, LABELS_PER_CLASS).labelled
+        repetitions.append(Repetition(labelled, test, seed, updates=UPDATES))
+    pairs = [(method, repetition) for repetition in repetitions for method in methods]
+    bar = tqdm(pairs, "training classifiers", unit="run", disable=None)
+    return [run_method(method, repetition) for method, repetition in bar]
+
+
+def _picture(model: VAEModel, test: ImageData) -> list[Row]:
+    """What the model does with test images, and samples of the bundled models."""
+    rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
+    models = [load(name, provider="cpu") for name in BUNDLED]
+    for bundled in (each for each in models if not each.spec.image_conditional):
+        rows += [Row(bundled.name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
+    return rows
