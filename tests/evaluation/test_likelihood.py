@@ -17,7 +17,10 @@ from vae_augment.training.data.image_data import to_float
 
 
 class OnePixel:
-    """p(x = 1 | z, y) = sigmoid(2 z + y), z in one dimension, with a posterior that is only roughly right."""
+    """p(x = 1 | z, y) = sigmoid(2 z + y), z in one dimension.
+
+    The posterior is only roughly right.
+    """
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec

@@ -1,22 +1,14 @@
-"""The distortions, the classifier and the pictures that comparisons are made of."""
-
-from pathlib import Path
+"""The distortions: how far each moves an image, and each image in its own way."""
 
 import pytest
 import torch
-from PIL import Image
 from torchvision.transforms import v2
 
-from vae_augment import VAEModel
-from vae_augment.evaluation.classifier import accuracy, train_classifier
-from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
-from vae_augment.evaluation.splits import choose_labels
-from vae_augment.training import ImageData
-from vae_augment.training.data.image_data import to_float
 from vae_augment.transforms.distortions import (
     _elastic_field,
     affine,
     affine_elastic,
+    flip_shift,
     one_by_one,
     thickness,
 )
@@ -77,42 +69,9 @@ def test_elastic_displacement_is_that_of_simard(side: int) -> None:
     assert 1.1 < field.square().mean().sqrt() < 1.5
 
 
-def test_classifier_learns_and_repeats(digits: ImageData) -> None:
-    images, labels = to_float(digits.images[:300]), digits.labels[:300]
-    one, two = (train_classifier(images, labels, 10, updates=200, seed=4) for _ in range(2))
-    assert torch.equal(one[0].weight, two[0].weight)
-    assert accuracy(one, to_float(digits.images[300:600]), digits.labels[300:600]) > 70
-
-
-def test_labelled_draws_are_balanced_and_differ(digits: ImageData) -> None:
-    one, same, other = (choose_labels(digits, seed, 3).labelled for seed in (0, 0, 1))
-    assert one.labels.bincount().tolist() == [3] * 10
-    assert torch.equal(one.images, same.images)
-    assert not torch.equal(one.images, other.images)
-
-
-def test_preview_shows_what_it_says(
-    tiny_model: VAEModel, digits: ImageData, tmp_path: Path
-) -> None:
-    rows = preview_rows(tiny_model, digits.images)
-    captions = [row.caption for row in rows]
-    assert captions[:3] == ["originals", "reconstructions", "strength 0.5"]
-    assert captions[-10:] == list("0123456789")
-    path = tmp_path / "p.png"
-    save_rows(rows, path)
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-    assert [file.name for file in tmp_path.iterdir()] == ["p.png"]
-
-
-def test_picture_places_pixels_under_their_captions() -> None:
-    picture = draw_rows(
-        [
-            Row("heading"),
-            Row("white", torch.ones(2, 1, 4, 4)),
-            Row("red", torch.eye(3)[:1, :, None, None]),
-        ]
-    )
-    width, height = picture.size
-    assert picture.getpixel((width - 30, height - 80)) == (255, 255, 255)
-    assert picture.getpixel((width - 60 - 30, height - 30)) == (255, 0, 0)
+def test_flip_and_shift_move_whole_pixels() -> None:
+    image = torch.zeros(1, 1, 28, 28)
+    image[..., 10:18, 12:15] = torch.tensor([0.2, 0.4, 0.6])
+    out = flip_shift(image.expand(200, -1, -1, -1))
+    assert len(out.mul(1000).round().unique(dim=0)) > 30  # of 5 x 5 shifts, mirrored or not
+    torch.testing.assert_close(out.sum((1, 2, 3)), image.sum().expand(200))
