@@ -120,9 +120,12 @@ def _reader(path: Path) -> Reader:
         return read_mat
     if is_table(path):
         return read_table
+    way = _WAYS.get(ending, "Save it as one of these.")
+    if "idx1" in path.name.lower():
+        way = "Give the file of the images, train-images-idx3-ubyte or the like, beside it."
     raise InputError(
         f"{path} is not a kind of file that is read: folders, .npz, .mat, .csv, .tsv and IDX files "
-        f"are. {_WAYS.get(ending, 'Save it as one of these.')}"
+        f"are. {way}"
     )
 
 
