@@ -70,6 +70,11 @@ CASES = [
     Case("`train` and `test` with images and no classes", folder(FLAT), "no labels",
          images=NOISE[:1], labels=[-1], classes=(), way={"split": "train"},
          error="test, train, which look like splits, not like classes"),
+    good("`training_set` and `test_set` inside", splits("training_set", "test_set"),
+         found="`training_set`"),
+    good("`train`, `test` and `extra` inside", splits("train", "test", "extra"), found="`train`"),
+    Case("classes `train` and `car`", folder({"train/0.png": grey(0), "car/0.png": grey(1)}),
+         "both", NOISE[[1, 0]], [0, 1], ("car", "train")),
     refused("a folder above that of the classes", below("set"),
             r"holds only the folder set, .* cat, dog\. Give .*/set/set\.$"),
     refused("two folders above", below("x/y"),
@@ -131,8 +136,8 @@ def test_classes_are_those_of_torchvision(case: Case, tmp_path: Path) -> None:
     hidden = [path for path in root.rglob("*") if path.name in ("__MACOSX", ".ipynb_checkpoints")]
     for path in hidden:  # which torchvision takes for classes
         shutil.rmtree(path)
-    inside = sorted(path for path in root.iterdir() if path.name.lower() in ("train", "valid"))
-    other = ImageFolder(inside[-1] if inside else root, is_valid_file=is_picture)
+    inside = [path for path in root.iterdir() if (path / "cat").is_dir()]  # splits, all alike
+    other = ImageFolder(inside[0] if inside else root, is_valid_file=is_picture)
     assert data.classes == tuple(other.classes)
 
 

@@ -252,3 +252,33 @@ def test_a_folder_keeps_the_names_of_its_files(tmp_path: Path) -> None:
     assert data.files == ("a/0.png", "a/1.png", "b/0.png", "b/1.png")
     assert data.subset(data.labels == 1).files == ("b/0.png", "b/1.png")
     assert data.subset(torch.tensor([2, 0])).files == ("b/0.png", "a/0.png")
+
+
+def test_named_sets_have_two_splits_and_labels_that_can_be_left_out() -> None:
+    test = load_data("digits", split="test")
+    assert torch.equal(test.images, load_data("digits", train=False).images)
+    plain = load_data("digits", labels=False)
+    assert (plain.classes, plain.labels.unique().tolist()) == ((), [-1])
+    with pytest.raises(InputError, match="digits has the splits 'test', 'train', of which none"):
+        load_data("digits", split="val")
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("images.npy", r"numpy\.savez\(PATH, images"),
+        ("images.zip", "Unpack it"),
+        ("images.parquet", r"load_dataset\('parquet'"),
+        ("images.pt", "Save it as one of these"),
+        ("train-labels-idx1-ubyte", "Give the file of the images"),
+    ],
+)
+def test_files_of_other_kinds(name: str, way: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(InputError, match=f"is not a kind of file that is read.*{way}"):
+        load_data(tmp_path / name)
+
+
+def test_arrays_are_not_paths() -> None:
+    with pytest.raises(InputError, match=r"not ndarray\. Give tensors to ImageData"):
+        load_data(np.zeros((3, 8, 8)))

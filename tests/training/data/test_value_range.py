@@ -142,6 +142,21 @@ CASES = [
         error="float32 with values from 0 to 255",
         way={"value_range": (0, 255)},
     ),
+    Case(
+        "`.npz` of float that was divided by 255 twice",
+        npz(NOISE[:, 0] / 255 / 255),
+        "scaled",
+        NOISE,
+        warning="brightest pixel is 1 of 255",
+        way={"value_range": (0, 0.003922)},
+    ),
+    Case(
+        "`.npz` of float in other units",
+        npz(NOISE[:, 0] * 4.001 - 510.1),
+        "scaled",
+        error=r"values from -510\.1 to 510\.155",
+        way={"value_range": (-510.1, 510.2)},
+    ),
     Case("values that are not finite", npz(np.full((2, 8, 8), np.nan)), error="are not finite"),
     Case(
         "values outside of the range that is given",

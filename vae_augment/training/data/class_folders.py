@@ -55,8 +55,9 @@ def _split(path: Path, options: ReadOptions) -> str | None:
     folders = [folder for folder in folders_in(path) if kind_of_split(folder.name)]
     names = [folder.name for folder in folders]
     others = [folder for folder in folders_in(path) if folder not in folders]
-    if not folders or any(_holds_images(folder) for folder in others):
-        return None
+    are_several = len({kind_of_split(name) for name in names}) > 1
+    if not folders or (not are_several and any(_holds_images(folder) for folder in others)):
+        return None  # one alone could be a class, such as a train beside a car
     have_classes = all(folders_in(folder) for folder in folders)
     is_flat = any(has_image_ending(file) for file in path.iterdir())
     if options.split is None and (is_flat or not have_classes):

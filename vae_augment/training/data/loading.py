@@ -123,9 +123,12 @@ def _reader(path: Path) -> Reader:
         return read_table
     if has_image_ending(path):
         return read_picture
+    way = _WAYS.get(ending, "Save it as one of these.")
+    if "idx1" in path.name.lower():
+        way = "Give the file of the images, train-images-idx3-ubyte or the like, beside it."
     raise InputError(
-        f"{path} is not a kind of file that is read: folders, images, .npz, .mat, .csv, .tsv and IDX "
-        f"files are. {_WAYS.get(ending, 'Save it as one of these.')}"
+        f"{path} is not a kind of file that is read: folders, images, .npz, .mat, .csv, .tsv and "
+        f"IDX files are. {way}"
     )
 
 

@@ -45,7 +45,7 @@ def warn_of_darkness(images: np.ndarray, stored: np.ndarray, where: object) -> N
         return
     text = f"{where}: {found}"
     if stored.dtype != bool and 0 < images.max() < _DARK:
-        ends = (min(0, _plain(stored.min())), _top(stored))
+        ends = (min(0, -_outward(-stored.min())), _top(stored))
         text += (
             f" (at most {stored.max():g} of {stored.dtype} in the source). If that is the range, "
             f"say: {advice('value_range', ends)}"
@@ -112,18 +112,21 @@ def _likely_range(values: np.ndarray) -> tuple[float, float]:
     if -1 <= low < 0 and high <= 1:
         return -1, 1
     if low < 0:
-        return _plain(low), _plain(high)
-    return 0, next((top for top in _TOPS if high <= top), _plain(high))
+        return -_outward(-low), _outward(high)
+    return 0, next((top for top in _TOPS if high <= top), _outward(high))
 
 
 def _top(stored: np.ndarray) -> float:
     """The value that is white in dark images: the highest of their bits, or the highest found."""
-    high = _plain(stored.max())
+    high = _outward(stored.max())
     if stored.dtype == np.uint8 or stored.dtype.kind == "f":
         return high
     return next((top for top in _TOPS if high <= top), high)
 
 
-def _plain(value: float) -> float:
-    """A number of NumPy's as Python's, whole where it is."""
-    return int(value) if float(value).is_integer() else round(float(value), 6)
+def _outward(value: float) -> float:
+    """A number in at most five digits, rounded up where it has more; whole where it is."""
+    if float(value).is_integer():
+        return int(value)
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 3)
+    return float(f"{math.ceil(value / step) * step:.5g}")
