@@ -184,7 +184,7 @@ def as_uint8(image: Tensor) -> Tensor:
     [
         (
             lambda image, label: (as_uint8(image), label),
-            r"item\[0\] is a tensor of uint8 and .* in real, but a tensor of float32 and .*output='float'",
+            r"item\[0\] is a tensor of uint8 and .* in real, but a tensor of float32 and .*output='uint8'",
         ),
         (
             lambda image, label: (normalize(image), label),
@@ -209,7 +209,7 @@ def as_uint8(image: Tensor) -> Tensor:
         ),
         (
             lambda image, label: (image, torch.tensor(label)),
-            r"item\[1\] is a tensor of int64 .* but an integer in synthetic.*target_transform=, such as",
+            r"item\[1\] is a tensor of int64 .* but an integer in synthetic.*target_transform=torch.as_tensor",
         ),
         (lambda image, label: (image, str(label)), "is a str in real, but an integer"),
         (

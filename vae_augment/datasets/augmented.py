@@ -3,6 +3,7 @@
 A dataset whose images pass through a transform, one run per fetched batch.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,10 @@ from ..model import advice
 from ..model.pixels import PIL_MODES, to_pil
 from ..transforms.augment import VAEAugment, default_labels, is_image
 from ..transforms.perturbation import PARTNER_MODES
+from .classes import names_of, targets_of
+from .orientation import WAY_OUT, holds_transposed
 from .seeded import SeededDataset, checked_index, fetch
+from .wrappers import check_map_style
 
 
 class AugmentedDataset(SeededDataset):
@@ -54,10 +58,16 @@ class AugmentedDataset(SeededDataset):
     def __init__(
         self, dataset: Dataset[Any], transform: Callable[..., Any], *, seed: int | None = None
     ) -> None:
+        check_map_style("dataset", dataset)
         super().__init__(seed, dataset)
         self.dataset = dataset
         self.transform = transform
         self._needs_labels = _needs_labels(transform)
+        if holds_transposed(dataset):
+            warnings.warn(
+                f"The images are transposed, as torchvision's EMNIST holds them. {WAY_OUT}",
+                stacklevel=2,
+            )
         if seed is None:
             return
         if not isinstance(transform, VAEAugment):
@@ -73,6 +83,21 @@ class AugmentedDataset(SeededDataset):
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes of `dataset`, by index."""
+        return names_of(self.dataset)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """The index of each class, by name."""
+        return {name: index for index, name in enumerate(self.classes)}
+
+    @property
+    def targets(self) -> Any:
+        """The labels of all items, as `dataset` holds them, else a list."""
+        return targets_of(self.dataset)
 
     def __repr__(self) -> str:
         return f"AugmentedDataset({self.dataset!r}, {self.transform!r}, seed={self.seed})"

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
 from ..noise import Stream, uniforms
+from .classes import names_of, target_array
 from .compatibility import check_alike
 from .seeded import SeededDataset, checked_index, fetch
+from .wrappers import check_map_style
 
 _KEYS_PER_DRAW = 1 << 14  # about as many as a core's cache holds
 
@@ -49,6 +52,8 @@ class MixedDataset(SeededDataset):
         *,
         synthetic_count: int | None = None,
     ) -> None:
+        check_map_style("real", real)
+        check_map_style("synthetic", synthetic)
         super().__init__(check_seed(seed), real, synthetic)
         self.real = real
         self.synthetic = synthetic
@@ -71,20 +76,48 @@ class MixedDataset(SeededDataset):
         mixture = f"synthetic_count={self.synthetic_count}, seed={self.seed}"
         return f"MixedDataset({self.real!r}, {self.synthetic!r}, {mixture})"
 
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes by index: those of `real` and, for others, of `synthetic`."""
+        return names_of(self)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """The index of each class, by name."""
+        return {name: index for index, name in enumerate(self.classes)}
+
+    @property
+    def targets(self) -> Any:
+        """The labels of all items in this epoch, [N]: a tensor of int64, or a list of names."""
+        is_synthetic, real, synthetic = self._chosen(np.arange(len(self)))
+        ours = target_array(self.real)
+        theirs = target_array(self.synthetic)
+        labels = np.empty(len(self), np.result_type(ours, theirs))
+        labels[~is_synthetic] = ours[real]
+        labels[is_synthetic] = theirs[synthetic]
+        return labels.tolist() if labels.dtype == object else torch.from_numpy(labels)
+
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         index = checked_index(indices, len(self))
+        is_synthetic, real, synthetic = self._chosen(index)
+        items = np.empty(len(index), dtype=object)
+        items[~is_synthetic] = fetch(self.real, real)
+        items[is_synthetic] = fetch(self.synthetic, synthetic)
+        return items.tolist()
+
+    def _chosen(
+        self, index: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+        """Which of the items at `index` [B] are synthetic, and the indices of either side."""
         # As in Bresenham's line: how many synthetic items come before each position.
         before = index * self.synthetic_count // len(self)
         is_synthetic = (index + 1) * self.synthetic_count // len(self) > before
         epoch, real_order, synthetic_order = self._order()
-        items = np.empty(len(index), dtype=object)
-        items[~is_synthetic] = fetch(self.real, real_order[(index - before)[~is_synthetic]])
+        real = real_order[(index - before)[~is_synthetic]].astype(np.int64)
         # So that a synthetic dataset without epochs shows all its items before it repeats one.
-        chosen = epoch * self.synthetic_count + synthetic_order[before[is_synthetic]].astype(
-            np.int64
-        )
-        items[is_synthetic] = fetch(self.synthetic, chosen % self._counts[1])
-        return items.tolist()
+        drawn = synthetic_order[before[is_synthetic]].astype(np.int64)
+        synthetic = (epoch * self.synthetic_count + drawn) % self._counts[1]
+        return is_synthetic, real, synthetic
 
     def _order(self) -> tuple[int, NDArray[np.uint32], NDArray[np.uint32]]:
         """The epoch, and the orders of the real and of the synthetic items in it."""

@@ -1,8 +1,8 @@
-"""Tell a dataset when a DataLoader starts to go through it.
+"""Tell a dataset of each pass that a DataLoader makes through it.
 
 Trainers of other libraries call no `set_epoch` of datasets, and a dataset itself sees only indices,
 in processes that may be new. So the iterators of torch's loaders, each start of which is one pass,
-announce themselves to the datasets that have a method `begin_pass`. They do nothing else anew.
+tell the datasets that have the methods `begin_pass` and `serve_pass`. They do nothing else anew.
 """
 
 import functools
@@ -13,41 +13,50 @@ from torch.utils.data import dataloader
 
 from .wrappers import all_datasets
 
+_BEGUN = "_vae_augment_passes"  # the attribute of an iterator with its datasets and their numbers
 
-def announce(loader: Any) -> None:
-    """Call `begin_pass(loader)` of the loader's dataset, and of those inside it, that have it."""
-    for dataset in all_datasets(getattr(loader, "dataset", None)):
-        begin_pass = getattr(type(dataset), "begin_pass", None)
-        if begin_pass is not None:
-            begin_pass(dataset, loader)
+
+def _begin(iterator: Any, loader: Any) -> None:
+    datasets = all_datasets(getattr(loader, "dataset", None))
+    counting = [dataset for dataset in datasets if hasattr(type(dataset), "begin_pass")]
+    setattr(iterator, _BEGUN, [(dataset, dataset.begin_pass(loader)) for dataset in counting])
 
 
 def _install() -> None:
     # Not public, but the same in all versions of torch with persistent workers
-    iterator: Any = getattr(dataloader, "_BaseDataLoaderIter", None)
-    if iterator is None:
+    iterators: Any = getattr(dataloader, "_BaseDataLoaderIter", None)
+    if iterators is None:
         warnings.warn(
             "This version of torch does not let datasets know of a new epoch. Call their set_epoch "
             "before each one.",
             stacklevel=2,
         )
         return
-    start = iterator.__init__
-    restart = iterator._reset
+    start = iterators.__init__
+    restart = iterators._reset
+    following = iterators.__next__
 
     @functools.wraps(start)
-    def announced_start(self: Any, loader: Any, *arguments: Any) -> None:
-        announce(loader)
+    def begin_and_start(self: Any, loader: Any, *arguments: Any) -> None:
+        _begin(self, loader)
         start(self, loader, *arguments)
 
     @functools.wraps(restart)
-    def announced_restart(self: Any, loader: Any, first_iter: bool = False) -> None:
+    def begin_and_restart(self: Any, loader: Any, first_iter: bool = False) -> None:
         if not first_iter:  # persistent workers start another pass
-            announce(loader)
+            _begin(self, loader)
         restart(self, loader, first_iter)
 
-    iterator.__init__ = announced_start
-    iterator._reset = announced_restart
+    @functools.wraps(following)
+    def serve_next(self: Any) -> Any:
+        # Several loaders may take turns.
+        for dataset, number in getattr(self, _BEGUN, ()):
+            dataset.serve_pass(number)
+        return following(self)
+
+    iterators.__init__ = begin_and_start
+    iterators._reset = begin_and_restart
+    iterators.__next__ = serve_next
 
 
 _install()

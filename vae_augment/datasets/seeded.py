@@ -5,7 +5,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -26,38 +26,48 @@ if hasattr(os, "register_at_fork"):
 class SeededDataset(Dataset[Any]):
     """A base class: items that depend on a seed and an epoch, fetched by `__getitems__`.
 
-    Item i is a function of (seed, epoch, i). The epoch advances by itself: it is 0 at first, and one
-    more whenever a `DataLoader` starts that has gone through the dataset in this epoch before,
-    whatever the trainer, the number of workers and whether they persist. A new `DataLoader` joins
-    the epoch that it finds, and so do `dataset[i]` and all else that is done by hand. Ranks of a
-    distributed training count alike, each for itself.
+    Item i is a function of (seed, epoch, i). Each pass of a `DataLoader` is an epoch of its own: the
+    first is epoch 0, the next one 1 and so on, whatever the trainer, the number of workers and
+    whether they persist. Each `DataLoader` counts for itself, as does each rank of a distributed
+    training, so that ranks agree. `dataset[i]` and all else that is done by hand has the epoch of
+    the pass that was served last.
 
-    Once `set_epoch` has been called, it alone chooses the epoch: call it before each pass, as for
-    `DistributedSampler`, or once for images that stay as they are, such as those of a validation.
+    Once `set_epoch` has been called, it alone chooses the epoch: call it before each pass, as that
+    of `DistributedSampler`, or once for images that stay as they are, such as those of a
+    validation.
     """
 
     def __init__(self, seed: int | None, *inner: Dataset[Any]) -> None:
         self.seed = None if seed is None else check_seed(seed)
         self._inner = inner
-        self._is_chosen = False  # whether set_epoch chooses the epoch
         self._process = os.getpid()
-        self._epoch = _shared_number()
-        self._loaders: WeakSet[Any] = WeakSet()  # those that have begun a pass in this epoch
+        # Numbers in memory that workers share
+        self._is_chosen = _shared_number()  # 1 when set_epoch has been called
+        self._first = _shared_number()  # the chosen epoch, else that of a loader's first pass
+        self._latest = self._first  # the epoch of the pass that was served last
+        self._passes: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()  # those of loaders
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_loaders"}
+        return {name: value for name, value in vars(self).items() if name != "_passes"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._loaders = WeakSet()
-        # A copy or a plain pickle has it in private memory, which no worker sees.
-        if not self._epoch.is_shared():
-            self._epoch = _shared_number().copy_(self._epoch)
+        self._passes = WeakKeyDictionary()
+        # A copy or a plain pickle has them in private memory, which no worker sees.
+        if not self._first.is_shared():
+            self._renew_numbers()
+
+    def _renew_numbers(self) -> None:
+        """Numbers of its own, for a copy of the dataset."""
+        self._is_chosen = _shared_number().copy_(self._is_chosen)
+        self._first = _shared_number().fill_(self.epoch)
+        self._latest = self._first
+        self._passes = WeakKeyDictionary()
 
     @property
     def epoch(self) -> int:
-        """The epoch that `set_epoch` chose or, without it, that of the latest pass; at first 0."""
-        return int(self._epoch)
+        """The epoch that `set_epoch` chose or, without it, that of the pass served last."""
+        return int(self._first if self._is_chosen else self._latest)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch from now on, 0..2**29 - 1.
@@ -65,48 +75,57 @@ class SeededDataset(Dataset[Any]):
         It counts here and in the datasets inside that have epochs, even in running workers.
         """
         epoch = check_epoch(epoch)
-        self._is_chosen = True
-        self._own_number().fill_(epoch)
+        self._renew_in_rank()
+        self._first.fill_(epoch)
+        self._is_chosen.fill_(1)
         for dataset in self._inner:
             if hasattr(dataset, "set_epoch"):
                 dataset.set_epoch(epoch)
 
-    def begin_pass(self, loader: object) -> None:
-        """Note that a `DataLoader` starts to go through the dataset; its iterators call this."""
-        epoch = self._own_number()
-        if self._is_chosen:
-            return
-        if loader in self._loaders:
-            epoch.fill_(check_epoch(int(epoch) + 1))
-            self._loaders.clear()
-        self._loaders.add(loader)
+    def begin_pass(self, loader: object) -> Tensor:
+        """Note that a `DataLoader` starts to go through the dataset; its iterators call this.
 
-    def _own_number(self) -> Tensor:
-        """The epoch of this process and its workers: a rank counts for itself."""
-        is_rank = os.getpid() != self._process and get_worker_info() is None
-        if is_rank:
+        Returns:
+            The number of the epoch, for `serve_pass`.
+        """
+        self._renew_in_rank()
+        if loader in self._passes:
+            number = self._passes[loader]
+            number.fill_(check_epoch(int(number) + 1))
+        else:
+            number = self._passes[loader] = _shared_number().copy_(self._first)
+        self.serve_pass(number)
+        return number
+
+    def serve_pass(self, number: Tensor) -> None:
+        """Note that the next items are for the pass with this number of `begin_pass`."""
+        self._latest = number
+
+    def _renew_in_rank(self) -> None:
+        """Let a rank, unlike a worker, count for itself: it was forked or got a pickle."""
+        if os.getpid() != self._process and get_worker_info() is None:
             self._process = os.getpid()
-            self._epoch = _shared_number().copy_(self._epoch)
-        return self._epoch
+            self._renew_numbers()
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed loader needs: the seed and the epoch."""
         return {"seed": self.seed, "epoch": self.epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the epoch of a `state_dict`; `InputError` when it is of another seed."""
+        """Go on from the epoch of a `state_dict`; `InputError` when it is of another seed."""
         if state["seed"] != self.seed:
             raise InputError(
                 f"The state is of seed {state['seed']}, but this dataset has seed {self.seed}."
             )
-        self._move_to(check_epoch(state["epoch"]))
+        self._go_on_from(check_epoch(state["epoch"]))
 
-    def _move_to(self, epoch: int) -> None:
-        """Go on from an epoch, which advances as before."""
-        self._own_number().fill_(epoch)
+    def _go_on_from(self, epoch: int) -> None:
+        self._renew_in_rank()
+        self._first.fill_(epoch)
+        self._latest.fill_(epoch)
         for dataset in self._inner:
             if isinstance(dataset, SeededDataset):
-                dataset._move_to(epoch)
+                dataset._go_on_from(epoch)
             elif hasattr(dataset, "set_epoch"):
                 dataset.set_epoch(epoch)
 

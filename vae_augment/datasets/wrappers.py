@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from ..errors import InputError
 
 
 def inner_datasets(data: object) -> list[Any]:
@@ -37,3 +39,23 @@ def _is_dataset(value: object) -> bool:
         return True
     is_sized = hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__")
     return is_sized and hasattr(value, "__dict__") and not isinstance(value, Tensor)
+
+
+def check_map_style(name: str, data: object) -> None:
+    """Raise `InputError` for what has no items to choose from by index: streams, loaders, splits."""
+    if isinstance(data, DataLoader):
+        raise InputError(f"{name} is a DataLoader. Give its dataset: `{name}.dataset`.")
+    if isinstance(data, Mapping):
+        splits = [str(key) for key in data]
+        first = splits[0] if splits else "train"
+        raise InputError(
+            f"{name} is a dict of {', '.join(splits) or 'nothing'}. Give one of its datasets, such "
+            f"as `{name}[{first!r}]`."
+        )
+    kind = type(data)
+    is_sized = hasattr(kind, "__len__") and hasattr(kind, "__getitem__")
+    if isinstance(data, IterableDataset) or not is_sized:
+        raise InputError(
+            f"{name} is a {kind.__name__}, a stream without items to choose from by index. Read as "
+            f"many as you need into a list first: `list(itertools.islice({name}, 1000))`."
+        )
