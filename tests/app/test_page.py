@@ -66,12 +66,12 @@ def test_without_data_samples_are_perturbed(
 
 
 def test_images_of_two_channels_cannot_be_shown(tiny_model: VAEModel) -> None:
-    pytest.importorskip("gradio", reason="needs: pip install 'vae-augment[app]'")
     object.__setattr__(tiny_model.spec, "image_shape", (2, 8, 8))
     with pytest.raises(InputError, match="images of 2 channels; only those of 1 or 3"):
         page.build(tiny_model, "tiny", Samples(load("mnist", provider="cpu"), "mnist"), {})
 
 
+@pytest.mark.browser
 def test_a_port_that_is_taken(tiny_model_path: Path) -> None:
     pytest.importorskip("gradio", reason="needs: pip install 'vae-augment[app]'")
     with socket.create_server(("127.0.0.1", 0)) as other:
