@@ -1,9 +1,5 @@
 """Export: turn a trained VAE into one checked .onnx file. Imported as `vae_augment.exporters`."""
 
-from ..packages import require
-
-require("vae_augment.exporters", "onnxscript", "tqdm")
-
 import os
 from collections.abc import Sequence
 from dataclasses import replace

@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"training", "generation"},
     {"exporters"},
     {"privacy"},
-    {"evaluation"},
+    {"evaluation", "app"},
     {"cli"},
     {"__main__"},
 ]

@@ -336,7 +336,7 @@ def test_what_cannot_be_topped_up_is_refused(tiny_model: VAEModel) -> None:
             1,
             "Each class has 1 targets or more already, so nothing is missing. Give a higher to=.",
         ),
-        ([[0], [1]], 5, r"The targets have shape \(2, 1\); give one label per item"),
+        ([[0, 1], [1, 1]], 5, r"The labels have the shape \(2, 2\): several numbers per image"),
         ([], 5, "give one label per item"),
         ([0, 1], 2.5, "to is 2.5; it must be an integer"),
     ):

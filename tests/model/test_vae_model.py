@@ -152,12 +152,12 @@ LARGEST = np.iinfo(np.uint64).max
     [
         (
             np.array([LARGEST, 1], np.uint64),
-            f"labels lie in 1..{LARGEST}; the model knows -1 (unknown) and 0..9.",
+            f"The label {LARGEST} is no class index.",
         ),
-        ([1.7, 2], "labels of type torch.float32 and length 2 do not go with 2 images."),
-        ([1j, 2], "labels of type torch.complex64 and length 2 do not go with 2 images."),
-        (["a", "b"], "The labels ['a', 'b'] are not integers: "),
-        (np.array([1, 2], object), "The labels [1 2] are not integers: "),
+        ([1, 2, 3], "labels of type torch.int64 and length 3 do not go with 2 images."),
+        ([1.7, 2], "The label 1.7 is no class index."),
+        ([1j, 2], "The labels are of type complex128."),
+        (["a", "b"], "There is no class 'a'; there are 0..9: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9."),
     ],
 )
 def test_labels_that_are_none_are_refused(

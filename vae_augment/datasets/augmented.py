@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from ..arguments import one_per_image
 from ..errors import InputError
 from ..model import advice
-from ..model.labels import as_labels
 from ..model.pixels import PIL_MODES, to_pil
 from ..transforms.augment import VAEAugment, default_labels, is_image
 from ..transforms.perturbation import PARTNER_MODES
@@ -93,7 +93,7 @@ class AugmentedDataset(SeededDataset):
     def _transformed(
         self, images: list[Any], items: NDArray[np.object_], index: NDArray[np.int64]
     ) -> Sequence[Any]:
-        labels = as_labels([self._label(item) for item in items]) if self._needs_labels else None
+        labels = [self._label(item) for item in items] if self._needs_labels else None
         first = images[0]
         is_pil = isinstance(images[0], Image.Image)
         if is_pil and not _fits_into_batch(first):
@@ -124,9 +124,13 @@ class AugmentedDataset(SeededDataset):
         getter = self.transform.labels_getter if isinstance(self.transform, VAEAugment) else None
         return getter(item) if callable(getter) else default_labels(item)
 
-    def _run(self, images: Any, labels: Tensor | None, index: NDArray[np.int64]) -> Any:
+    def _run(self, images: Any, labels: list[Any] | None, index: NDArray[np.int64]) -> Any:
         if not isinstance(self.transform, VAEAugment):
-            return self.transform(images) if labels is None else self.transform(images, labels)[0]
+            if labels is None:
+                return self.transform(images)
+            found = one_per_image(labels)
+            is_text = found.dtype == object
+            return self.transform(images, list(found) if is_text else torch.from_numpy(found))[0]
         transform = self.transform if labels is None else self.transform.with_labels(labels)
         if self.seed is None:
             return transform.transform(images, transform.make_params([images]))

@@ -1,14 +1,14 @@
 """Which labels a dataset lacks for its classes to be equally frequent."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import whole_number
+from ..arguments import UNKNOWN, one_per_image, whole_number
 from ..errors import InputError
-from ..model.sampling import UNKNOWN, Class
+from ..model.sampling import Class
 
 
 def top_up(targets: Sequence[Class] | NDArray[Any], to: int | None = None) -> list[Class]:
@@ -24,11 +24,11 @@ def top_up(targets: Sequence[Class] | NDArray[Any], to: int | None = None) -> li
     Raises: InputError: targets of more than one dimension, `to` no integer, or every class has as
         many already.
     """
-    labels = np.asarray(targets)
-    if labels.ndim != 1 or not len(labels):
-        raise InputError(f"The targets have shape {labels.shape}; give one label per item.")
-    classes, counts = (array.tolist() for array in np.unique(labels, return_counts=True))
-    known = {name: count for name, count in zip(classes, counts, strict=True) if name != UNKNOWN}
+    labels = one_per_image(targets)
+    if not len(labels):
+        raise InputError("There are no targets; give one label per item.")
+    counts = Counter(labels.tolist())
+    known = {name: counts[name] for name in sorted(counts.keys() - {UNKNOWN})}
     most = max(known.values(), default=0) if to is None else whole_number("to", to)
     missing = [name for name, count in known.items() for _ in range(most - count)]
     if not missing:

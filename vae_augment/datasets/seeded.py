@@ -2,17 +2,20 @@
 
 import itertools
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from ..arguments import check_epoch, check_seed
 from ..errors import InputError
+from . import passes as passes  # whose import makes loaders announce their passes
 
 _NUMBERS_PER_BLOCK = 128
 _shared_numbers: list[Tensor] = []  # not yet given away
@@ -21,32 +24,70 @@ if hasattr(os, "register_at_fork"):
 
 
 class SeededDataset(Dataset[Any]):
-    """A base class: items that depend on a seed and an epoch, fetched by `__getitems__`."""
+    """A base class: items that depend on a seed and an epoch, fetched by `__getitems__`.
+
+    Item i is a function of (seed, epoch, i). The epoch advances by itself: it is 0 at first, and one
+    more whenever a `DataLoader` starts that has gone through the dataset in this epoch before,
+    whatever the trainer, the number of workers and whether they persist. A new `DataLoader` joins
+    the epoch that it finds, and so do `dataset[i]` and all else that is done by hand. Ranks of a
+    distributed training count alike, each for itself.
+
+    Once `set_epoch` has been called, it alone chooses the epoch: call it before each pass, as for
+    `DistributedSampler`, or once for images that stay as they are, such as those of a validation.
+    """
 
     def __init__(self, seed: int | None, *inner: Dataset[Any]) -> None:
         self.seed = None if seed is None else check_seed(seed)
         self._inner = inner
+        self._is_chosen = False  # whether set_epoch chooses the epoch
+        self._process = os.getpid()
         self._epoch = _shared_number()
+        self._loaders: WeakSet[Any] = WeakSet()  # those that have begun a pass in this epoch
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_loaders"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        if (
-            not self._epoch.is_shared()
-        ):  # a copy or a plain pickle has it in private memory, which no worker sees
+        self._loaders = WeakSet()
+        # A copy or a plain pickle has it in private memory, which no worker sees.
+        if not self._epoch.is_shared():
             self._epoch = _shared_number().copy_(self._epoch)
 
     @property
     def epoch(self) -> int:
-        """The epoch that `set_epoch` chose, at first 0."""
+        """The epoch that `set_epoch` chose or, without it, that of the latest pass; at first 0."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, 0..2**29 - 1, here and in the inner datasets that have epochs, even in running workers."""
+        """Choose the epoch from now on, 0..2**29 - 1.
+
+        It counts here and in the datasets inside that have epochs, even in running workers.
+        """
         epoch = check_epoch(epoch)
-        self._epoch.fill_(epoch)
+        self._is_chosen = True
+        self._own_number().fill_(epoch)
         for dataset in self._inner:
             if hasattr(dataset, "set_epoch"):
                 dataset.set_epoch(epoch)
+
+    def begin_pass(self, loader: object) -> None:
+        """Note that a `DataLoader` starts to go through the dataset; its iterators call this."""
+        epoch = self._own_number()
+        if self._is_chosen:
+            return
+        if loader in self._loaders:
+            epoch.fill_(check_epoch(int(epoch) + 1))
+            self._loaders.clear()
+        self._loaders.add(loader)
+
+    def _own_number(self) -> Tensor:
+        """The epoch of this process and its workers: a rank counts for itself."""
+        is_rank = os.getpid() != self._process and get_worker_info() is None
+        if is_rank:
+            self._process = os.getpid()
+            self._epoch = _shared_number().copy_(self._epoch)
+        return self._epoch
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed loader needs: the seed and the epoch."""
@@ -58,13 +99,23 @@ class SeededDataset(Dataset[Any]):
             raise InputError(
                 f"The state is of seed {state['seed']}, but this dataset has seed {self.seed}."
             )
-        self.set_epoch(state["epoch"])
+        self._move_to(check_epoch(state["epoch"]))
+
+    def _move_to(self, epoch: int) -> None:
+        """Go on from an epoch, which advances as before."""
+        self._own_number().fill_(epoch)
+        for dataset in self._inner:
+            if isinstance(dataset, SeededDataset):
+                dataset._move_to(epoch)
+            elif hasattr(dataset, "set_epoch"):
+                dataset.set_epoch(epoch)
 
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
 
+    @abstractmethod
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        raise NotImplementedError
+        """The items at `indices`."""
 
 
 def _shared_number() -> Tensor:

@@ -23,16 +23,13 @@ def identity(images: Tensor) -> Tensor:
 def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     """Two 5x5 convolutions (32 and 64 channels) with pooling, a hidden layer of 128 units, and dropout."""
     channels, height, width = image_shape
-    is_tiny = min(height, width) < 4  # of which rounding down would leave nothing
-    quarter = math.ceil if is_tiny else math.floor
+    quarter = math.ceil if is_tiny(image_shape) else math.floor
     return nn.Sequential(
         nn.Conv2d(channels, 32, 5, padding=2),
-        nn.MaxPool2d(
-            2, ceil_mode=is_tiny
-        ),  # before the ReLU: the same result for a quarter of the cost
+        halving(image_shape),  # before the ReLU: the same result for a quarter of the cost
         nn.ReLU(),
         nn.Conv2d(32, 64, 5, padding=2),
-        nn.MaxPool2d(2, ceil_mode=is_tiny),
+        halving(image_shape),
         nn.ReLU(),
         nn.Flatten(),
         nn.Dropout(0.5),
@@ -41,6 +38,16 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
         nn.Dropout(0.5),
         nn.Linear(128, classes),
     )
+
+
+def halving(image_shape: tuple[int, int, int]) -> nn.MaxPool2d:
+    """Pooling to half the sides; of tiny images rounded up, so that something is left of them."""
+    return nn.MaxPool2d(2, ceil_mode=is_tiny(image_shape))
+
+
+def is_tiny(image_shape: tuple[int, int, int]) -> bool:
+    """Whether a side cannot be halved twice."""
+    return min(image_shape[1:]) < 4
 
 
 def train_classifier(

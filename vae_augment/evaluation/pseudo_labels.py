@@ -15,7 +15,7 @@ from ..training import ImageData
 from ..training.data.image_data import to_float
 from ..training.half_precision import check_device
 from ..transforms.distortions import affine, affine_elastic, crop_flip_light
-from .classifier import BATCH, logits, predict, small_cnn
+from .classifier import BATCH, halving, logits, predict, small_cnn
 
 SURE = 0.95  # share of the images of each guessed class that keeps its guess
 UPDATES = 6000
@@ -151,7 +151,9 @@ def smoothed_answers(teacher: nn.Module, images: Tensor) -> Tensor:
 def contrastive_features(images: Tensor, updates: int, seed: int) -> Tensor:
     """Features [N, 128] of images [N, C, H, W], similar for views of one image (Chen et al., "SimCLR", 2020)."""
     torch.manual_seed(seed)
-    encoder = _encoder(images.shape[1]).to(images.device).to(memory_format=torch.channels_last)
+    channels, height, width = images.shape[1:]
+    encoder = _encoder((channels, height, width))
+    encoder.to(images.device).to(memory_format=torch.channels_last)
     head = nn.Sequential(
         nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH // 2)
     ).to(images.device)
@@ -229,11 +231,11 @@ def _neighbour_graph(features: Tensor) -> scipy.sparse.csr_matrix:
     return (degree @ graph @ degree).tocsr()
 
 
-def _encoder(channels: int) -> nn.Sequential:
+def _encoder(image_shape: tuple[int, int, int]) -> nn.Sequential:
     blocks: list[nn.Module] = []
     for inputs, outputs, kernel, after in (
-        (channels, 32, 5, nn.MaxPool2d(2)),
-        (32, 64, 5, nn.MaxPool2d(2)),
+        (image_shape[0], 32, 5, halving(image_shape)),
+        (32, 64, 5, halving(image_shape)),
         (64, 128, 3, nn.Identity()),
     ):
         blocks += [

@@ -125,7 +125,7 @@ def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
 def _load(
     key: str, path: str, root: str | None, train: bool, reading: tuple[tuple[str, Any], ...]
 ) -> ImageData:
-    """The data at a path, read once for each `key` in each process; only the first process warns."""
+    """The data at a path, read once for each `key` in a process; child processes do not warn."""
     with warnings.catch_warnings():
         if multiprocessing.parent_process() is not None:
             warnings.simplefilter("ignore")

@@ -106,8 +106,10 @@ def scaled(image: Image.Image | Tensor, highest: float, lowest: float = 0) -> Im
     """
     if not lowest < highest:
         raise InputError(f"highest is {highest}; it must be above lowest, which is {lowest}.")
-    is_pil = isinstance(image, Image.Image)
-    values = torch.from_numpy(np.array(image, np.float64)) if is_pil else image.to(torch.float64)
+    if isinstance(image, Tensor):
+        values = image.to(torch.float64)
+    else:
+        values = torch.from_numpy(np.array(image, np.float64))
     unit = (values - lowest) / (highest - lowest)
     low, high = _ends(values)
     if values.numel() and not lowest <= low <= high <= highest:
@@ -115,7 +117,7 @@ def scaled(image: Image.Image | Tensor, highest: float, lowest: float = 0) -> Im
             f"The image has values from {low:g} to {high:g}, outside {lowest:g}..{highest:g}. "
             "Give scaled the lowest and highest value that the images may have."
         )
-    if not is_pil:
+    if isinstance(image, Tensor):
         return unit.to(torch.float32)
     return Image.fromarray((unit * 255).round().to(torch.uint8).numpy())
 

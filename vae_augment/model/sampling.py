@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import UNKNOWN as UNKNOWN
 from ..arguments import number
 from ..errors import InputError, suggestion
 from ..noise import Stream, uniforms
 from .facts import Facts
 from .latents import Latents
 
-UNKNOWN = -1
 MAX_CLASSES = 10_000
 _PRODUCTS_PER_STEP = 1 << 20  # their memory does not grow with the batch or the latent
 Class = int | str

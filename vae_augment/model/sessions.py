@@ -236,6 +236,8 @@ def _import_onnxruntime() -> Any:
     # Ctrl-C in the middle of its import would come out as an ImportError. Later calls leave the
     # handlers alone.
     interrupt = Interruptible()
+    # From 1.29 on it tells Microsoft the name and the hash of each model, unless this is set first.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         with contextlib.nullcontext() if "onnxruntime" in sys.modules else interrupt:
             import onnxruntime

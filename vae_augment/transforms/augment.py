@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 from ..arguments import number
 from ..errors import InputError
 from ..model import advice
-from ..model.labels import as_labels
+from ..model.labels import class_indices
 from ..model.pixels import from_batch, from_pil, to_batch, to_pil
 from ..model.sessions import Provider
 from ..model.vae_model import VAEModel, as_model, load
@@ -116,16 +116,16 @@ class VAEAugment(v2.Transform):
     @torch.compiler.disable
     def _forward_with_labels(self, *inputs: Any) -> Any:
         getter = self.labels_getter if callable(self.labels_getter) else default_labels
-        labels = as_labels(getter(inputs if len(inputs) > 1 else inputs[0]))
+        labels = getter(inputs if len(inputs) > 1 else inputs[0])
         return super(VAEAugment, self.with_labels(labels)).forward(*inputs)
 
-    def with_labels(self, labels: Tensor) -> "VAEAugment":
-        """A copy for one call with these labels [B].
+    def with_labels(self, labels: object) -> "VAEAugment":
+        """A copy for one call with these labels, one per image, as numbers or names.
 
         Being a copy, it does not disturb calls in other threads.
         """
         bound = copy.copy(self)
-        bound._labels = labels
+        bound._labels = class_indices(labels, self.model.spec.classes)
         return bound
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
@@ -281,11 +281,12 @@ def default_labels(inputs: Any) -> Any:
 
     The second of a pair, or the entry "labels" of a dict.
     """
-    found = inputs[1] if isinstance(inputs, tuple | list) and len(inputs) > 1 else inputs
+    is_tuple = isinstance(inputs, tuple | list) and len(inputs) > 1
+    found = inputs[1] if is_tuple else inputs
     if isinstance(found, Mapping):
         named = {str(key).lower(): value for key, value in found.items()}
-        found = next((named[name] for name in _LABEL_NAMES if name in named), None)
-    if found is inputs or not isinstance(found, Tensor | int | np.integer):
+        found = next((named[name] for name in _LABEL_NAMES if name in named), inputs)
+    if found is inputs:
         raise InputError(
             "VAEAugment found no labels in its inputs. Give (images, labels), a dict with "
             "'labels', or a labels_getter function that returns them."

@@ -28,8 +28,8 @@ _SLOW = 8  # how much slower an untuned loop is than a float32 matrix product
 # Integers that are not shapes: labels and quantized weights. They may be moved, compared and added,
 # but not divided or multiplied: a division by 0, or of the lowest integer by -1, ends the process.
 _INTEGER_OPS = frozenset(
-    "Add Cast Clip Concat DequantizeLinear Equal Flatten Gather Identity Max Min QuantizeLinear "
-    "Reshape Shape Slice Split Squeeze Sub Transpose Unsqueeze".split(" ")
+    "Add Cast Clip Concat DequantizeLinear Equal Expand Flatten Gather Identity Max Min "
+    "QuantizeLinear Reshape Shape Slice Split Squeeze Sub Tile Transpose Unsqueeze".split(" ")
 )
 _EXACT: dict[str, Any] = {
     "Add": operator.add,

@@ -127,7 +127,7 @@ def _by_header(
         names = listed(repr(header[column]) for column in others)
         raise _unclear(sheet, f"whether {names} is the label is not clear", others[0])
     left = [header[column] for column in others if column not in labels]
-    if left and options.labels:
+    if left and options.labels and stated is None:
         warnings.warn(f"{sheet.path}: the columns {listed(left)} are not read.", stacklevel=5)
     return Columns(pixels, shape, labels[0] if labels else None)
 

@@ -30,6 +30,6 @@ def choose_split(names: Iterable[str], options: ReadOptions, where: object) -> s
     if len(alike) == 1:
         return alike[0]
     raise InputError(
-        f"{where} has the splits {listed(map(repr, sorted(known)))}; which one {wanted!r} means is "
-        f"not clear. Choose one: {advice('split', sorted(known)[0])}."
+        f"{where} has the splits {listed(map(repr, sorted(known)))}, of which none is clearly "
+        f"{wanted!r}. Choose one: {advice('split', sorted(known)[0])}."
     )
