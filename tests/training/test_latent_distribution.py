@@ -46,6 +46,7 @@ def many_classes(count: int) -> ImageData:
     """Twenty images for each of `count` classes."""
     labels = torch.arange(20 * count) // 20
     images = torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8)
+    images[..., ::2] = 255
     return ImageData("many", images, labels, tuple(map(str, range(count))))
 
 

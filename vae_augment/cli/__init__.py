@@ -69,7 +69,7 @@ app = typer.Typer(
 )
 EXAMPLES: dict[Callable[..., None], str] = {
     demo: "",
-    fit: "FOLDER -o mine.safetensors --conditional",
+    fit: "FOLDER -o mine.onnx",
     export: "mine.safetensors -o mine.onnx",
     info: "mine.onnx --check",
     preview: "mine.onnx FOLDER -o mine.png",

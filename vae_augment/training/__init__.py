@@ -12,6 +12,7 @@ from .data.loading import load_data
 from .fitting import Epoch, fit
 from .latent_distribution import fit_latents
 from .quality import describe_quality
+from .resuming import holds_same_run
 
 __all__ = [
     "Checkpoint",
@@ -22,6 +23,7 @@ __all__ = [
     "describe_quality",
     "fit",
     "fit_latents",
+    "holds_same_run",
     "load_checkpoint",
     "load_data",
     "save_checkpoint",
