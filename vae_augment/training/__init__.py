@@ -5,7 +5,6 @@
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
-from .consistency import consistency_loss
 from .data.image_data import ImageData
 from .data.loading import load_data
 from .fitting import Epoch, fit
@@ -23,7 +22,6 @@ __all__ = [
     "FitConfig",
     "ImageData",
     "RedrawingVAE",
-    "consistency_loss",
     "fit",
     "fit_latents",
     "judge",
