@@ -174,9 +174,6 @@ def test_the_command_labels_the_images_beside_the_class_folders(
     count = int((now.labels >= 0).sum())
     assert 30 < count < 60
     assert f"wrote {output}: 60 images, {count} with a label in place of 30" in done.output
-    assert (
-        f"Next: vae-augment fit {output} -o {tmp_path / 'labelled.onnx'}"
-        in done.output
-    )
+    assert f"Next: vae-augment fit {output} -o {tmp_path / 'labelled.onnx'}" in done.output
     again = CliRunner().invoke(app, command)
     assert (again.exit_code, "exists already and was left as it is" in again.output) == (1, True)

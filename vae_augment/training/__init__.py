@@ -6,7 +6,6 @@ require("vae_augment.training", "sklearn", "threadpoolctl", "tqdm")
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
-from .consistency import consistency_loss
 from .data.image_data import ImageData
 from .data.loading import load_data
 from .fitting import Epoch, fit
@@ -19,7 +18,6 @@ __all__ = [
     "Epoch",
     "FitConfig",
     "ImageData",
-    "consistency_loss",
     "describe_quality",
     "fit",
     "fit_latents",
