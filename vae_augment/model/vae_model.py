@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from ..arguments import whole_number
 from ..errors import InputError, ModelFormatError
 from ..noise import Stream, normals
+from .evidence import weights_digest
 from .file import MAX_BATCH, ModelFile, find_model, model_reference, read_model
 from .labels import checked_labels
 from .pixels import is_finite, to_batch
@@ -166,6 +167,11 @@ class VAEModel:
     def name(self) -> str:
         """The file's name without its ending."""
         return Path(self.path).stem
+
+    @property
+    def weights_sha256(self) -> str:
+        """The digest of the graph and latents, which binds evidence to them: see `weights_digest`."""
+        return weights_digest(self._file.content)
 
     @property
     def device_type(self) -> str:
