@@ -72,7 +72,7 @@ class Neighbourhood:
             value = self.z_value(self.sample_cells == cell, self.test_cells == cell)
             if value is not None:
                 z_values.append(value)
-                weights.append(np.count_nonzero(self.test_cells == cell))
+                weights.append(int(np.count_nonzero(self.test_cells == cell)))
         if not z_values:  # the samples lie where unseen images do not
             z_values = [_z_value(self.samples.distances, self.test.distances)]
             weights = [1]

@@ -115,12 +115,12 @@ def distance_scores(images: Features, samples: Features) -> Scores:
         images: [N, F].
         samples: [S, F].
     """
-    radius = np.median(nearest(samples, images).distances)
-    smallest = np.finfo(np.float32).tiny
+    smallest = float(np.finfo(np.float32).tiny)
+    radius = max(float(np.median(nearest(samples, images).distances)), smallest)
     scores = []
     for rows in np.array_split(images, math.ceil(len(images) / BATCH)):
         distances = np.maximum(euclidean_distances(rows, samples), smallest)
-        closeness = np.log(max(radius, smallest)) - np.log(distances)
+        closeness = np.log(radius / distances)
         scores.append(np.maximum(closeness, 0).mean(1, dtype=np.float64))
     return np.concatenate(scores)
 
