@@ -22,6 +22,7 @@ from vae_augment.exporters import export
 from vae_augment.model.sessions import open_session
 from vae_augment.model.spec import Spec
 from vae_augment.training.checkpoint import Checkpoint, save_checkpoint
+from vae_augment.training.networks import build_network
 from vae_augment.training.networks.vae import VAE
 
 SHAPE = (1, 28, 28)
@@ -76,7 +77,7 @@ def make_networks(folder: Path) -> list[Network]:
 
 def _make(folder: Path, spec: Spec, network: dict[str, Any]) -> Network:
     torch.manual_seed(0)
-    module = VAE(image_shape=SHAPE, latent_dim=spec.latent_dim, **network).eval()
+    module = build_network(SHAPE, spec.latent_dim, **network).eval()
     checkpoint, path = (
         folder / f"{network['network']}.safetensors",
         folder / f"{network['network']}.onnx",

@@ -89,7 +89,7 @@ def batches(repeats: int) -> dict[str, dict[str, float]]:
 
 def bare(batch: Tensor) -> Callable[[], Any]:
     model = load("glyphs", provider="cpu")
-    session = open_session(model._file.part("whole"), resolve_providers("cpu"), None, strict=False)
+    session = open_session(model.file.part("whole"), resolve_providers("cpu"), None, strict=False)
     noise, strength = torch.randn(BATCH, model.spec.latent_dim).numpy(), torch.ones(BATCH).numpy()
     feeds = {"image": batch.numpy(), "noise": noise, "strength": strength}
     return lambda: session.run(None, feeds)

@@ -50,7 +50,7 @@ def classic_epoch(root: str) -> float:
 
 def our_epoch(root: str) -> float:
     trainer = Trainer(load_data("mnist", root), FitConfig(network="mlp", epochs=1))
-    terms = [trainer.update() for _ in range(trainer.per_epoch)]
+    terms = [trainer.update() for _ in range(trainer.steps_per_epoch)]
     return sum(float(term.reconstruction + term.kl) for term in terms) / len(terms)
 
 

@@ -1,5 +1,9 @@
 """Export: turn a trained VAE into one checked .onnx file. Imported as `vae_augment.exporters`."""
 
+from ..packages import require
+
+require("vae_augment.exporters", "onnxscript", "tqdm")
+
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -115,11 +119,7 @@ def _read(
 
 def _with_latents(parts: VAEParts, images: ImageData) -> VAEParts:
     spec = parts.spec
-    if spec.image_conditional:
-        raise InputError(
-            "A model conditioned on an image has no distribution of latents to fit. Leave the "
-            "images out."
-        )
+    spec.kind.check_latents()
     if images.image_shape != spec.image_shape or (spec.classes and images.classes != spec.classes):
         raise InputError(
             f"{images.name} has images {images.image_shape} of the classes {images.classes}; the "

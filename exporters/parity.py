@@ -8,14 +8,12 @@ from tqdm import tqdm
 
 from ..errors import ExportError, ModelFormatError
 from ..model.file import ModelFile
+from ..model.kinds import SAMPLING
 from ..model.vae_model import VAEModel
 from .graph import AugmentGraph, example_inputs
 from .parts import VAEParts
 
-TOLERANCE = 1e-5
-# Of models conditioned on an image: next to an edge, a small difference of place is a larger one of
-# brightness.
-WARPED_TOLERANCE = 1e-4
+TOLERANCE = SAMPLING.parity_tolerance
 BATCHES = (1, 2, 5, 64)
 
 
@@ -70,8 +68,7 @@ def check_parity(parts: VAEParts, file: ModelFile) -> ParityReport:
             raise ExportError(f"The model does not run on a batch of {batch}: {error}") from error
         for name, (expected, actual) in compared.items():
             differences.setdefault(name, {})[batch] = _difference(expected, actual)
-    tolerance = WARPED_TOLERANCE if parts.spec.image_conditional else TOLERANCE
-    report = ParityReport(differences, tolerance)
+    report = ParityReport(differences, parts.spec.kind.parity_tolerance)
     if not report.worst <= report.tolerance:  # not ">": a NaN must fail
         raise ExportError(
             f"The exported file differs from PyTorch, so it was not kept.\n{report.table()}"

@@ -16,7 +16,7 @@ PACKAGE, EXPORTERS = ROOT / "vae_augment", ROOT / "exporters"
 # each other.
 LAYERS: list[set[str]] = [
     {"errors", "_version"},
-    {"arguments", "files", "processes"},
+    {"arguments", "files", "packages", "processes"},
     {"noise"},
     {"model"},
     {"transforms"},

@@ -61,6 +61,10 @@ class OutputExistsError(VAEAugmentError, FileExistsError):
     """The output is there already, or belongs to another plan; it was left as it is."""
 
 
+class MissingPackageError(VAEAugmentError, ImportError):
+    """A package that is needed is not installed; the message has the command that installs it."""
+
+
 class ProviderError(VAEAugmentError, RuntimeError):
     """onnxruntime, or the execution provider that was asked for, is not available."""
 

@@ -80,7 +80,7 @@ def sampling_config(draw: StudyDraw, data: ImageData) -> FitConfig:
     """
     beta, latent_dim = (0.1, 64) if data.name == GARMENTS else (0.5, 32)
     return replace(
-        vae_config(draw, data), width="base", beta=beta, latent_dim=latent_dim, label_dropout=0.1
+        vae_config(draw, data), network="conv", beta=beta, latent_dim=latent_dim, label_dropout=0.1
     )
 
 

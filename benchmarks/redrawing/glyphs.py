@@ -2,7 +2,7 @@
 
 python glyphs.py DATA                            # writes background.pt and evaluation.pt, for
 study.py python glyphs.py DATA glyphs.npz                 # one class per character and thickness,
-for fit --condition image python glyphs.py DATA background.npz background  # the same of the 964
+for fit --redraw python glyphs.py DATA background.npz background  # the same of the 964
 background characters alone
 """
 

@@ -50,7 +50,9 @@ UPDATES = 5000
 PRETRAINING, CHARACTERS = 6000, 100  # updates, and characters in each
 CLASSICAL = "thickness+affine+elastic"
 GARMENTS = "fashion-mnist"
-REDRAWING = FitConfig(condition="image", latent_dim=16, batch_size=64, learning_rate=2e-3, epochs=1)
+REDRAWING = FitConfig(
+    network="redrawing", latent_dim=16, batch_size=64, learning_rate=2e-3, epochs=1
+)
 VAE_UPDATES = 4000  # of a VAE of a draw's own images
 
 

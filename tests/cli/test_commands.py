@@ -26,7 +26,7 @@ runner = CliRunner()
 def test_fit_export_info_preview(tmp_path: Path) -> None:
     checkpoint, model, picture = (tmp_path / name for name in ("c.safetensors", "m.onnx", "p.png"))
     code, output = run(
-        "fit", "digits", "-o", checkpoint, "--width", "small", "--epochs", 2, "--conditional"
+        "fit", "digits", "-o", checkpoint, "--network", "conv-small", "--epochs", 2, "--conditional"
     )
     assert code == 0
     assert "1297 images (1, 8, 8) of 10 classes from digits" in output
@@ -101,11 +101,11 @@ def test_a_name_written_otherwise_is_suggested(name: str, tmp_path: Path) -> Non
 
 def test_a_resumed_run_says_where_it_goes_on(tmp_path: Path, digits: ImageData) -> None:
     checkpoint = tmp_path / "c.safetensors"
-    trainer = Trainer(digits, FitConfig(width="small", epochs=3))
-    for _ in range(trainer.per_epoch + 1):
+    trainer = Trainer(digits, FitConfig(network="conv-small", epochs=3))
+    for _ in range(trainer.steps_per_epoch + 1):
         trainer.update()
     save_checkpoint(trainer.checkpoint(), checkpoint)
-    command = "fit", "digits", "-o", checkpoint, "--width", "small", "--epochs"
+    command = "fit", "digits", "-o", checkpoint, "--network", "conv-small", "--epochs"
     assert "resuming" not in run(*command, 4)[1]
     code, output = run(*command, 3)
     assert code == 0

@@ -117,7 +117,7 @@ def test_denoise_warns_of_a_model_that_was_not_trained_for_it(
     warning = "warning: this model was not trained to denoise"
     assert warning in run("denoise", tiny_model_path, "digits", "-o", tmp_path / "a.png")[1]
     checkpoint = tmp_path / "c.safetensors"
-    fit(digits, checkpoint, FitConfig(width="small", epochs=1, denoise=0.3))
+    fit(digits, checkpoint, FitConfig(network="conv-small", epochs=1, denoise=0.3))
     export(checkpoint, tmp_path / "m.onnx")
     code, text = run("denoise", tmp_path / "m.onnx", "digits", "-o", tmp_path / "b.png")
     assert (code, warning in text) == (0, False)

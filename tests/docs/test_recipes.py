@@ -55,7 +55,7 @@ SMALLER = {
     "updates=500": "updates=200",
     "epochs=10)": "epochs=2)",
     "epochs=200,": "epochs=20,",
-    "FitConfig(conditional=True))": 'FitConfig(conditional=True, width="small", epochs=2))',
+    "FitConfig(conditional=True))": 'FitConfig(conditional=True, network="conv-small", epochs=2))',
 }
 
 

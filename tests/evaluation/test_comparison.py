@@ -154,7 +154,7 @@ def test_a_model_and_settings_of_the_users_own(digits: ImageData, tmp_path: Path
     folder, model = tmp_path / "photos", tmp_path / "my.onnx"
     write_folder(digits, folder, 60)
     data = load_data(folder)
-    config = FitConfig(epochs=1, latent_dim=2, width="small")
+    config = FitConfig(epochs=1, latent_dim=2, network="conv-small")
     vaes.fit_and_export(data, model, config)
     options = ("--model", model, "--strength", 2, "--no-residual", *QUICK)
     code, text = run("compare", folder, *options, "-o", tmp_path / "r.json")

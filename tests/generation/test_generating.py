@@ -1,4 +1,4 @@
-"""Plans, formats read back by their own readers, resuming, verifying, and plans that cannot be carried out."""
+"""Plans, formats read back by their own readers, resuming, verifying, and refusals."""
 
 import dataclasses
 import hashlib
@@ -23,9 +23,9 @@ from vae_augment import VAESyntheticDataset, load
 from vae_augment.cli import app
 from vae_augment.errors import GenerationError, InputError, OutputExistsError, UnsafeModelError
 from vae_augment.generation import Job, Plan, generate, make_job, make_plan, run, verify
-from vae_augment.generation.engines.ranks import run_serially, torchrun_part
+from vae_augment.generation.engines.ranks import run_serially, torchrun_share
 from vae_augment.generation.formats import FORMATS
-from vae_augment.generation.plan import BLOCK_IMAGES, block_size
+from vae_augment.generation.plan import BLOCK_IMAGES, Share, block_size
 from vae_augment.generation.shard import Worker, read_record
 from vae_augment.model.file import read_model
 from vae_augment.processes import Interruptible
@@ -38,7 +38,7 @@ runner = CliRunner()
 
 
 def make(model: Path, output: Path, n: int = COUNT, **options: object) -> Path:
-    """`generate` in this process, which is faster than a pool and, as the engines' tests show, the same."""
+    """`generate` in this process, faster than a pool and, as the engines' tests show, the same."""
     wanted = {"format": "npz", "labels": "balanced", "seed": 0, "shard_size": SHARD, **options}
     assert run(make_job(model, n, output, **wanted), run_serially) is not None
     return output
@@ -256,32 +256,19 @@ def test_the_manifest_is_gone_while_a_shard_is_missing(
     assert not (folder / "manifest.json").exists()
 
 
-def test_parts_of_an_array_make_the_whole(tiny_model_path: Path, tmp_path: Path) -> None:
-    options = ["-n", COUNT, "--shard-size", SHARD, "--workers", 1, "--json"]
-    first, second = (
-        command(
-            tiny_model_path,
-            *options,
-            "-o",
-            tmp_path / "parts",
-            "--num-shards",
-            2,
-            "--shard-index",
-            index,
-        )
-        for index in (0, 1)
-    )
-    assert (first[0], json.loads(first[1])["done"], json.loads(first[1])["images"]) == (
-        0,
-        False,
-        170,
-    )
-    assert (second[0], json.loads(second[1])["done"], json.loads(second[1])["made"]) == (
-        0,
-        True,
-        130,
-    )
-    assert contents(tmp_path / "parts") == contents(make(tiny_model_path, tmp_path / "whole"))
+def test_the_shares_of_an_array_make_the_whole(tiny_model_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shares"
+    options = ["-n", COUNT, "--shard-size", SHARD, "--workers", 1, "--json", "-o", folder]
+    summaries = []
+    for index in range(2):
+        code, text = command(tiny_model_path, *options, "--num-shards", 2, "--shard-index", index)
+        assert code == 0
+        summaries.append(json.loads(text))
+    assert [(summary["done"], summary["made"]) for summary in summaries] == [
+        (False, 170),
+        (True, 130),
+    ]
+    assert contents(folder) == contents(make(tiny_model_path, tmp_path / "whole"))
 
 
 def test_another_plan_in_the_same_folder_is_refused(tiny_model_path: Path, tmp_path: Path) -> None:
@@ -458,8 +445,8 @@ def test_bad_plans_end_with_one_line(
 def test_no_model_and_no_torchrun(tiny_model_path: Path, tmp_path: Path) -> None:
     assert command("-n", 5, "-o", tmp_path)[1].startswith("error: No MODEL was given.")
     with pytest.raises(InputError, match="RANK and WORLD_SIZE are not set"):
-        torchrun_part({})
-    assert torchrun_part({"RANK": "1", "WORLD_SIZE": "3"}) == (1, 3)
+        torchrun_share({})
+    assert torchrun_share({"RANK": "1", "WORLD_SIZE": "3"}) == Share(1, 3)
     with pytest.raises(InputError, match="workers is 0"):
         generate(tiny_model_path, 5, tmp_path, workers=0)
 
@@ -586,9 +573,10 @@ def test_two_signals_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_generation_does_without_torch(tiny_model_path: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from vae_augment.generation.engines.ranks import run_serially; from "
-        f"vae_augment.generation import *;run(make_job({str(tiny_model_path)!r}, 5, "
-        f"{str(tmp_path)!r}, format='npz', labels='balanced', seed=0,shard_size=None), run_serially); "
+        "import sys; from vae_augment.generation.engines.ranks import run_serially; "
+        "from vae_augment.generation import *; "
+        f"run(make_job({str(tiny_model_path)!r}, 5, {str(tmp_path)!r}, format='npz', "
+        "labels='balanced', seed=0, shard_size=None), run_serially); "
         "assert 'torch' not in sys.modules; print('done')"
     )
     done = subprocess.run(

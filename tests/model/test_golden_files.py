@@ -6,6 +6,7 @@ import onnx
 import torch
 
 from vae_augment import load
+from vae_augment.model.kinds import REDRAWING, SAMPLING
 
 GOLDEN = Path(__file__).parents[1] / "data" / "format-1.onnx"
 GOLDEN_2 = GOLDEN.with_name("format-2.onnx")
@@ -39,7 +40,7 @@ def test_format_1_onnx_has_its_exact_metadata():
             "width": "small",
         },
         "exporter": "vae-augment 0.1.0",
-        "image_conditional": False,
+        "kind": SAMPLING,
         "latents": None,
     }
     assert spec.format_version == 1
@@ -88,12 +89,8 @@ def test_format_2_onnx_loads_and_computes_what_it_did():
         sha256="c615c6e581d1ec96e6e5ed0684f70bb0be04423d79b0a648877272680c13ab75",
     )
     spec = model.spec
-    assert (spec.format_version, spec.image_conditional, spec.image_shape, spec.latent_dim) == (
-        2,
-        True,
-        (1, 8, 8),
-        3,
-    )
+    assert (spec.format_version, spec.kind) == (2, REDRAWING)
+    assert (spec.image_shape, spec.latent_dim) == ((1, 8, 8), 3)
     image = torch.linspace(0, 1, 64).view(1, 1, 8, 8)
     mean, logvar = model.encode(image)
     torch.testing.assert_close(mean, torch.tensor([[0.1432, -0.0337, 0.2541]]), atol=1e-4, rtol=0)

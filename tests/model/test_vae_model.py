@@ -42,7 +42,7 @@ class FailingSession:
 
 def failing(path: Path, error: BaseException) -> VAEModel:
     model = load(path, provider="cpu")
-    model._sessions = dict.fromkeys(("whole", "encoder", "decoder"), FailingSession(error))
+    model._graph.sessions = dict.fromkeys(("whole", "encoder", "decoder"), FailingSession(error))
     return model
 
 
@@ -141,7 +141,7 @@ def test_a_part_that_failed_its_probe_is_probed_again(
     for _ in range(2):
         with pytest.raises(ModelFormatError, match="fails when run"):
             model.probe()
-    assert not model._sessions
+    assert not model._graph.sessions
 
 
 LARGEST = np.iinfo(np.uint64).max

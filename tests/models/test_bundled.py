@@ -12,6 +12,7 @@ from tests.helpers import DATA, needs_mnist
 from vae_augment import VAEAugment, load
 from vae_augment.evaluation.classifier import accuracy, small_cnn
 from vae_augment.model.file import BUNDLED
+from vae_augment.model.kinds import REDRAWING, SAMPLING
 from vae_augment.training import load_data
 from vae_augment.training.data.image_data import to_float
 
@@ -24,8 +25,8 @@ def test_size_kind_and_documentation(name: str) -> None:
     assert (MODELS / f"{name}.onnx").stat().st_size <= 5_000_000
     assert model.spec.image_shape == (1, 28, 28)
     redraws = name == "glyphs"
-    assert (model.spec.conditional, model.spec.image_conditional, len(model.spec.classes)) == (
-        (False, True, 0) if redraws else (True, False, 10)
+    assert (model.spec.conditional, model.spec.kind, len(model.spec.classes)) == (
+        (False, REDRAWING, 0) if redraws else (True, SAMPLING, 10)
     )
     text = (MODELS / "README.md").read_text()
     assert model.sha256 in text

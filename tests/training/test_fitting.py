@@ -1,6 +1,6 @@
 """What `fit` does when a user gives no more than images.
 
-Enough updates, a verdict, and refusals before any work.
+Enough updates, a word on the quality, and refusals before any work.
 """
 
 import math
@@ -18,8 +18,10 @@ from vae_augment import load
 from vae_augment.cli import app
 from vae_augment.errors import InputError, VAEAugmentError
 from vae_augment.exporters import export
-from vae_augment.training import Epoch, FitConfig, ImageData, fit, judge, load_checkpoint, verdict
-from vae_augment.training.networks.vae import VAE, Terms
+from vae_augment.training import Epoch, FitConfig, ImageData, fit, load_checkpoint
+from vae_augment.training.networks import build_network
+from vae_augment.training.networks.base import Terms
+from vae_augment.training.quality import describe_quality
 from vae_augment.training.trainer import Trainer
 
 SHAPES = ("circle", "cross", "square")
@@ -73,7 +75,9 @@ def test_the_default_number_of_updates_grows_with_the_images(images: int, update
 
 
 def test_held_out_images_do_not_count_and_patience_grows_with_the_epochs() -> None:
-    trainer = Trainer(shapes(40, 8, 1), FitConfig(width="small", batch_size=10, held_out=0.25))
+    trainer = Trainer(
+        shapes(40, 8, 1), FitConfig(network="conv-small", batch_size=10, held_out=0.25)
+    )
     assert (trainer.facts["epochs"], trainer.facts["patience"]) == (500, 50)
     assert FitConfig(epochs=3).for_images(40).patience == 10
 
@@ -85,7 +89,15 @@ def test_a_dead_model_is_called_poor(tmp_path: Path) -> None:
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{index}.png")
     path = tmp_path / "a.safetensors"
     code, text = run(
-        "fit", tmp_path / "mine", "-o", path, "--conditional", "--epochs", 2, "--width", "small"
+        "fit",
+        tmp_path / "mine",
+        "-o",
+        path,
+        "--conditional",
+        "--epochs",
+        2,
+        "--network",
+        "conv-small",
     )
     assert code == 0
     assert "warning: Reconstructions have " in text
@@ -101,13 +113,13 @@ def test_a_dead_model_is_called_poor(tmp_path: Path) -> None:
     assert "quality     Reconstructions have " in text
 
 
-def test_the_judgement_against_its_definition() -> None:
-    data, network = shapes(50, 8, 1), VAE("mlp", (1, 8, 8), 4).eval()
+def test_the_quality_against_its_definition() -> None:
+    data, network = shapes(50, 8, 1), build_network((1, 8, 8), 4, network="mlp").eval()
     network.mean.weight.data.zero_()
     network.logvar.weight.data.zero_()
     network.logvar.bias.data.zero_()
     network.mean.bias.data = torch.tensor([0.0, 0.1, 1.0, -1.0])  # KL 0, 0.005, 0.5, 0.5
-    facts = judge(network, data)
+    facts = network.measure_quality(data)
     assert facts["dimensions_in_use"] == 2
     images = data.images / 255
     assert facts["mean_image_error"] == pytest.approx(
@@ -158,23 +170,26 @@ def test_an_unfinished_run_is_called_so_when_it_is_exported(tmp_path: Path) -> N
         },
     ],
 )
-def test_there_is_no_verdict_on_facts_that_are_missing_or_strange(facts: dict[str, Any]) -> None:
-    assert verdict(facts) is None
+def test_facts_that_are_missing_or_strange_say_nothing_of_the_quality(
+    facts: dict[str, Any],
+) -> None:
+    assert describe_quality(facts) is None
 
 
 @pytest.mark.parametrize(
     ("error", "used", "is_poor"), [(0.02, 20, False), (0.09, 20, True), (0.02, 0, True)]
 )
-def test_verdict(error: float, used: int, is_poor: bool) -> None:
+def test_the_quality_in_words(error: float, used: int, is_poor: bool) -> None:
     facts = {
         "reconstruction_error": error,
         "mean_image_error": 0.1,
         "dimensions_in_use": used,
         "latent_dim": 20,
     }
-    text, poor = verdict(facts | {"epochs": 20})
-    assert poor is is_poor
-    assert text.startswith(
+    quality = describe_quality(facts | {"epochs": 20})
+    assert quality is not None
+    assert quality.is_poor is is_poor
+    assert quality.text.startswith(
         f"Reconstructions have {error / 0.1:.0%} of the mean image's squared error; {used} of 20 "
     )
 
@@ -223,7 +238,7 @@ def test_what_export_would_refuse_is_refused_before_the_first_step(
     data = ImageData(
         "mine", torch.zeros(4, *shape, dtype=torch.uint8), torch.full((4,), -1), classes
     )
-    config = FitConfig(**{"width": "small", "epochs": 1} | settings)
+    config = FitConfig(**{"network": "conv-small", "epochs": 1} | settings)
     with pytest.raises(InputError, match=message):
         fit(data, tmp_path / "a.safetensors", config)
     assert not list(tmp_path.iterdir())
@@ -233,7 +248,7 @@ def test_many_classes_get_fewer_components_and_export(tmp_path: Path) -> None:
     labels, classes = torch.arange(20 * 300) // 20, tuple(map(str, range(300)))
     data = ImageData("many", torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), labels, classes)
     path = tmp_path / "a.safetensors"
-    fit(data, path, FitConfig(width="small", epochs=1, latent_dim=64, batch_size=3000))
+    fit(data, path, FitConfig(network="conv-small", epochs=1, latent_dim=64, batch_size=3000))
     export(path, path.with_suffix(".onnx"))
     latents = load(path.with_suffix(".onnx")).spec.latents
     assert latents is not None
@@ -279,7 +294,7 @@ def test_ruined_weights_do_not_replace_a_sound_checkpoint(
     def ruining(self: Trainer) -> Terms:
         terms = update(self)
         if self.step == 3:
-            self.model.mean.bias.data.fill_(float("nan"))
+            self.network.mean.bias.data.fill_(float("nan"))
         return terms
 
     update = Trainer.update
@@ -289,7 +304,7 @@ def test_ruined_weights_do_not_replace_a_sound_checkpoint(
     with pytest.raises(
         VAEAugmentError, match=r"Weights are not finite at step 3 .*smaller --learning-rate and --o"
     ):
-        fit(shapes(30, 8, 1), path, FitConfig(width="small", batch_size=10))
+        fit(shapes(30, 8, 1), path, FitConfig(network="conv-small", batch_size=10))
     checkpoint = load_checkpoint(path)
     assert int(checkpoint.state["step"]) == 2
     assert all(tensor.isfinite().all() for tensor in checkpoint.weights.values())
@@ -306,4 +321,6 @@ def test_the_defaults_train_a_usable_model(make: Callable[[], ImageData], tmp_pa
     assert (
         facts["dimensions_in_use"] >= 3
     )  # place, size and brightness; 4 were in use for 1,000 images of 8x8
-    assert not verdict(facts)[1]
+    quality = describe_quality(facts)
+    assert quality is not None
+    assert not quality.is_poor

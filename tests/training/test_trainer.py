@@ -20,7 +20,6 @@ from vae_augment.errors import InputError, ModelFormatError, OutputExistsError, 
 from vae_augment.exporters import export
 from vae_augment.model.posterior import kl_divergence
 from vae_augment.training import (
-    VAE,
     FitConfig,
     ImageData,
     fit,
@@ -29,12 +28,12 @@ from vae_augment.training import (
     load_data,
     save_checkpoint,
 )
-from vae_augment.training.data.image_data import to_float
-from vae_augment.training.fitting import Epoch, _Output
+from vae_augment.training.fitting import Epoch, _CheckpointFile
 from vae_augment.training.latent_distribution import room_per_class
+from vae_augment.training.networks import build_network
 from vae_augment.training.trainer import Trainer
 
-SMALL = FitConfig(width="small", conditional=True, epochs=3, batch_size=64)
+SMALL = FitConfig(network="conv-small", conditional=True, epochs=3, batch_size=64)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def same_weights(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> 
 def test_mlp_has_the_classic_layers() -> None:
     shapes = {
         name: tuple(value.shape)
-        for name, value in VAE("mlp", (1, 28, 28), 20).named_parameters()
+        for name, value in build_network((1, 28, 28), 20, network="mlp").named_parameters()
         if value.ndim == 2
     }
     assert sorted(shapes.values()) == sorted(
@@ -57,13 +56,13 @@ def test_mlp_has_the_classic_layers() -> None:
     )
 
 
-@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("network", ["mlp", "conv-small", "energy-small"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 64, 64), (3, 9, 13)])
 def test_networks_take_any_shape(network: str, shape: tuple[int, int, int]) -> None:
-    model = VAE(network, shape, 7, classes=3, width="small")
+    model = build_network(shape, 20, network=network, classes=3)
     image = torch.rand(2, *shape)
     mean, logvar = model.encode(image, torch.tensor([-1, 2]))
-    assert mean.shape == logvar.shape == (2, 7)
+    assert mean.shape == logvar.shape == (2, 20)
     decoded = model.decode(mean, torch.tensor([-1, 2]))
     assert decoded.shape == image.shape
     assert decoded.min() >= 0
@@ -71,14 +70,14 @@ def test_networks_take_any_shape(network: str, shape: tuple[int, int, int]) -> N
 
 
 def test_unknown_label_is_a_zero_vector_and_labels_matter() -> None:
-    model = VAE("conv", (1, 8, 8), 4, classes=3, width="small")
+    model = build_network((1, 8, 8), 4, network="conv-small", classes=3)
     latent = torch.zeros(1, 4)
     assert torch.equal(model.decode(latent), model.decode(latent, torch.tensor([-1])))
     assert not torch.equal(model.decode(latent), model.decode(latent, torch.tensor([2])))
 
 
 def test_elbo_terms_against_their_definitions() -> None:
-    model = VAE("mlp", (1, 8, 8), 5)
+    model = build_network((1, 8, 8), 5, network="mlp")
     image, noise = torch.rand(4, 1, 8, 8), torch.randn(4, 5)
     terms = model(image, image, None, noise)
     mean, logvar = model.encode(image)
@@ -101,13 +100,13 @@ def test_same_seed_same_weights_other_seed_others(few: ImageData, tmp_path: Path
 
 def test_an_update_that_fails_leaves_torchs_precision_as_it_was(few: ImageData) -> None:
     trainer = Trainer(few, SMALL)
-    trainer.precision = torch.bfloat16  # as where there are matrix units
+    trainer.objective.precision = torch.bfloat16  # as where there are matrix units
     before = torch.backends.mkldnn.matmul.fp32_precision
     found = []
-    trainer.objective.register_forward_pre_hook(
+    trainer.objective.call.register_forward_pre_hook(
         lambda *_: found.append(torch.backends.mkldnn.matmul.fp32_precision)
     )
-    trainer.model.mean.bias.data.fill_(float("nan"))
+    trainer.network.mean.bias.data.fill_(float("nan"))
     with pytest.raises(VAEAugmentError):
         trainer.update()
     assert (found, torch.backends.mkldnn.matmul.fp32_precision) == (["bf16"], before)
@@ -124,7 +123,7 @@ def test_fit_does_not_disturb_the_global_generator(few: ImageData, tmp_path: Pat
 def test_resume_in_mid_epoch_gives_the_same_weights(few: ImageData, tmp_path: Path) -> None:
     whole = fit(few, tmp_path / "whole.safetensors", SMALL)
     trainer = Trainer(few, SMALL)
-    for _ in range(trainer.per_epoch + 2):
+    for _ in range(trainer.steps_per_epoch + 2):
         trainer.update()
     part = tmp_path / "part.safetensors"
     save_checkpoint(trainer.checkpoint(), part)
@@ -147,7 +146,7 @@ def test_a_run_killed_after_its_last_step_keeps_the_facts(few: ImageData, tmp_pa
 
 def test_a_checkpoint_says_how_many_epochs_were_run(few: ImageData, tmp_path: Path) -> None:
     trainer = Trainer(few, SMALL)
-    for _ in range(trainer.per_epoch + 1):
+    for _ in range(trainer.steps_per_epoch + 1):
         trainer.update()
     path = tmp_path / "a.safetensors"
     save_checkpoint(trainer.checkpoint(), path)
@@ -178,7 +177,7 @@ def test_a_finished_checkpoint_is_not_replaced(few: ImageData, tmp_path: Path) -
 def test_divergence_stops_and_names_the_step(few: ImageData, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     with pytest.raises(
-        VAEAugmentError, match=r"The loss is (nan|inf) at step \d+ \(epoch \d+\).*--learning-rate"
+        VAEAugmentError, match=r"The loss is (nan|inf) at step \d+ of 12\..*--learning-rate"
     ):
         fit(few, path, replace(SMALL, network="mlp", learning_rate=1e20))
     assert not load_checkpoint(path).is_finished
@@ -210,8 +209,8 @@ def test_a_config_of_numpys_numbers_can_be_saved_and_resumed(digits: ImageData, 
         "beta": np.float32(0.5),
         "batch_size": torch.tensor(900),
     }
-    config = FitConfig(width="small", **changes)
-    assert config == FitConfig(width="small", seed=3, epochs=1, beta=0.5, batch_size=900)
+    config = FitConfig(network="conv-small", **changes)
+    assert config == FitConfig(network="conv-small", seed=3, epochs=1, beta=0.5, batch_size=900)
     assert fit(digits, tmp_path / "a.safetensors", config).spec.training["seed"] == 3
 
 
@@ -224,7 +223,7 @@ def test_labels_that_are_not_int64_are_refused(digits: ImageData):
 
 
 def test_unknown_network_and_missing_labels(few: ImageData, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No network 'vit'"):
+    with pytest.raises(InputError, match="network is 'vit'; choose one of mlp, conv-small"):
         fit(few, tmp_path / "a", replace(SMALL, network="vit"))
     unlabelled = ImageData("mine", few.images, torch.full_like(few.labels, -1))
     with pytest.raises(InputError, match="mine has no labels, which a conditional model needs"):
@@ -244,7 +243,7 @@ def test_a_conditional_model_of_a_single_class_is_refused(tmp_path: Path) -> Non
 
 
 def test_latents_by_class_and_without(few: ImageData) -> None:
-    model = VAE("conv", few.image_shape, 6, classes=10, width="small").eval()
+    model = build_network(few.image_shape, 6, network="conv-small", classes=10).eval()
     latents = fit_latents(model.encode, few)
     assert latents.weights.shape[0] == 10
     assert latents.bank.shape == latents.bank_given_label.shape == (200, 6)
@@ -253,7 +252,7 @@ def test_latents_by_class_and_without(few: ImageData) -> None:
 
 
 def test_a_small_class_is_drawn_around_its_own_images(few: ImageData) -> None:
-    model = VAE("conv", few.image_shape, 6, width="small").eval()
+    model = build_network(few.image_shape, 6, network="conv-small").eval()
     rows = torch.cat([torch.nonzero(few.labels == label)[: 3 + label, 0] for label in range(2)])
     latents = fit_latents(model.encode, few.subset(rows))
     assert (latents.weights[0] > 0).sum() == 3
@@ -290,7 +289,7 @@ def with_facts(path: Path, facts: object) -> Path:
 
 @pytest.mark.parametrize(
     "facts",
-    ["{", "[" * 100_000, "[]", {}, {"version": 1}, {"version": 2}, {"version": 1, "network": 3}],
+    ["{", "[" * 100_000, "[]", {}, {"version": 2}, {"version": 3}, {"version": 2, "network": 3}],
 )
 def test_broken_facts_of_a_checkpoint_are_our_error(facts: object, tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match="cannot be read as a checkpoint: "):
@@ -333,8 +332,8 @@ COMMAND = [
     "vae_augment",
     "fit",
     "digits",
-    "--width",
-    "small",
+    "--network",
+    "conv-small",
     "--epochs",
     "40",
 ]
@@ -361,7 +360,7 @@ def test_ctrl_c_ends_with_130_and_resumes(tmp_path: Path, digits: ImageData) -> 
     assert "The same command resumes it." in rest
     assert not load_checkpoint(path).is_finished
     subprocess.run([*COMMAND, "-o", str(path)], check=True, timeout=120)
-    whole = fit(digits, tmp_path / "b.safetensors", FitConfig(width="small", epochs=40))
+    whole = fit(digits, tmp_path / "b.safetensors", FitConfig(network="conv-small", epochs=40))
     assert same_weights(load_checkpoint(path).weights, whole.weights)
 
 
@@ -373,7 +372,7 @@ def test_kill_and_resume_gives_the_same_weights(tmp_path: Path, digits: ImageDat
     process.communicate(timeout=10)
     assert not load_checkpoint(path).is_finished
     subprocess.run([*COMMAND, "-o", str(path)], check=True, timeout=120)
-    whole = fit(digits, tmp_path / "b.safetensors", FitConfig(width="small", epochs=40))
+    whole = fit(digits, tmp_path / "b.safetensors", FitConfig(network="conv-small", epochs=40))
     assert same_weights(load_checkpoint(path).weights, whole.weights)
 
 
@@ -416,9 +415,9 @@ def test_held_out_run_resumes_to_the_same_weights(few: ImageData, tmp_path: Path
     config = replace(SMALL, held_out=0.25)
     whole = fit(few, tmp_path / "whole.safetensors", config)
     trainer = Trainer(few, config)
-    for _ in range(trainer.per_epoch):
+    for _ in range(trainer.steps_per_epoch):
         trainer.update()
-    trainer.measure()
+    trainer.measure_held_out()
     part = tmp_path / "part.safetensors"
     save_checkpoint(trainer.checkpoint(), part)
     assert same_weights(whole.weights, fit(few, part, config).weights)
@@ -426,20 +425,20 @@ def test_held_out_run_resumes_to_the_same_weights(few: ImageData, tmp_path: Path
 
 def test_denoising_takes_noise_in_and_clean_images_out(few: ImageData) -> None:
     trainer = Trainer(few, replace(SMALL, denoise=0.5))
-    image = to_float(few.images[:4])
-    noisy = trainer._noisy(image, 4)
-    assert 0.1 < (noisy - image).std() < 0.5
-    assert torch.equal(noisy, trainer._noisy(image, 4))
+    batch = trainer.batches.at(3)
+    noisy = batch.image
+    assert 0.1 < (noisy - batch.target).std() < 0.5
+    assert torch.equal(noisy, Trainer(few, trainer.config).batches.at(3).image)
     assert noisy.min() >= 0
     assert noisy.max() <= 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("option", ["--network=mlp", "--network=conv", "--objective=energy"])
+@pytest.mark.parametrize(
+    "option", ["--network=mlp", "--network=conv-small", "--network=energy-small"]
+)
 def test_two_ranks_train_the_weights_of_one(option: str, tmp_path: Path) -> None:
-    arguments = [
-        *("digits --width small --epochs 2 --conditional --precision float32 --denoise 0.1").split()
-    ]
+    arguments = [*("digits --epochs 2 --conditional --precision float32 --denoise 0.1").split()]
     weights = []
     for ranks in (1, 2):
         path = tmp_path / f"{ranks}.safetensors"
@@ -480,7 +479,7 @@ FULL_DISK = """
 import resource, sys, torch
 from vae_augment.training import FitConfig, fit, load_data
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-fit(load_data("digits").subset(torch.arange(200)), sys.argv[1], FitConfig(width="small", epochs=1), overwrite=True)
+fit(load_data("digits").subset(torch.arange(200)), sys.argv[1], FitConfig(network="conv-small", epochs=1), overwrite=True)
 """
 
 
@@ -497,7 +496,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tiny_checkpoint: Path, tmp_pa
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(
-    "changes", [{"network": "mlp"}, {"network": "conv"}, {"objective": "energy"}]
+    "changes", [{"network": "mlp"}, {"network": "conv-small"}, {"network": "energy-small"}]
 )
 def test_training_on_cuda(changes: dict[str, str], few: ImageData, tmp_path: Path) -> None:
     losses: list[float] = []
@@ -521,13 +520,16 @@ def written_by_another_process(path: Path) -> None:
 def test_of_two_runs_that_start_together_one_stops_at_its_first_save(
     digits: ImageData, tmp_path: Path
 ):
-    output, config = tmp_path / "a.safetensors", FitConfig(width="small", epochs=2, batch_size=900)
+    output, config = (
+        tmp_path / "a.safetensors",
+        FitConfig(network="conv-small", epochs=2, batch_size=900),
+    )
 
     def start_another(epoch: object) -> None:
         with pytest.raises(OutputExistsError, match="exists already and was left as it is"):
             rival.save(load_checkpoint(output))
 
-    rival = _Output(output, overwrite=False)
+    rival = _CheckpointFile(output, overwrite=False)
     fit(digits, output, config, report=start_another)
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     assert load_checkpoint(output).is_finished
@@ -537,7 +539,10 @@ def test_of_two_runs_that_start_together_one_stops_at_its_first_save(
 def test_a_file_that_another_process_wrote_is_left_and_the_work_kept(
     digits: ImageData, tmp_path: Path, overwrite: bool
 ):
-    output, config = tmp_path / "a.safetensors", FitConfig(width="small", epochs=2, batch_size=900)
+    output, config = (
+        tmp_path / "a.safetensors",
+        FitConfig(network="conv-small", epochs=2, batch_size=900),
+    )
 
     def disturb(epoch: Epoch) -> None:
         if epoch.number == 2:
@@ -556,6 +561,9 @@ def test_a_file_that_another_process_wrote_is_left_and_the_work_kept(
 
 
 def test_a_run_whose_file_was_removed_writes_it_again(digits: ImageData, tmp_path: Path):
-    output, config = tmp_path / "a.safetensors", FitConfig(width="small", epochs=1, batch_size=900)
+    output, config = (
+        tmp_path / "a.safetensors",
+        FitConfig(network="conv-small", epochs=1, batch_size=900),
+    )
     fit(digits, output, config, report=lambda epoch: output.unlink())
     assert load_checkpoint(output).is_finished

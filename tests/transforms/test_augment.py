@@ -448,8 +448,8 @@ def test_a_transform_is_small_when_pickled_and_has_no_session(augment: VAEAugmen
     augment(torch.rand(SHAPE))
     content = pickle.dumps(augment)
     assert len(content) < 2_000
-    assert not pickle.loads(content).model._sessions
-    assert not copy.deepcopy(augment).model._sessions
+    assert not pickle.loads(content).model._graph.sessions
+    assert not copy.deepcopy(augment).model._graph.sessions
 
 
 def test_a_pickle_finds_its_model_from_another_folder(
@@ -592,7 +592,7 @@ def test_runs_on_the_tensors_own_memory_as_on_copies(tiny_model_path: Path, part
     rows = dict(
         zip(part_interface(part, spec)[1], (output.shape[1:] for output in copied), strict=True)
     )
-    bound = _run_bound(model._sessions[part], inputs, rows)
+    bound = _run_bound(model._graph.sessions[part], inputs, rows)
     assert len(bound) == len(copied)
     assert all(map(torch.equal, bound, copied))
 

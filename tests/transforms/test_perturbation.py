@@ -15,7 +15,7 @@ from vae_augment.model.file import read_model
 from vae_augment.model.posterior import posterior_length
 from vae_augment.model.spec import Spec
 from vae_augment.training import load_data
-from vae_augment.training.networks.vae import VAE
+from vae_augment.training.networks import build_network
 from vae_augment.transforms.latent import (
     extrapolate,
     interpolate,
@@ -48,7 +48,7 @@ def bankless(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
     """A model without classes, latents and training."""
     torch.manual_seed(0)
-    module = VAE("mlp", SHAPE, latent_dim=4).eval()
+    module = build_network(SHAPE, 4, network="mlp").eval()
     parts = VAEParts(module, module.encode, module.decode, Spec(image_shape=SHAPE, latent_dim=4))
     path = tmp_path_factory.mktemp("unlabelled") / "unlabelled.onnx"
     path.write_bytes(model_bytes(parts))

@@ -1,10 +1,8 @@
-"""The command `vae-augment`.
-
-Each command is a thin file of its own over a function of the package.
-"""
+"""The command `vae-augment`: each command is a thin file of its own over a function."""
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -40,11 +38,12 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except BrokenPipeError:
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # or Python complains of it when it ends
+            # Or Python complains of it when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         except (VAEAugmentError, OSError) as error:
             typer.echo(f"error: {error}", err=True)
@@ -52,6 +51,10 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)
             raise typer.Exit(130) from None
+
+
+def _show_warning(message: object, *place: object, **more: object) -> None:
+    typer.echo(f"warning: {message}", err=True)
 
 
 def _show_version(is_asked: bool) -> None:
@@ -80,14 +83,13 @@ EXAMPLES: dict[Callable[..., None], str] = {
     denoise: "denoiser.onnx DATA -o cleaned.png",
     score: "mnist DATA -o scores.csv --plot extremes.png",
 }
+OTHER_USES = (label, embed, compress, decompress, denoise, score)
+
 for command, example in EXAMPLES.items():
-    panel = (
-        "Other uses of a VAE"
-        if command in (label, embed, compress, decompress, denoise, score)
-        else None
-    )
-    epilog = f"Example: vae-augment {command.__name__} {example}".strip()
-    app.command(epilog=epilog, rich_help_panel=panel)(command)
+    app.command(
+        epilog=f"Example: vae-augment {command.__name__} {example}".strip(),
+        rich_help_panel="Other uses of a VAE" if command in OTHER_USES else None,
+    )(command)
 
 
 @app.callback()

@@ -11,12 +11,14 @@ from . import options
 _POOL = "Train the VAE also on the images whose labels are not used."
 _MODEL = "Try this model (a bundled name or an .onnx file) instead of a VAE trained on DATA."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
-_WORKERS = "Processes at once; if not given, one per draw, at most one per core."
+MOST_DIGITS = 18  # of a number that fits into 64 bits
+_WORKERS = "Processes at once; if not given, one per repetition, at most one per core."
 
 
 def compare(
     data: options.Data,
     root: options.Root = None,
+    read: options.Read = None,
     labels_per_class: Annotated[
         str, typer.Option(help="How many labels per class are used, or all.")
     ] = "all",
@@ -44,18 +46,12 @@ def compare(
     """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
     from ..evaluation import comparison
 
-    if labels_per_class != "all" and not (
-        labels_per_class.isdecimal() and len(labels_per_class) < 19
-    ):
-        raise InputError(
-            f"--labels-per-class is {labels_per_class!r}; give a number of at least 1, or all."
-        )
     given = {"strength": strength, "p": p, "residual": residual}
     settings = {name: value for name, value in given.items() if value is not None}
-    verdict = comparison.compare(
+    report = comparison.compare(
         data,
         root,
-        labels_per_class=None if labels_per_class == "all" else int(labels_per_class),
+        labels_per_class=_parse_labels(labels_per_class),
         pool=pool,
         model=model,
         settings=settings or None,
@@ -67,5 +63,14 @@ def compare(
         workers=workers,
         device=device,
         say=typer.echo,
+        reading=options.reading(read),
     )
-    typer.echo(f"\n{verdict.table}\n\n{verdict.advice}")
+    typer.echo(f"\n{report.table}\n\n{report.advice}")
+
+
+def _parse_labels(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
+        raise InputError(f"--labels-per-class is {text!r}; give a number of at least 1, or all.")
+    return int(text)

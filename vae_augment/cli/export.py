@@ -48,6 +48,7 @@ def export(
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help=_ALLOW_PICKLE)] = False,
     fit_latents: Annotated[str | None, typer.Option(metavar="DATA", help=_FIT_LATENTS)] = None,
     root: options.Root = None,
+    read: options.Read = None,
     precision: Annotated[
         str, typer.Option(help="fp32, fp16 (half the size) or int8 (faster mlp).")
     ] = "fp32",
@@ -64,14 +65,16 @@ def export(
         classes=classes.split(",") if classes else (),
         decoder_output=decoder_output,
         allow_pickle=allow_pickle,
-        images=training.load_data(fit_latents, root) if fit_latents else None,
+        images=(
+            training.load_data(fit_latents, root, **options.reading(read)) if fit_latents else None
+        ),
         precision=precision,
         overwrite=overwrite,
     )
     typer.echo(f"{report.table()}\n{_summary(output)}")
-    text, is_poor = training.verdict(load(output).spec.training) or ("", False)
-    if is_poor:
-        typer.echo(f"warning: {text}", err=True)
+    quality = training.describe_quality(load(output).spec.training)
+    if quality is not None and quality.is_poor:
+        typer.echo(f"warning: {quality.text}", err=True)
 
 
 def _source(

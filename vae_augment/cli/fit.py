@@ -1,39 +1,38 @@
 """`vae-augment fit`: train a VAE."""
 
 import math
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import InputError
 from ..files import check_folder
 from . import options
 
 if TYPE_CHECKING:
-    from ..training import Epoch
+    from ..training import Checkpoint, Epoch, FitConfig, ImageData
 
 
-LINES = 100  # at most this many epochs are shown
-_BUDGET = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
-_CONDITION = "nothing, or image: learn from pairs of one class how an image may be redrawn."
-_OBJECTIVE = (
-    "cross-entropy, or energy: samples with random detail instead of a blur; with --beta 0.1."
+MOST_LINES = 100  # of epochs that are shown
+DEFAULT_NETWORK = "conv"
+_NETWORK = (
+    "conv (the default), conv-small, conv-large, mlp (the classic 784-400-20), or energy: samples "
+    "with random detail instead of a blur, with --beta 0.1."
 )
+_REDRAW = "Learn from pairs of one class how an image may be redrawn, instead of --network."
+_EPOCHS = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
 def fit(
-    context: typer.Context,
     data: options.Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")
     ],
-    network: Annotated[str, typer.Option(help="conv, or mlp (the classic 784-400-20).")] = "conv",
-    width: Annotated[str, typer.Option(help="Of conv: small, base or large.")] = "base",
-    objective: Annotated[str, typer.Option(help=_OBJECTIVE)] = "cross-entropy",
+    network: Annotated[str | None, typer.Option(help=_NETWORK)] = None,
+    redraw: Annotated[bool, typer.Option("--redraw", help=_REDRAW)] = False,
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
-    condition: Annotated[str, typer.Option(help=_CONDITION)] = "nothing",
     conditional: Annotated[
         bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")
     ] = False,
@@ -41,11 +40,11 @@ def fit(
         float, typer.Option(help="Share of labels hidden from a conditional model.")
     ] = 0.25,
     epochs: Annotated[
-        int | None, typer.Option(min=1, show_default=_BUDGET, help="Passes over the data.")
+        int | None, typer.Option(min=1, show_default=_EPOCHS, help="Passes over the data.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per update.")] = 128,
     learning_rate: Annotated[
-        float, typer.Option(help="Learning rate of Adam; for conv its peak.")
+        float, typer.Option(help="Learning rate of Adam; its peak, except for mlp.")
     ] = 1e-3,
     beta: Annotated[
         float, typer.Option(help="Weight of the KL term; below 1: sharper, closer perturbations.")
@@ -63,6 +62,7 @@ def fit(
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     root: options.Root = None,
+    read: options.Read = None,
     download: options.Download = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -70,44 +70,74 @@ def fit(
     from .. import training
     from ..training import distributed
 
-    # Each field of the config has an option of the same name.
     config = training.FitConfig(
-        **{field.name: context.params[field.name] for field in fields(training.FitConfig)}
+        network=_choose_network(network, redraw),
+        latent_dim=latent_dim,
+        conditional=conditional,
+        label_dropout=label_dropout,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        beta=beta,
+        denoise=denoise,
+        held_out=held_out,
+        patience=patience,
+        precision=precision,
+        seed=seed,
+        device=device,
     )
     with distributed.process_group(device):
-        say = typer.echo if distributed.rank() == 0 else lambda text: None
         if distributed.rank() == 0:  # the others do not write
             check_folder(output)
-        images = training.load_data(data, root, download=download)
-        say(
+        images = training.load_data(data, root, download=download, **options.reading(read))
+        _say(
             f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from "
             f"{images.name}"
         )
-        before = _changed(output)
-        try:
-            checkpoint = training.fit(
-                images, output, config, overwrite=overwrite, report=_report, say=say
-            )
-        except KeyboardInterrupt:
-            if _changed(output) != before:
-                command = (
-                    "The same command without --overwrite" if overwrite else "The same command"
-                )
-                typer.echo(f"\nStopped; {output} holds the state. {command} resumes it.", err=True)
-            else:
-                typer.echo(f"\nStopped before anything was written to {output}.", err=True)
-            raise
-        text, is_poor = training.verdict(checkpoint.spec.training) or ("", False)
-        say(f"warning: {text}" if is_poor else text)
-        say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
+        checkpoint = _fit(images, output, config, overwrite)
+        quality = training.describe_quality(checkpoint.spec.training)
+        if quality is not None:
+            _say(f"warning: {quality.text}" if quality.is_poor else quality.text)
+        _say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
 
 
-def _changed(output: Path) -> int | None:
+def _choose_network(network: str | None, redraw: bool) -> str:
+    if redraw and network is not None:
+        raise InputError(f"--redraw does not go with --network {network}. Give one of the two.")
+    return "redrawing" if redraw else network or DEFAULT_NETWORK
+
+
+def _fit(images: "ImageData", output: Path, config: "FitConfig", overwrite: bool) -> "Checkpoint":
+    from .. import training
+
+    before = _time_of_change(output)
+    try:
+        return training.fit(
+            images, output, config, overwrite=overwrite, report=_show_epoch, say=_say
+        )
+    except KeyboardInterrupt:
+        if _time_of_change(output) == before:
+            typer.echo(f"\nStopped before anything was written to {output}.", err=True)
+        else:
+            command = "The same command without --overwrite" if overwrite else "The same command"
+            typer.echo(f"\nStopped; {output} holds the state. {command} resumes it.", err=True)
+        raise
+
+
+def _say(text: str) -> None:
+    from ..training import distributed
+
+    if distributed.rank() == 0:
+        typer.echo(text)
+
+
+def _time_of_change(output: Path) -> int | None:
     return output.stat().st_mtime_ns if output.exists() else None
 
 
-def _report(epoch: "Epoch") -> None:
-    if epoch.number % math.ceil(epoch.epochs / LINES) and epoch.number != epoch.epochs:
+def _show_epoch(epoch: "Epoch") -> None:
+    between_lines = math.ceil(epoch.epochs / MOST_LINES)
+    if epoch.number % between_lines and epoch.number != epoch.epochs:
         return
     held_out = "" if epoch.held_out is None else f", held out {epoch.held_out:.2f}"
     typer.echo(

@@ -26,39 +26,43 @@ def info(
         typer.echo(f"{name:<12}" + printable(str(value)).replace("\n", "\\n"))
     if check:
         loaded.probe()
+        digest = "the sha256 is the one given"
+        if not sha256:
+            digest = "compare the sha256 with its source's, or pass --sha256"
         typer.echo(
             "check       passed: structure, operators, tensors, names, shapes, cost and metadata; "
-            "whole, encoder and decoder ran on two images; "
-            + (
-                "the sha256 is the one given"
-                if sha256
-                else "compare the sha256 with its source's, or pass --sha256"
-            )
+            f"whole, encoder and decoder ran on two images; {digest}"
         )
 
 
 def _facts(loaded: "VAEModel") -> dict[str, object]:
-    from ..training import verdict
+    from ..training import describe_quality
 
     spec = loaded.spec
-    latents = "drawn from N(0, I)"
-    if spec.latents is not None:
-        groups, components = spec.latents.weights.shape
-        bank = len(spec.latents.bank)
-        latents = f"drawn from {groups} mixtures of {components} Gaussians; a bank of {bank} images"
+    channels, height, width = spec.image_shape
+    quality = describe_quality(spec.training)
+    training = ", ".join(f"{key} {value}" for key, value in spec.training.items())
     return {
         "file": f"{loaded.path.name}, {loaded.path.stat().st_size:,} bytes",
         "sha256": loaded.sha256,
-        "images": "{} x {} x {} (channels, height, width), float32 in [0, 1]".format(
-            *spec.image_shape
-        ),
-        "latent": f"{spec.latent_dim} dimensions, {latents}",
+        "images": f"{channels} x {height} x {width} (channels, height, width), float32 in [0, 1]",
+        "latent": f"{spec.latent_dim} dimensions, {_latents(loaded)}",
         "classes": ", ".join(spec.classes) or "none",
         "conditional": "yes" if spec.conditional else "no",
-        "training": ", ".join(f"{key} {value}" for key, value in spec.training.items())
-        or "unknown",
-        "quality": (verdict(spec.training) or ("unknown",))[0],
+        "training": training or "unknown",
+        "quality": "unknown" if quality is None else quality.text,
         "exporter": spec.exporter,
         "format": spec.format_version,
         "provider": loaded.device_type,
     }
+
+
+def _latents(loaded: "VAEModel") -> str:
+    latents = loaded.spec.latents
+    if latents is None:
+        return "drawn from N(0, I)"
+    groups, components = latents.weights.shape
+    return (
+        f"drawn from {groups} mixtures of {components} Gaussians; a bank of {len(latents.bank)} "
+        "images"
+    )

@@ -125,11 +125,10 @@ def _span(value: Any) -> tuple[float, float] | None:
 def _check_classes(real: Any, synthetic: Any) -> None:
     # A target_transform may be what makes labels agree, and redrawn images have no names of their
     # own.
-    if any(
-        getattr(data, name, None)
-        for data in (real, synthetic)
-        for name in ("target_transform", "_originals")
-    ):
+    pair = (real, synthetic)
+    if any(getattr(data, "target_transform", None) for data in pair):
+        return
+    if not all(getattr(data, "has_class_names", True) for data in pair):
         return
     ours, theirs = (list(getattr(data, "classes", None) or ()) for data in (real, synthetic))
     for name in ours:

@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ..packages import require
+
+require("vae_augment.evaluation", "scipy", "sklearn", "tqdm")
+
 if TYPE_CHECKING:
     from ..privacy.audit import audit
     from .comparison import compare

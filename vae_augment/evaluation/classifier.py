@@ -23,16 +23,20 @@ def identity(images: Tensor) -> Tensor:
 def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     """Two 5x5 convolutions (32 and 64 channels) with pooling, a hidden layer of 128 units, and dropout."""
     channels, height, width = image_shape
+    is_tiny = min(height, width) < 4  # of which rounding down would leave nothing
+    quarter = math.ceil if is_tiny else math.floor
     return nn.Sequential(
         nn.Conv2d(channels, 32, 5, padding=2),
-        nn.MaxPool2d(2),  # before the ReLU: the same result for a quarter of the cost
+        nn.MaxPool2d(
+            2, ceil_mode=is_tiny
+        ),  # before the ReLU: the same result for a quarter of the cost
         nn.ReLU(),
         nn.Conv2d(32, 64, 5, padding=2),
-        nn.MaxPool2d(2),
+        nn.MaxPool2d(2, ceil_mode=is_tiny),
         nn.ReLU(),
         nn.Flatten(),
         nn.Dropout(0.5),
-        nn.Linear(64 * (height // 4) * (width // 4), 128),
+        nn.Linear(64 * quarter(height / 4) * quarter(width / 4), 128),
         nn.ReLU(),
         nn.Dropout(0.5),
         nn.Linear(128, classes),

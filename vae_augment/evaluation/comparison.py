@@ -79,6 +79,7 @@ def compare(
     workers: int | None = None,
     device: str = "cpu",
     say: Callable[[str], None] = lambda text: None,
+    reading: Mapping[str, Any] | None = None,
 ) -> Verdict:
     """Train a small classifier with and without a VAE, on the same draws of labels, and say whether it helps.
 
@@ -102,6 +103,7 @@ def compare(
         workers: processes at once, each with one draw; None = as many as there are draws or cores.
         device: "cpu" or "cuda".
         say: called with a line on what will be done, before it starts.
+        reading: further keyword arguments of `load_data`, such as {"background": "black"}.
 
     Returns: The runs, a table of accuracies in percent with paired differences and 95 % intervals,
         and advice.
@@ -123,6 +125,7 @@ def compare(
         os.fspath(data),
         None if root is None else os.fspath(root),
         tuple(os.fspath(path) for path in test),
+        reading or {},
     )
     split = partial(choose_labels, per_class=labels_per_class, pool=pool)
     name = f"{labels_per_class or 'all'} labels" + (" + pool" if pool else "")

@@ -4,8 +4,9 @@ Train a VAE, export it, and see whether it helps a classifier with few labels.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -32,10 +33,18 @@ SAMPLES = UPDATES * BATCH // 2  # half of the images that a classifier sees, eac
 
 
 def run_demo(
-    data: str, root: StrPath | None, folder: Path, say: Callable[[str], None]
+    data: str,
+    root: StrPath | None,
+    folder: Path,
+    say: Callable[[str], None],
+    reading: Mapping[str, Any] | None = None,
 ) -> list[Run]:
-    """Run the demo on `data`, write demo.onnx and demo.png to `folder`, and report each step through `say`."""
-    train, test = Source(data, None if root is None else os.fspath(root)).load(0)
+    """Run the demo on `data`, write demo.onnx and demo.png to `folder`, and report each step through `say`.
+
+    `reading` holds further keyword arguments of `load_data`.
+    """
+    source = Source(data, None if root is None else os.fspath(root), reading=reading or {})
+    train, test = source.load(0)
     say(
         f"{data}: {len(train)} training images without labels, {len(test)} test images, "
         f"{train.image_shape}"
@@ -53,7 +62,7 @@ def run_demo(
     runs = [run_method(method, draw, "demo", train.name) for method, draw in bar]
     rows = [*preview_rows(model, test.images), Row("samples by class, of the bundled models")]
     models = [load(name, provider="cpu") for name in BUNDLED]
-    for bundled in (each for each in models if not each.spec.image_conditional):
+    for bundled in (each for each in models if each.spec.kind.samples):
         rows += [Row(bundled.name, bundled.sample(10, seed=seed)[0]) for seed in range(2)]
     save_rows(rows, folder / "demo.png")
     say(f"wrote {folder / 'demo.png'}\n")

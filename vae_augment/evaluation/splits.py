@@ -1,8 +1,12 @@
 """Where the images of a comparison come from, and which of them get labels in a draw."""
 
 import functools
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+import multiprocessing
+import uuid
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,19 +30,23 @@ class Split(NamedTuple):
 class Source:
     """Where images come from.
 
-    `data` and `root` as for `load_data`, and perhaps paths of test images.
+    `data` and `root` as for `load_data`, perhaps paths of test images, and `reading`, further
+    keyword arguments of `load_data`; its `split` is that of the training images. What is read is
+    kept for this source alone, so that a new one sees what has changed at the path.
     """
 
     data: str
     root: str | None = None
     test: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    key: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False, compare=False)
 
     def load(self, seed: int) -> tuple[ImageData, ImageData]:
         """Training and test images.
 
         Without `test`, the test part of a named data set, or a fifth of each class.
         """
-        train = _load(self.data, self.root)
+        train = self._read(self.data)
         if len(train.classes) < 2:
             raise InputError(
                 f"{train.name} has {len(train.classes)} classes; a comparison needs labelled "
@@ -46,10 +54,16 @@ class Source:
                 "named data set."
             )
         if self.test:
-            return train, _test_images([_load(path) for path in self.test], train)
+            return train, _test_images([self._read(path, False) for path in self.test], train)
         if self.data in NAMED:
-            return train, _load(self.data, self.root, train=False)
+            return train, self._read(self.data, False)
         return held_out_per_class(train, HELD_OUT, seed)
+
+    def _read(self, path: str, train: bool = True) -> ImageData:
+        reading = tuple(
+            (name, value) for name, value in self.reading.items() if train or name != "split"
+        )
+        return _load(self.key, path, self.root, train, reading)
 
 
 def shuffled_classes(data: ImageData, seed: int) -> list[Tensor]:
@@ -107,17 +121,31 @@ def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
     return torch.from_numpy(np.setdiff1d(np.arange(len(data)), rows.numpy()))
 
 
-_load = functools.lru_cache(maxsize=4)(load_data)
+@functools.lru_cache(maxsize=4)
+def _load(
+    key: str, path: str, root: str | None, train: bool, reading: tuple[tuple[str, Any], ...]
+) -> ImageData:
+    """The data at a path, read once for each `key` in each process; only the first process warns."""
+    with warnings.catch_warnings():
+        if multiprocessing.parent_process() is not None:
+            warnings.simplefilter("ignore")
+        return load_data(path, root, train=train, **dict(reading))
 
 
 def _test_images(parts: list[ImageData], like: ImageData) -> ImageData:
+    """The labelled images of all parts, their classes numbered as those of `like`."""
     for part in parts:
-        if part.classes != like.classes or part.image_shape != like.image_shape:
+        if not set(part.classes) <= set(like.classes) or part.image_shape != like.image_shape:
             raise InputError(
                 f"The test images of {part.name} are {part.image_shape} of the classes "
                 f"{part.classes}; those to train on are {like.image_shape} of {like.classes}. "
                 "They must agree."
             )
     images = torch.cat([part.images for part in parts])
-    labels = torch.cat([part.labels for part in parts])
+    labels = torch.cat([_numbered_like(part, like) for part in parts])
     return choose_labels(ImageData("test", images, labels, like.classes), 0).labelled
+
+
+def _numbered_like(part: ImageData, like: ImageData) -> Tensor:
+    numbers = [like.classes.index(name) for name in part.classes]
+    return torch.tensor([*numbers, -1])[part.labels]  # the label -1 takes the last

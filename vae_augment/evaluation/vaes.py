@@ -12,7 +12,7 @@ from .experiment import Draw
 BATCH = 128  # images per update of a VAE
 FEW_BETA = 0.2  # the weight of the KL term for few images, as in the demo
 SMALL = FitConfig(
-    width="small", label_dropout=0.5, learning_rate=2e-3
+    network="conv-small", label_dropout=0.5, learning_rate=2e-3
 )  # `VAEAugment` gets no labels in a comparison
 PASSES, FEWEST, MOST = (
     20,

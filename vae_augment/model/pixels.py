@@ -11,15 +11,19 @@ import math
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
 from torch import Tensor
 
 from ..errors import InputError
-from .spec import UINT8_SCALE
+from .facts import UINT8_SCALE
 
 PIL_MODES = {1: "L", 3: "RGB"}
 _WHITE = np.float32(255)
 _TOLERANCE = 1e-3  # resizing and half precision may exceed the range by this much
+_VANISHES = 16  # a drawing of which less than a sixteenth of the contrast is left cannot be seen
+_GREY_MODES = ("1", "L", "LA", "La")
+_DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
@@ -127,3 +131,87 @@ def is_finite(result: Tensor) -> bool:
 def psnr(images: Tensor, others: Tensor) -> float:
     """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all images."""
     return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()
+
+
+def opaque(image: Image.Image, background: str = "white") -> Image.Image:
+    """Put a transparent PIL image on a background of one colour.
+
+    >>> v2.Compose([v2.Lambda(opaque), v2.Grayscale(), VAEAugment("mnist")])
+
+    Args:
+        image: an image of any mode: with an alpha channel (RGBA, LA, PA), or with a transparent
+            colour or palette (P, L, RGB, 1, I;16). One without transparency is returned as it is.
+        background: a colour as PIL names them: "white", "black", "#20a0ff".
+
+    Returns:
+        An image of mode L where image and background are grey, else RGB; one of 16 bits keeps its
+        mode.
+
+    Raises:
+        InputError: the background is no colour, or nothing of the drawing can be seen on it.
+    """
+    colour = _colour(background)
+    if not image.has_transparency_data:
+        return image
+    if image.mode in _DEEP_MODES:
+        return _opaque_deep(image, colour)
+    is_grey = image.mode in _GREY_MODES and len(set(colour)) == 1
+    bands = image.convert("LA") if image.mode == "La" else image
+    layers = bands.convert("RGBA")
+    result = _composited(layers, colour)
+    if _is_lost(layers, result):
+        raise InputError(_vanished(layers, background))
+    return result.convert("L") if is_grey else result
+
+
+def _colour(name: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue, *_ = ImageColor.getrgb(name)
+    except (ValueError, AttributeError, TypeError):
+        raise InputError(
+            f"background is {name!r}, which is no colour. Give 'white', 'black' or '#rrggbb'."
+        ) from None
+    return red, green, blue
+
+
+def _composited(layers: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
+    canvas = Image.new("RGBA", layers.size, (*colour, 255))
+    return Image.alpha_composite(canvas, layers).convert("RGB")
+
+
+def _opaque_deep(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
+    """A 16-bit image with one transparent grey value, which PIL's own conversions cut to 8 bits."""
+    values = np.array(image)
+    is_clear = values == image.info["transparency"]
+    grey = round(sum(colour) / 3) * 257  # 255 becomes 65535
+    shown = np.where(is_clear, np.array(grey, values.dtype), values)
+    result = Image.fromarray(shown)
+    if _contrast(values) > _VANISHES * _contrast(shown):
+        raise InputError(
+            f"The drawing vanishes on a background of grey value {grey}, its own. Give another "
+            "background, such as 'black'."
+        )
+    return result
+
+
+def _contrast(values: NDArray[np.generic]) -> int:
+    """The widest range of values within a channel of [H, W] or [H, W, channels]."""
+    if not values.size:
+        return 0
+    spread = np.ptp(values.astype(np.int64), axis=(0, 1))
+    return int(spread.max())
+
+
+def _is_lost(layers: Image.Image, result: Image.Image) -> bool:
+    return _contrast(np.array(layers)) > _VANISHES * _contrast(np.array(result))
+
+
+def _vanished(layers: Image.Image, background: str) -> str:
+    fact = f"The drawing vanishes on the background {background!r}"
+    for other in ("white", "black", "grey"):
+        if not _is_lost(layers, _composited(layers, _colour(other))):
+            return f"{fact}: its own colour is like it. Give background={other!r}."
+    return (
+        f"{fact}, as on any other: all of it is transparent. If its alpha channel means nothing, "
+        "drop it: image.convert('RGBA').convert('RGB')."
+    )

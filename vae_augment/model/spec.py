@@ -2,63 +2,52 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ModelFormatError
+from .facts import Facts
+from .kinds import KINDS, SAMPLING, Kind
 from .latents import LATENTS_KEY, Latents
+from .sampling import MAX_CLASSES as MAX_CLASSES
 
-FORMAT_VERSIONS = (1, 2)  # 2 is for models that are conditioned on an image
 SPEC_KEY = "vae_augment.spec"
 MAX_SPEC_BYTES = 64 * 1024
 INNER = ("mean", "logvar", "latent")  # the tensors at which the graph can be cut
-UINT8_SCALE = 255.999  # images in [0, 1] times this, rounded down, are uint8: as torchvision's to_dtype(scale=True)
-MAX_SIDE, MAX_CHANNELS, MAX_LATENT, MAX_CLASSES = 1024, 16, 4096, 10_000
+MAX_SIDE = 1024
+MAX_CHANNELS = 16
+MAX_LATENT = 4096
 MAX_NAME = 200  # characters of a class name
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What a model is. Images are float32 in [0, 1] of shape `image_shape` = (channels, height, width).
+class Spec(Facts):
+    """The facts about a model and its `kind`: whether it draws images, or redraws given ones."""
 
-    A model may have `classes` without being `conditional`: its latents are then grouped by class,
-    but neither the encoder nor the decoder takes a label.
-
-    A model that is `image_conditional` redraws images: it encodes an image to the prior p(z|x) of
-    other images of the class, and its decoder takes the image as well as the latent. It knows no
-    classes.
-    """
-
-    image_shape: tuple[int, int, int]
-    latent_dim: int
-    classes: tuple[str, ...] = ()
-    conditional: bool = False
-    training: Mapping[str, Any] = field(default_factory=dict)
-    exporter: str = ""
-    image_conditional: bool = False
-    latents: Latents | None = field(default=None, repr=False, compare=False)
+    kind: Kind = SAMPLING
 
     def check(self) -> None:
         """Raise `ModelFormatError` for what `from_metadata` would refuse, without looking at the latents."""
-        _checked(_parsed(replace(self, latents=None).to_metadata()))
+        kind, facts = _checked(_parsed(replace(self, latents=None).to_metadata()))
+        kind.check_facts(facts, has_latents=self.latents is not None)
 
     @property
     def format_version(self) -> int:
         """The version of the file format that such a model needs."""
-        return 2 if self.image_conditional else 1
+        return self.kind.format_version
 
     @property
-    def generates_classes(self) -> bool:
-        """Whether samples of a given class can be drawn."""
-        return bool(self.classes) and (self.conditional or self.latents is not None)
+    def image_conditional(self) -> bool:
+        """Whether the model redraws images that it is given."""
+        return "image" in self.kind.decoder_inputs
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata entries for this spec."""
-        facts = {key: getattr(self, key) for key in _keys(self.format_version)}
+        facts = {key: getattr(self, key) for key in _SCHEMA} | self.kind.marks
         metadata = {SPEC_KEY: json.dumps(facts, sort_keys=True)}
-        return (
-            metadata if self.latents is None else metadata | {LATENTS_KEY: self.latents.to_text()}
-        )
+        if self.latents is not None:
+            metadata[LATENTS_KEY] = self.latents.to_text()
+        return metadata
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "Spec":
@@ -66,18 +55,22 @@ class Spec:
 
         `ModelFormatError` for anything else, such as another format version.
         """
-        facts = _checked(_parsed(metadata))
-        del facts["format_version"]
-        spec = cls(**facts)
-        if LATENTS_KEY not in metadata:
-            return spec
-        if spec.image_conditional:  # its noise is N(0, I)
-            raise ModelFormatError(
-                "The model is conditioned on an image, but has latents, which must be left out."
-            )
-        return replace(
-            spec,
-            latents=Latents.from_text(metadata[LATENTS_KEY], spec.latent_dim, len(spec.classes)),
+        kind, facts = _checked(_parsed(metadata))
+        kind.check_facts(facts, has_latents=LATENTS_KEY in metadata)
+        shape = tuple(facts["image_shape"])
+        classes = tuple(facts["classes"])
+        latents = None
+        if LATENTS_KEY in metadata:
+            latents = Latents.from_text(metadata[LATENTS_KEY], facts["latent_dim"], len(classes))
+        return cls(
+            image_shape=shape,
+            latent_dim=facts["latent_dim"],
+            classes=classes,
+            conditional=facts["conditional"],
+            training=facts["training"],
+            exporter=facts["exporter"],
+            kind=kind,
+            latents=latents,
         )
 
 
@@ -98,10 +91,11 @@ def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ModelFormatError(f"{SPEC_KEY} is not JSON: {error}.") from None
     if not isinstance(facts, dict):
         raise ModelFormatError(f"{SPEC_KEY} is not a JSON object.")
-    if facts.get("format_version") not in FORMAT_VERSIONS:
+    versions = [kind.format_version for kind in KINDS]
+    if facts.get("format_version") not in versions:
         raise ModelFormatError(
             f"The file has format version {facts.get('format_version')!r}; this vae-augment reads "
-            "1 and 2. Export the model again, or install the version of vae-augment that made it."
+            f"{' and '.join(map(str, versions))}. Export the model again, or install the version of vae-augment that made it."
         )
     return facts
 
@@ -146,33 +140,26 @@ _SCHEMA = {
     "training": lambda value: isinstance(value, dict),
     "exporter": _is_name,
     "format_version": lambda value: type(value) is int,
-    "image_conditional": lambda value: value is True,
 }
 
 
-def _keys(version: int) -> set[str]:
-    """The keys of a spec of this format version."""
-    return _SCHEMA.keys() - ({"image_conditional"} if version == 1 else set())
-
-
-def _checked(facts: dict[str, Any]) -> dict[str, Any]:
-    expected = _keys(facts["format_version"])
+def _checked(facts: dict[str, Any]) -> tuple[Kind, dict[str, Any]]:
+    """The kind of model that the facts describe, and the facts; `ModelFormatError` for others."""
+    kind = next(kind for kind in KINDS if kind.format_version == facts["format_version"])
+    expected = _SCHEMA.keys() | kind.marks.keys()
     if facts.keys() != expected:
         raise ModelFormatError(
             f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(expected)}."
         )
-    for key in expected:
-        if not _SCHEMA[key](facts[key]):
+    for key, value in facts.items():
+        is_allowed = _SCHEMA[key](value) if key in _SCHEMA else value is kind.marks[key]
+        if not is_allowed:
             raise ModelFormatError(
-                f"{SPEC_KEY}: {key} is {str(facts[key])[:100]!r}, which the format does not allow."
+                f"{SPEC_KEY}: {key} is {str(value)[:100]!r}, which the format does not allow."
             )
     if facts["conditional"] and not facts["classes"]:
         raise ModelFormatError(f"{SPEC_KEY}: the model is conditional but names no classes.")
-    if "image_conditional" in facts and facts["classes"]:
-        raise ModelFormatError(
-            f"{SPEC_KEY}: the model is conditioned on an image, but names classes."
-        )
-    return facts | {"image_shape": tuple(facts["image_shape"]), "classes": tuple(facts["classes"])}
+    return kind, facts
 
 
 def part_interface(part: str, spec: Spec) -> tuple[list[str], list[str]]:
@@ -180,6 +167,6 @@ def part_interface(part: str, spec: Spec) -> tuple[list[str], list[str]]:
     inputs, outputs = {
         "whole": (["image", "noise", "strength"], ["augmented"]),
         "encoder": (["image"], ["mean", "logvar"]),
-        "decoder": (["latent", "image"] if spec.image_conditional else ["latent"], ["augmented"]),
+        "decoder": (list(spec.kind.decoder_inputs), ["augmented"]),
     }[part]
     return inputs + ["label"] * spec.conditional, outputs

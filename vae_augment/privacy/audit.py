@@ -89,7 +89,7 @@ def audit(model: VAEModel | str | os.PathLike[str], train: Data, test: Data) -> 
     unseen = _some(_without_training_images(seen, unseen), MOST_ATTACKED, generator)
     attacked = _joined(_some(seen, MOST_ATTACKED, generator), unseen)
     scores = image_scores(model, attacked.images)
-    if model.spec.image_conditional:
+    if not model.spec.kind.samples:
         return _report(model, attacked, scores, generator)
     samples = _samples(model, unseen)
     space = PixelSpace(attacked.images)

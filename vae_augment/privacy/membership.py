@@ -64,7 +64,7 @@ def image_scores(model: VAEModel, data: ImageData) -> dict[str, Scores]:
 
 def _batch_scores(model: VAEModel, image: Tensor, label: Tensor | None) -> dict[str, Tensor]:
     error = (model.reconstruct(image, label) - image).square().flatten(1).sum(1)
-    if model.spec.image_conditional:
+    if not model.spec.kind.samples:
         return {RECONSTRUCTION: -error}
     return {
         RECONSTRUCTION: -error,

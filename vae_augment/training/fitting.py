@@ -3,6 +3,7 @@
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,23 +20,25 @@ from . import distributed
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .data.image_data import ImageData
+from .data.value_range import darkness
 from .latent_distribution import fit_latents, room_per_class
-from .networks.redrawing import RedrawingVAE
-from .networks.vae import Terms
-from .quality import judge, judge_pairs
+from .networks import find_network
+from .networks.base import Terms
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
+CHARACTERS_TO_COME = 500  # by about so much the training facts grow until the end of a run
 
 
 class Epoch(NamedTuple):
     """Means over one epoch, per image, of `Terms`.
 
-    `held_out` is the loss of held-out images, where there are any.
+    `epochs` is how many the whole run has, `held_out` the loss of held-out images, if there are
+    any.
     """
 
     number: int
-    epochs: int  # of the whole run
+    epochs: int
     loss: float
     reconstruction: float
     kl: float
@@ -51,24 +54,27 @@ def fit(
     report: Callable[[Epoch], None] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Checkpoint:
-    """Train a VAE and write it to `output` (.safetensors), a file that is replaced atomically while training goes on.
+    """Train a VAE and write it to `output` (.safetensors), replaced atomically as training goes on.
 
     The same call again resumes a run that was interrupted or killed. Under `torchrun` the ranks
     share each batch, and the first one writes.
 
     Args:
         data: the images, as `load_data` reads them; label -1 = unknown.
+        output: the file to write.
+        config: the settings; None = those of `FitConfig()`.
         overwrite: replace what is at `output`.
         report: called after each epoch, in the first rank only.
         say: called with a line that names the epoch in which a resumed run goes on.
 
-    Returns: The finished checkpoint, with the distribution of the latents that generation draws
-        from. Its `spec.training` holds what `judge` found, on the held-out images if there are any;
-        `verdict` says it in words.
+    Returns:
+        The finished checkpoint, with the distribution of the latents that generation samples from.
+        Its `spec.training` holds how good the network is, on the held-out images if there are any;
+        `describe_quality` says it in words.
 
-    Raises: OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in
-        the meantime; the
-            message then says where the state of this run is.
+    Raises:
+        OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in the
+            meantime; the message then says where the state of this run is.
         NotFoundError: there is no folder for `output`.
         InputError: `output` holds an unfinished run of another config or other data, or is a
             folder; or `export` would refuse the model.
@@ -77,6 +83,25 @@ def fit(
             that.
     """
     config = config or FitConfig()
+    _check_classes(data, config)
+    _check_images(data, config)
+    file = _CheckpointFile(Path(output), overwrite)
+    with distributed.process_group(config.device):
+        if distributed.rank() == 0:
+            check_folder(output)
+        trainer = Trainer(data, config)
+        _check_exportable(trainer)
+        if Path(output).exists() and not overwrite:
+            _resume(trainer, Path(output))
+            number = min(trainer.epoch + 1, trainer.epochs)
+            say(f"resuming {output} in epoch {number}/{trainer.epochs}")
+        _train(trainer, file, report)
+        finished = _finished(trainer, data)
+        file.save(finished)
+    return finished
+
+
+def _check_classes(data: ImageData, config: FitConfig) -> None:
     if config.conditional and not data.classes:
         raise InputError(
             f"{data.name} has no labels, which a conditional model needs. Leave out --conditional."
@@ -86,36 +111,23 @@ def fit(
             f"{data.name} has one class, {data.classes[0]!r}; a conditional model needs at least "
             "two. Leave out --conditional, or give a folder with one folder per class."
         )
-    file = _Output(Path(output), overwrite)
-    with distributed.process_group(config.device):
-        if distributed.rank() == 0:
-            check_folder(output)
-        trainer = Trainer(data, config)
-        _check_exportable(trainer)
-        if Path(output).exists() and not overwrite:
-            _resume(trainer, Path(output))
-            say(
-                f"resuming {output} in epoch "
-                f"{min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}"
-            )
-        _train(trainer, file, report)
-        finished = replace(trainer.checkpoint(), state={})
-        network = finished.build()
-        latents = None
-        seen = trainer.held_out or trainer.data
-        if isinstance(network, RedrawingVAE):
-            facts = judge_pairs(network, seen)
-        else:
-            facts = judge(network, seen)
-            latents = fit_latents(
-                network.encode, data, config.seed, weight_bytes=trainer.weight_bytes
-            )
-        training = {**finished.spec.training, **facts}
-        finished = replace(
-            finished, spec=replace(finished.spec, training=training, latents=latents)
+
+
+def _check_images(data: ImageData, config: FitConfig) -> None:
+    """Refuse classes without images, which generation would make images of; warn of dark images."""
+    empty = data.empty_classes()
+    if empty and not find_network(config.network).network.learns_from_pairs:
+        raise InputError(
+            f"{data.name} has no image of the class {str(empty[0])[:250]!r}, but images of it would "
+            "be generated. Give data.without_empty_classes(), which numbers the others anew."
         )
-        file.save(finished)
-    return finished
+    found = darkness(data.images.numpy())
+    if found and distributed.rank() == 0:
+        warnings.warn(
+            f"{data.name}: {found}; a VAE learns little from that. Scale them to 0..255, as by "
+            "load_data(..., value_range=(LOWEST, HIGHEST)).",
+            stacklevel=3,
+        )
 
 
 def _check_exportable(trainer: Trainer) -> None:
@@ -128,7 +140,7 @@ def _check_exportable(trainer: Trainer) -> None:
             f"cannot hold. Class names differ, and have at most {MAX_NAME} characters, without "
             "line breaks and no-break spaces. Rename it."
         )
-    to_come = {"results": " " * 500}  # the training facts grow by about so much until the end
+    to_come = {"results": " " * CHARACTERS_TO_COME}
     try:
         replace(spec, training={**spec.training, **to_come}).check()
     except ModelFormatError as error:
@@ -143,9 +155,10 @@ def _resume(trainer: Trainer, output: Path) -> None:
     if checkpoint.is_finished:
         refuse_existing(output, overwrite=False)
     before = checkpoint.spec.training
-    now = trainer.facts
     changed = [
-        f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if now[key] != before.get(key)
+        f"{key} {before.get(key)!r}, now {value!r}"
+        for key, value in trainer.facts.items()
+        if value != before.get(key)
     ]
     if changed:
         raise InputError(
@@ -155,21 +168,23 @@ def _resume(trainer: Trainer, output: Path) -> None:
     trainer.resume(checkpoint)
 
 
-def _train(trainer: Trainer, output: "_Output", report: Callable[[Epoch], None] | None) -> None:
+def _train(
+    trainer: Trainer, output: "_CheckpointFile", report: Callable[[Epoch], None] | None
+) -> None:
     saved = -math.inf  # save after the first step, so that a disk that is full is an error at once
     is_hidden = None if distributed.rank() == 0 else True  # None hides the bar unless on a terminal
-    bar = tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=is_hidden)
+    bar = tqdm(total=trainer.total_steps, initial=trainer.step, unit="step", disable=is_hidden)
     with Interruptible() as interrupt, bar:
         seen: list[Terms] = []
         while not trainer.is_finished:
             seen.append(trainer.update())
             bar.update()
-            if trainer.step % trainer.per_epoch == 0:
+            if trainer.step % trainer.steps_per_epoch == 0:
                 epoch = _end_epoch(trainer, seen)
+                seen = []
                 bar.set_postfix_str(
                     f"loss {epoch.loss:.2f} = {epoch.reconstruction:.2f} + KL {epoch.kl:.2f}"
                 )
-                seen = []
                 if report and distributed.rank() == 0:
                     report(epoch)
             interrupt.requested = distributed.agreed(interrupt.requested)
@@ -179,7 +194,34 @@ def _train(trainer: Trainer, output: "_Output", report: Callable[[Epoch], None] 
             interrupt.raise_if_requested()
 
 
-class _Output:
+def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
+    means = torch.stack([torch.stack(terms) for terms in seen]).mean(0).tolist()
+    loss = round(sum(means), 3)
+    reconstruction = round(means[0], 3)
+    kl = round(means[1], 3)
+    trainer.facts |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+    held_out_loss = trainer.measure_held_out()
+    if held_out_loss is not None:
+        held_out_loss = round(held_out_loss, 3)
+    return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl, held_out_loss)
+
+
+def _finished(trainer: Trainer, data: ImageData) -> Checkpoint:
+    """The checkpoint without the state of the run, with its quality and its latents."""
+    checkpoint = replace(trainer.checkpoint(), state={})
+    network = checkpoint.build()
+    measured_on = trainer.held_out.data if trainer.held_out else trainer.data
+    training = {**checkpoint.spec.training, **network.measure_quality(measured_on)}
+    latents = None
+    if not network.learns_from_pairs:
+        latents = fit_latents(
+            network.encode, data, trainer.config.seed, weight_bytes=trainer.weight_bytes
+        )
+    spec = replace(checkpoint.spec, training=training, latents=latents)
+    return replace(checkpoint, spec=spec)
+
+
+class _CheckpointFile:
     """The file that a run writes.
 
     Without `overwrite` it replaces only what it has read or written there itself.
@@ -193,7 +235,8 @@ class _Output:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write `checkpoint`, in the first rank.
 
-        `OutputExistsError` when another process has written the file.
+        Raises:
+            OutputExistsError: another process has written the file.
         """
         if distributed.rank() > 0:
             return
@@ -202,14 +245,3 @@ class _Output:
         is_ours = self._known is not None and identity(self._path) == self._known
         save_checkpoint(checkpoint, self._path, overwrite=self._overwrite or is_ours)
         self._known = identity(self._path)
-
-
-def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
-    means = torch.stack([torch.stack(terms) for terms in seen]).mean(0).tolist()
-    loss, reconstruction, kl = (round(value, 3) for value in (sum(means), *means))
-    trainer.facts |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
-    if trainer.held_out is None:
-        return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl)
-    held_out = round(trainer.measure(), 3)
-    trainer.facts |= {"held_out_loss": trainer.best.loss, "best_epoch": trainer.best.epoch}
-    return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl, held_out)

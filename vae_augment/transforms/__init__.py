@@ -1,5 +1,6 @@
 """`VAEAugment`, the pure functions that it is made of, and distortions by which it is judged."""
 
+from ..model.pixels import opaque
 from .augment import VAEAugment
 from .distortions import (
     affine,
@@ -16,6 +17,7 @@ __all__ = [
     "affine_elastic",
     "crop_flip_light",
     "flip_shift",
+    "opaque",
     "thickness",
     "thickness_affine_elastic",
 ]

@@ -28,7 +28,7 @@ from .pixels import put
 LabelsGetter = Callable[[Any], Any]
 MAX_STRENGTH = 1e6  # far beyond any use, far below what overflows in float32
 _LABEL_NAMES = ("labels", "label", "targets", "target")
-_UNTOUCHED = (tv_tensors.Mask, tv_tensors.BoundingBoxes, tv_tensors.KeyPoints)
+_PICTURES = (tv_tensors.Image, tv_tensors.Video)
 
 
 class VAEAugment(v2.Transform):
@@ -87,7 +87,7 @@ class VAEAugment(v2.Transform):
         _check_arguments(number("p", p), number("strength", strength), labels_getter)
         self.model = as_model(model, provider)
         if residual is None:
-            residual = not self.model.spec.image_conditional
+            residual = self.model.spec.kind.residuals[0]
         if residual and strength == 0:
             warnings.warn(
                 "VAEAugment with residual=True and strength=0 changes nothing.", stacklevel=2
@@ -97,7 +97,7 @@ class VAEAugment(v2.Transform):
         self.p = float(p)
         self.residual = residual
         self.labels_getter = labels_getter
-        self._perturb.check(has_labels=labels_getter is not None)
+        self._made = self._make_perturbation()
 
     def forward(self, *inputs: Any) -> Any:
         """torchvision's own forward.
@@ -155,7 +155,7 @@ class VAEAugment(v2.Transform):
         # On the CPU whatever the default device is, so that the same seed gives the same images
         # everywhere.
         apply = torch.rand(count, device="cpu", dtype=torch.float32) < self.p
-        return {"apply": apply} | self._perturb.draw(count) | self._label_params(count)
+        return {"apply": apply} | self._perturbation.draw(count) | self._label_params()
 
     def seeded_params(self, seed: int, epoch: int, index: NDArray[np.int64]) -> dict[str, Any]:
         """As `make_params`, but row r depends on (seed, epoch, index[r]) alone.
@@ -163,20 +163,17 @@ class VAEAugment(v2.Transform):
         See `AugmentedDataset`.
         """
         coins = uniforms(seed, Stream.AUGMENT, epoch, index, 2)
-        noise = normals(
-            seed, Stream.AUGMENT_NOISE, epoch, index, self.model.spec.latent_dim
-        ).astype(np.float32)
-        drawn = {"apply": coins[:, 0] < self.p, "choice": coins[:, 1], "noise": noise}
-        return {name: torch.from_numpy(rows) for name, rows in drawn.items()} | self._label_params(
-            len(index)
-        )
+        noise = normals(seed, Stream.AUGMENT_NOISE, epoch, index, self.model.spec.latent_dim)
+        drawn = {
+            "apply": coins[:, 0] < self.p,
+            "choice": coins[:, 1],
+            "noise": noise.astype(np.float32),
+        }
+        params = {name: torch.from_numpy(rows) for name, rows in drawn.items()}
+        return params | self._label_params()
 
-    def _label_params(self, count: int) -> dict[str, Tensor]:
-        return (
-            {}
-            if self._labels is None
-            else {"labels": self._perturb.checked_labels(self._labels, count)}
-        )
+    def _label_params(self) -> dict[str, Tensor]:
+        return {} if self._labels is None else {"labels": self._labels}
 
     @torch.compiler.disable
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -186,13 +183,9 @@ class VAEAugment(v2.Transform):
         image_shape = self.model.spec.image_shape
         is_pil = isinstance(inpt, PIL.Image.Image)
         image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
-        batch = to_batch(
-            image, image_shape
-        )  # also when none is chosen: a wrong image must fail every time
-        has_spare = len(params["apply"]) > len(batch)
-        rows = (
-            {name: value[: len(batch)] for name, value in params.items()} if has_spare else params
-        )
+        # Also when none is chosen: a wrong image or label must fail every time.
+        batch = to_batch(image, image_shape)
+        rows = self._rows(params, len(batch))
         if not any(rows["apply"].tolist()):
             return inpt
         output = self._augmented(image, batch, rows)
@@ -201,6 +194,17 @@ class VAEAugment(v2.Transform):
         return (
             tv_tensors.wrap(output, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else output
         )
+
+    # torchvision before 0.21 calls the three methods above by these names.
+
+    def _check_inputs(self, flat_inputs: list[Any]) -> None:
+        self.check_inputs(flat_inputs)
+
+    def _get_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return self.make_params(flat_inputs)
+
+    def _transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return self.transform(inpt, params)
 
     def extra_repr(self) -> str:
         """The arguments, and the provider that is used."""
@@ -229,13 +233,30 @@ class VAEAugment(v2.Transform):
         """
         return cls(**(dict(values) | {"model": load(**values["model"])}))
 
+    def _make_perturbation(self) -> Perturbation:
+        made = Perturbation(self.model, self.mode, self.residual)
+        made.check(has_labels=self.labels_getter is not None)
+        return made
+
     @property
-    def _perturb(self) -> Perturbation:
-        # New for each call, so that a schedule may change `strength` between epochs.
-        return Perturbation(self.model, self.mode, self.strength, self.residual)
+    def _perturbation(self) -> Perturbation:
+        # A schedule may change attributes between epochs.
+        if (self._made.mode, self._made.residual) != (self.mode, self.residual):
+            self._made = self._make_perturbation()
+        return self._made
+
+    def _rows(self, params: dict[str, Any], count: int) -> dict[str, Tensor]:
+        """The params of the first `count` images; an input may have fewer than another."""
+        if "labels" in params:
+            labels = params["labels"]
+            checked = self._perturbation.checked_labels(labels, len(params["apply"]))
+            params = params | {"labels": checked}
+        if len(params["apply"]) == count:
+            return params
+        return {name: value[:count] for name, value in params.items()}
 
     def _augmented(self, image: Tensor, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
-        moved = from_batch(self._perturb(batch, rows), image.dtype)
+        moved = from_batch(self._perturbation(batch, rows, self.strength), image.dtype)
         if len(moved) == len(batch):
             return moved.reshape(image.shape)
         return put(image.reshape(batch.shape), rows["apply"], moved).reshape(image.shape)
@@ -279,9 +300,9 @@ def is_image(item: Any) -> bool:
 
     A PIL image or a tensor, but not a mask, boxes or keypoints.
     """
-    return isinstance(item, PIL.Image.Image) or (
-        isinstance(item, Tensor) and not isinstance(item, _UNTOUCHED)
-    )
+    if isinstance(item, tv_tensors.TVTensor):
+        return isinstance(item, _PICTURES)
+    return isinstance(item, PIL.Image.Image | Tensor)
 
 
 def _count(image: Any) -> int:

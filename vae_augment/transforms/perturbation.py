@@ -29,20 +29,15 @@ class Perturbation:
 
     model: VAEModel
     mode: str
-    strength: float
     residual: bool
 
     def check(self, has_labels: bool) -> None:
         """Raise `InputError` when the mode needs labels, classes or a bank that are missing."""
         spec = self.model.spec
         name = self.model.name
+        spec.kind.check_mode(name, self.mode, self.residual)
         if self.mode not in MODES:
             raise InputError(f"`mode` should be one of {', '.join(MODES)}, but got {self.mode!r}.")
-        if spec.image_conditional and (self.mode != "posterior" or self.residual):
-            raise InputError(
-                f"{name!r} is conditioned on an image: mode={self.mode!r}, "
-                f"residual={self.residual} has no meaning for it. Leave both out."
-            )
         if has_labels and not spec.classes:
             raise InputError(
                 f"labels_getter is given, but the model {name!r} knows no classes. Leave it out."
@@ -62,7 +57,7 @@ class Perturbation:
                 "labels_getter='default' and batches."
             )
 
-    def checked_labels(self, labels: Tensor, count: int) -> Tensor:
+    def checked_labels(self, labels: object, count: int) -> Tensor:
         """Labels as int64 [count].
 
         `InputError` when they do not fit, or when the mode needs them all and has -1.
@@ -87,45 +82,44 @@ class Perturbation:
             rows["choice"] = torch.rand(count, device="cpu", dtype=torch.float32)
         return rows
 
-    def __call__(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
+    def __call__(self, batch: Tensor, rows: dict[str, Tensor], strength: float) -> Tensor:
         """Perturb the images where rows["apply"] [B] is true, and return those alone.
 
         Args:
             batch: float32 [B, C, H, W] in [0, 1]; all of them may be partners.
             rows: "apply", the numbers of `draw` and, where known, "labels" [B] int64.
+            strength: how far the latents move.
         """
         if not self._is_paired(rows):
             batch, rows = _marked(batch, rows)
         labels = rows.get("labels")
         if self.mode == "posterior" and not self.residual:
-            return self.model.run(
-                "whole", self.model.whole_inputs(batch, rows["noise"], self.strength, labels)
-            )[0]
-        mean, logvar = (moment.cpu() for moment in self.model.encode(batch, labels))
-        return self._decoded(
-            *_marked(batch, rows | {"mean": mean, "moved": self._move(mean, logvar, rows)})
-        )
+            inputs = self.model.whole_inputs(batch, rows["noise"], strength, labels)
+            return self.model.run("whole", inputs)[0]
+        mean, logvar = (moment.cpu() for moment in self.model.encode_batch(batch, labels))
+        moved = self._move(mean, logvar, rows, strength)
+        return self._decoded(*_marked(batch, rows | {"mean": mean, "moved": moved}))
 
     def _decoded(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
         labels = rows.get("labels")
         if not self.residual:
-            return self.model.decode(rows["moved"], labels).to(batch.device)
+            return self.model.decode_batch(rows["moved"], labels).to(batch.device)
         twice = None if labels is None else labels.repeat(2)
-        decoded = self.model.decode(torch.cat([rows["moved"], rows["mean"]]), twice).to(
-            batch.device
-        )
-        after, before = decoded.chunk(2)
+        latents = torch.cat([rows["moved"], rows["mean"]])
+        after, before = self.model.decode_batch(latents, twice).to(batch.device).chunk(2)
         return add_change(batch, after, before)
 
-    def _move(self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor]) -> Tensor:
+    def _move(
+        self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor], strength: float
+    ) -> Tensor:
         if self.mode == "posterior":
-            return perturb(mean, logvar, rows["noise"], self.strength)
+            return perturb(mean, logvar, rows["noise"], strength)
         if self.mode == "prior":
             labels, choice, noise = (rows[name].numpy() for name in ("labels", "choice", "noise"))
             fresh = draw_latents(self.model.spec.latents, labels, choice, noise)
-            return torch.lerp(mean, torch.from_numpy(fresh), self.strength)
+            return torch.lerp(mean, torch.from_numpy(fresh), strength)
         move = interpolate if self.mode == "interpolation" else extrapolate
-        return move(mean, logvar, self._partner(mean, rows), self.strength)
+        return move(mean, logvar, self._partner(mean, rows), strength)
 
     def _is_paired(self, rows: dict[str, Tensor]) -> bool:
         return self.mode in PARTNER_MODES and "labels" in rows and len(rows["labels"]) > 1

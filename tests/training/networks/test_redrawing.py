@@ -21,6 +21,7 @@ from vae_augment import VAEAugment, VAEModel, VAESyntheticDataset, load
 from vae_augment.errors import InputError, ModelFormatError, UnsafeModelError
 from vae_augment.exporters import export
 from vae_augment.generation import generate, verify
+from vae_augment.model.kinds import REDRAWING
 from vae_augment.training import (
     Checkpoint,
     FitConfig,
@@ -29,13 +30,14 @@ from vae_augment.training import (
     load_checkpoint,
     save_checkpoint,
 )
+from vae_augment.training.batches import random_warps
 from vae_augment.training.data.image_data import to_float
-from vae_augment.training.networks.redrawing import RedrawingVAE, random_warps, spline
+from vae_augment.training.networks.redrawing import RedrawingVAE, spline
 from vae_augment.training.trainer import Trainer
 from vae_augment.transforms.distortions import warp
 from vae_augment.transforms.latent import partner_in_batch
 
-QUICK = FitConfig(condition="image", latent_dim=4, epochs=2, batch_size=64, learning_rate=2e-3)
+QUICK = FitConfig(network="redrawing", latent_dim=4, epochs=2, batch_size=64, learning_rate=2e-3)
 GOLDEN = Path(__file__).parents[2] / "data" / "format-2.onnx"
 
 
@@ -85,7 +87,7 @@ def test_resume_in_mid_epoch_gives_the_same_weights(
     few: ImageData, checkpoint: Path, tmp_path: Path
 ) -> None:
     trainer = Trainer(few, QUICK)
-    for _ in range(trainer.per_epoch + 2):
+    for _ in range(trainer.steps_per_epoch + 2):
         trainer.update()
     part = tmp_path / "part.safetensors"
     save_checkpoint(trainer.checkpoint(), part)
@@ -108,7 +110,7 @@ def test_two_ranks_train_the_weights_of_one(tmp_path: Path) -> None:
             str(ranks),
         ]
         command += [
-            *"-m vae_augment fit digits --condition image --epochs 2 --precision float32 -o".split(),
+            *"-m vae_augment fit digits --redraw --epochs 2 --precision float32 -o".split(),
             str(output),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
@@ -120,7 +122,7 @@ def test_two_ranks_train_the_weights_of_one(tmp_path: Path) -> None:
 
 def test_pairs_are_of_one_class_and_warped_alike(few: ImageData) -> None:
     trainer = Trainer(few, QUICK)
-    image, target, label, noise, count = trainer._batch()
+    image, target, label, noise, count = trainer.batches.at(0)
     assert (image.shape, target.shape, label, len(noise), count) == (
         (64, 1, 8, 8),
         (64, 1, 8, 8),
@@ -128,7 +130,7 @@ def test_pairs_are_of_one_class_and_warped_alike(few: ImageData) -> None:
         64,
         64,
     )
-    order, partner = trainer._plan[1], trainer._plan[4]  # type: ignore[index]
+    order, partner = trainer.batches._order, trainer.batches._partner
     assert torch.equal(few.labels[partner], few.labels)
     assert not (partner == torch.arange(300)).any()
     grids = random_warps(64, (1, 8, 8), torch.Generator().manual_seed(0))
@@ -180,10 +182,8 @@ def test_data_that_do_not_serve(
 
 @pytest.mark.parametrize("other", [{"conditional": True}, {"denoise": 0.1}, {"held_out": 0.2}])
 def test_options_that_do_not_go_together(other: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="condition='image' does not go with"):
+    with pytest.raises(InputError, match="network='redrawing' does not go with"):
         replace(QUICK, **other)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="condition is 'label'; choose 'nothing' or 'image'"):
-        replace(QUICK, condition="label")
 
 
 def test_the_spline_is_smooth_and_keeps_constants() -> None:
@@ -194,7 +194,7 @@ def test_the_spline_is_smooth_and_keeps_constants() -> None:
 
 
 def test_a_new_network_leaves_images_as_they_are() -> None:
-    network, image = RedrawingVAE((3, 32, 16), 5), torch.rand(4, 3, 32, 16)
+    network, image = RedrawingVAE((3, 32, 16), 5, classes=0, width=16), torch.rand(4, 3, 32, 16)
     torch.testing.assert_close(
         network.decode(torch.randn(4, 5), None, image), image, atol=1e-5, rtol=0
     )
@@ -205,12 +205,8 @@ def test_a_new_network_leaves_images_as_they_are() -> None:
 
 def test_the_file_says_what_it_is(model: VAEModel, path: Path) -> None:
     spec = model.spec
-    assert (spec.format_version, spec.image_conditional, spec.classes, spec.latents) == (
-        2,
-        True,
-        (),
-        None,
-    )
+    assert (spec.format_version, spec.kind) == (2, REDRAWING)
+    assert (spec.classes, spec.latents) == ((), None)
     assert (
         "Images redrawn towards another image of their class have"
         in run("info", path, "--check")[1]
@@ -253,8 +249,8 @@ def test_the_parts_agree_with_the_whole(model: VAEModel) -> None:
             "The noise has the shape",
         ),
         (lambda model: model.anomaly_score(torch.zeros(1, 1, 8, 8)), "so it gives no likelihood"),
-        (lambda model: VAEAugment(model, residual=True), "residual=True has no meaning for it"),
-        (lambda model: VAEAugment(model, mode="interpolation"), "mode='interpolation'"),
+        (lambda model: VAEAugment(model, residual=True), "residual=True has no meaning"),
+        (lambda model: VAEAugment(model, mode="interpolation"), "offers the mode .posterior. only"),
         (lambda model: VAEAugment(model, labels_getter="default"), "knows no classes"),
     ],
 )
@@ -342,9 +338,10 @@ def test_new_images_of_classes_that_the_model_never_saw(
     assert repr(redrawn).startswith("VAESyntheticDataset('r', length=50, images=")
     for index, (image, label) in enumerate(items):  # each is a redrawing of one image of its class
         originals = few.images[few.labels == label]
-        latent, original = redrawn._drawn(np.array([index]))[1:]
+        _, inputs = redrawn._drawn(np.array([index]))
+        original = inputs["image"]
         assert (originals == (255 * original).round()).all((1, 2, 3)).any()
-        torch.testing.assert_close(image, redrawn.model.redraw(original, latent)[0])
+        torch.testing.assert_close(image, redrawn.model.redraw(original, inputs["noise"])[0])
 
 
 def test_torchs_default_dtype_changes_nothing(redrawn: VAESyntheticDataset) -> None:
@@ -638,7 +635,7 @@ def test_partners_in_a_file_are_not_the_image_itself() -> None:
 def test_checkpoints_build_the_right_network(checkpoint: Path) -> None:
     found: Checkpoint = load_checkpoint(checkpoint)
     assert isinstance(found.build(), RedrawingVAE)
-    assert dict(found.network) == {"network": "redrawing"}
+    assert dict(found.network) == {"network": "redrawing", "classes": 0}
 
 
 @pytest.mark.parametrize(

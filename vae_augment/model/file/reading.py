@@ -84,16 +84,25 @@ def read_model(
 
     Arguments and errors are those of `load`.
     """
-    content = _read_once(path)
-    digest = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and digest != sha256.lower():
-        raise UnsafeModelError(
-            f"{path} has sha256 {digest}, expected {sha256}: it is not the file that was meant."
-        )
+    content, digest = _read_with_digest(path, sha256)
     try:
         spec = _check(content, frozenset(allow_ops))
     except ModelFormatError as error:
         raise type(error)(f"{path} was refused. {error}") from None
+    return ModelFile(path=path, sha256=digest, spec=spec, content=content)
+
+
+def read_checked(path: Path, sha256: str, spec: Spec) -> ModelFile:
+    """Read a file whose bytes passed every check before, here or in another process.
+
+    Args:
+        sha256: the digest of the bytes that were checked.
+        spec: what was found in them.
+
+    Raises:
+        UnsafeModelError: the file has other bytes by now.
+    """
+    content, digest = _read_with_digest(path, sha256)
     return ModelFile(path=path, sha256=digest, spec=spec, content=content)
 
 
@@ -154,6 +163,17 @@ def _load_external(model: onnx.ModelProto, folder: Path) -> None:
             ) from None
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def _read_with_digest(path: Path, sha256: str | None) -> tuple[bytes, str]:
+    """The bytes and their digest; `UnsafeModelError` where that is not `sha256`."""
+    content = _read_once(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and digest != sha256.lower():
+        raise UnsafeModelError(
+            f"{path} has sha256 {digest}, expected {sha256}: it is not the file that was meant."
+        )
+    return content, digest
 
 
 def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:

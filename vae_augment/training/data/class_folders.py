@@ -1,0 +1,111 @@
+"""The class folders below a folder: those that torchvision's `ImageFolder` would see."""
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from ...errors import InputError
+from .column_names import listed
+from .folder_files import folders_in, has_image_ending, image_files, is_hidden
+from .options import ReadOptions, advice
+from .split_names import choose_split, kind_of_split
+
+_TABLES = (".csv", ".tsv", ".jsonl")
+
+
+class ClassFolders(NamedTuple):
+    """A folder, the images below it, the class folder of each (None = beside them), all of these.
+
+    `split` is the name of the folder where it is a split.
+    """
+
+    root: Path
+    images: list[Path]
+    folders: list[str | None]
+    classes: list[str]
+    split: str | None
+
+    def labels(self) -> list[int]:
+        """The number of each image's class, -1 of those beside the class folders."""
+        number = {name: index for index, name in enumerate(self.classes)}
+        return [-1 if name is None else number[name] for name in self.folders]
+
+
+def find_class_folders(path: Path, options: ReadOptions) -> ClassFolders:
+    """The classes and images below `path`, or below that of the split where it holds splits.
+
+    Raises: InputError: no images, a class without any, a folder above that of the class folders, or
+        splits of which none was chosen.
+    """
+    split = _split(path, options)
+    root = path if split is None else path / split
+    images, left_out = image_files(root)
+    parts = [image.relative_to(root).parts for image in images]
+    folders = [first if rest else None for first, *rest in parts]
+    classes = [folder.name for folder in folders_in(root)]
+    found = ClassFolders(root, images, folders, classes, split)
+    hidden = [folder.name for folder in left_out if folder.parent == root]
+    if hidden:
+        warnings.warn(
+            f"{root}: hidden and system folders are left out: {listed(hidden)}.", stacklevel=4
+        )
+    if not images:
+        raise InputError(
+            f"{root} holds no images. Give PATH/class/image.png, or images without labels in PATH "
+            "itself."
+        )
+    empty = [name for name in classes if name not in set(folders)]
+    if empty:
+        raise InputError(
+            f"{root / empty[0]} holds no images that are read, so it cannot be a class. Put images "
+            "there, or remove it."
+        )
+    _check_depth(found)
+    return found
+
+
+def _split(path: Path, options: ReadOptions) -> str | None:
+    """The folder of the split to read; None where the folders in `path` are no splits."""
+    folders = folders_in(path)
+    names = [folder.name for folder in folders]
+    if not names or not all(kind_of_split(name) for name in names):
+        return None
+    have_classes = all(folders_in(folder) for folder in folders)
+    is_flat = any(has_image_ending(file) for file in path.iterdir())
+    if options.split is None and (is_flat or not have_classes):
+        raise InputError(
+            f"{path} has the folders {listed(names)}, which look like splits, not like classes. "
+            f"Choose one: {advice('split', names[0])}."
+        )
+    return choose_split(names, options, path)
+
+
+def _check_depth(found: ClassFolders) -> None:
+    """Refuse a folder above that of the classes; warn where labels may be meant otherwise."""
+    root, images, folders, classes, _ = found
+    own = {image.parent for image in images}
+    deep = [name for name in classes if root / name not in own]
+    if len(classes) == 1 and deep and root not in own:
+        inner = [folder.name for folder in folders_in(root / deep[0])]
+        raise InputError(
+            f"{root} holds only the folder {deep[0]}, and that the folders {listed(inner)}. Give "
+            f"the folder that holds the class folders, such as {root / deep[0]}."
+        )
+    if deep:
+        warnings.warn(
+            f"{root}: the images of {listed(deep)} lie in folders of their own, such as "
+            f"{images[folders.index(deep[0])].relative_to(root)}; they all get the class "
+            f"{deep[0]!r}.",
+            stacklevel=3,
+        )
+    tables = [] if classes else [file.name for file in root.iterdir() if _is_table(file)]
+    if tables:
+        warnings.warn(
+            f"{root}: {listed(sorted(tables))} is not read, so the images have no labels. Sort "
+            "them into a folder per class.",
+            stacklevel=3,
+        )
+
+
+def _is_table(file: Path) -> bool:
+    return file.suffix.lower() in _TABLES and not is_hidden(file.name)
