@@ -46,6 +46,7 @@ def export(
     allow_pickle: bool = False,
     images: ImageData | None = None,
     precision: str = "fp32",
+    keep_bank: bool = False,
     overwrite: bool = False,
 ) -> ParityReport:
     """Write the VAE at `source` to `path` as one .onnx file, after comparing it with PyTorch.
@@ -65,6 +66,9 @@ def export(
             on them.
         precision: "fp32", "fp16" (weights of half the size) or "int8" (faster for `mlp` on a CPU
             with VNNI).
+        keep_bank: keep latents of training images in the file; whoever holds it can decode them
+            into images close to the originals. They are those that `fit(keep_bank=True)` kept, or
+            come from `images`.
         overwrite: replace the file at `path`.
 
     Returns: The largest differences from PyTorch, per output; for another precision also how much
@@ -81,7 +85,8 @@ def export(
     path = refuse_existing(path, overwrite)
     parts = _read(source, image_shape, classes, decoder_output, allow_pickle)
     if images is not None:
-        parts = _with_latents(parts, images)
+        parts = _with_latents(parts, images, keep_bank)
+    parts = _with_bank(parts) if keep_bank else _without_bank(parts)
     with atomic_path(path, overwrite=overwrite) as temporary:
         file = _checked(temporary, model_bytes(parts))
         report = check_parity(parts, file)
@@ -117,7 +122,24 @@ def _read(
     return adapt(vae, image_shape, classes, decoder_output)
 
 
-def _with_latents(parts: VAEParts, images: ImageData) -> VAEParts:
+def _with_bank(parts: VAEParts) -> VAEParts:
+    latents = parts.spec.latents
+    if latents is None or not len(latents.bank):
+        raise InputError(
+            "keep_bank (--keep-bank) is given, but the source has no bank of latents. Fit it with "
+            "--keep-bank, or give the training images: --fit-latents DATA."
+        )
+    return parts
+
+
+def _without_bank(parts: VAEParts) -> VAEParts:
+    latents = parts.spec.latents
+    if latents is None:
+        return parts
+    return replace(parts, spec=replace(parts.spec, latents=latents.without_bank()))
+
+
+def _with_latents(parts: VAEParts, images: ImageData, keep_bank: bool) -> VAEParts:
     spec = parts.spec
     spec.kind.check_latents()
     if images.image_shape != spec.image_shape or (spec.classes and images.classes != spec.classes):
@@ -126,9 +148,8 @@ def _with_latents(parts: VAEParts, images: ImageData) -> VAEParts:
             f"model takes {spec.image_shape} of {spec.classes}. Fit the latents to images like "
             "those of the training."
         )
-    return replace(
-        parts, spec=replace(spec, classes=images.classes, latents=fit_latents(parts.encode, images))
-    )
+    latents = fit_latents(parts.encode, images, keep_bank=keep_bank)
+    return replace(parts, spec=replace(spec, classes=images.classes, latents=latents))
 
 
 def _checked(path: Path, content: bytes) -> ModelFile:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ExportError
+from ..model.evidence import write_metadata
 from ..model.file import ALLOWED_OPS
 from ..model.spec import INNER, Spec, part_interface
 from .parts import VAEParts
@@ -83,7 +84,7 @@ def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
         del entry.metadata_props[:]  # they hold the paths of the machine that exported
         entry.doc_string = ""
     graph.name, model.doc_string, graph.doc_string = "vae_augment", "", ""
-    onnx.helper.set_model_props(model, spec.to_metadata())
+    write_metadata(model, spec)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -16,6 +16,8 @@ SHA256 = "3d21a20aefe5edeed69ece97a2d572ecfd7f63885bbeee0fac143054b1102d7b"
 def test_format_1_onnx_has_its_exact_metadata():
     spec = load(GOLDEN, sha256=SHA256).spec
     assert vars(spec) | {"latents": None} == {
+        "evidence": {},
+        "format_version": 1,
         "image_shape": (1, 8, 8),
         "latent_dim": 3,
         "classes": tuple("0123456789"),

@@ -246,7 +246,10 @@ def test_latents_by_class_and_without(few: ImageData) -> None:
     model = build_network(few.image_shape, 6, network="conv-small", classes=10).eval()
     latents = fit_latents(model.encode, few)
     assert latents.weights.shape[0] == 10
-    assert latents.bank.shape == latents.bank_given_label.shape == (200, 6)
+    assert len(latents.bank) == len(latents.bank_given_label) == len(latents.bank_labels) == 0
+    with_bank = fit_latents(model.encode, few, keep_bank=True)
+    assert with_bank.bank.shape == with_bank.bank_given_label.shape == (200, 6)
+    assert np.array_equal(with_bank.means, latents.means)
     unlabelled = ImageData("mine", few.images, torch.full_like(few.labels, -1))
     assert fit_latents(model.encode, unlabelled).weights.shape[0] == 1
 

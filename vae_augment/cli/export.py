@@ -52,6 +52,7 @@ def export(
     precision: Annotated[
         str, typer.Option(help="fp32, fp16 (half the size) or int8 (faster mlp).")
     ] = "fp32",
+    keep_bank: options.KeepBank = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Export SOURCE to one ONNX file and compare it with PyTorch."""
@@ -69,6 +70,7 @@ def export(
             training.load_data(fit_latents, root, **options.reading(read)) if fit_latents else None
         ),
         precision=precision,
+        keep_bank=keep_bank,
         overwrite=overwrite,
     )
     typer.echo(f"{report.table()}\n{_summary(output)}")

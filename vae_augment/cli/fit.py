@@ -61,6 +61,7 @@ def fit(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     seed: options.Seed = 0,
     device: options.Device = "cpu",
+    keep_bank: options.KeepBank = False,
     root: options.Root = None,
     read: options.Read = None,
     download: options.Download = False,
@@ -94,7 +95,7 @@ def fit(
             f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from "
             f"{images.name}"
         )
-        checkpoint = _fit(images, output, config, overwrite)
+        checkpoint = _fit(images, output, config, keep_bank, overwrite)
         quality = training.describe_quality(checkpoint.spec.training)
         if quality is not None:
             _say(f"warning: {quality.text}" if quality.is_poor else quality.text)
@@ -107,13 +108,21 @@ def _choose_network(network: str | None, redraw: bool) -> str:
     return "redrawing" if redraw else network or DEFAULT_NETWORK
 
 
-def _fit(images: "ImageData", output: Path, config: "FitConfig", overwrite: bool) -> "Checkpoint":
+def _fit(
+    images: "ImageData", output: Path, config: "FitConfig", keep_bank: bool, overwrite: bool
+) -> "Checkpoint":
     from .. import training
 
     before = _time_of_change(output)
     try:
         return training.fit(
-            images, output, config, overwrite=overwrite, report=_show_epoch, say=_say
+            images,
+            output,
+            config,
+            keep_bank=keep_bank,
+            overwrite=overwrite,
+            report=_show_epoch,
+            say=_say,
         )
     except KeyboardInterrupt:
         if _time_of_change(output) == before:

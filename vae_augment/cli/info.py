@@ -62,7 +62,10 @@ def _latents(loaded: "VAEModel") -> str:
     if latents is None:
         return "drawn from N(0, I)"
     groups, components = latents.weights.shape
+    drawn = f"drawn from {groups} mixtures of {components} Gaussians"
+    if not len(latents.bank):
+        return drawn
     return (
-        f"drawn from {groups} mixtures of {components} Gaussians; a bank of {len(latents.bank)} "
-        "images"
+        f"{drawn}; WARNING: latents of {len(latents.bank)} training images, from which images "
+        "close to them can be decoded"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,6 +20,7 @@ from ..errors import InputError
 from .evidence import weights_digest
 from .file import ModelFile, find_model, model_reference, read_model
 from .labels import checked_labels
+from .partners import Partners, partners_of
 from .pixels import to_batch
 from .posterior import kl_divergence
 from .running import Graph
@@ -144,8 +146,13 @@ class VAEModel:
 
     @property
     def weights_sha256(self) -> str:
-        """The digest of the graph and latents, which binds evidence to them: see `weights_digest`."""
-        return weights_digest(self.file.content)
+        """The digest that binds evidence to the graph and latents: see `weights_digest`."""
+        return weights_digest(onnx.load_from_string(self.file.content))
+
+    @functools.cached_property
+    def partners(self) -> Partners | None:
+        """Latents for `VAEAugment` to move towards or away from; see `partners_of`."""
+        return partners_of(self)
 
     @property
     def device_type(self) -> str:
