@@ -1,10 +1,6 @@
-"""From parts to the bytes of one ONNX file. The only place that calls the exporter of PyTorch."""
+"""From a VAE to the bytes of one ONNX file."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 
 import onnx
 import torch
@@ -14,40 +10,59 @@ from ..errors import ExportError
 from ..model.evidence import write_metadata
 from ..model.file import ALLOWED_OPS
 from ..model.spec import INNER, Spec, part_interface
-from .parts import VAEParts
+from .batch_size import read_from_own_input
+from .exportable import ExportableVAE
+from .tracing import SUPPORTED, trace
 
-OPSET = 18
 RANDOM_OPS = frozenset(
     "Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform "
     "RandomUniformLike".split(" ")
 )
+# Operators that are refused although modules use them, and what to write in their place.
+_INSTEAD = {
+    "GatherND": (
+        "Index by torch.index_select(x, axis, indices); pool to sizes that divide those of the "
+        'map; upsample with mode="nearest" in place of "nearest-exact".'
+    ),
+    "ScatterND ScatterElements": "Write x[...] = y as torch.where or torch.cat.",
+    "Col2Im": "Use nn.PixelShuffle or nn.ConvTranspose2d in place of nn.Fold.",
+    "Range": "Use nn.Conv2d with a stride, or nn.PixelUnshuffle, in place of nn.Unfold.",
+    "Round Floor Ceil": "Leave the rounding out: the file gives float images.",
+    "LSTM GRU RNN Loop Scan": "A graph without loops cannot hold recurrent layers; use others.",
+}
 
 
 class AugmentGraph(nn.Module):
-    """image, noise, strength (, label) -> augmented, and the three tensors at which the file can be cut."""
+    """The module that is exported: image, noise, strength (, label) -> augmented.
 
-    def __init__(self, parts: VAEParts) -> None:
+    It also returns the three tensors at which the file can be cut.
+    """
+
+    def __init__(self, vae: ExportableVAE) -> None:
         super().__init__()
-        self.module = parts.module
-        self._encode = parts.encode
-        self._decode = parts.decode
+        self.module = vae.module
+        self._encode = vae.encode
+        self._decode = vae.decode
 
     def forward(
         self, image: Tensor, noise: Tensor, strength: Tensor, label: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """z = mean + strength * exp(logvar / 2) * noise (Kingma and Welling 2014, section 2.4), decoded."""
+        """Encode, perturb, decode: z = mean + strength * exp(logvar / 2) * noise.
+
+        Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, section 2.4.
+        """
         mean, logvar = self._encode(image, label)
         latent = mean + strength[:, None] * (0.5 * logvar).exp() * noise
         return self._decode(latent, label, image), mean, logvar, latent
 
 
-def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tensor]:
+def example_inputs(vae: ExportableVAE, batch: int, seed: int = 0) -> dict[str, Tensor]:
     """Random inputs of the graph by name.
 
     Images in [0, 1], normal noise, strengths in [0, 2], labels from -1.
     """
     generator = torch.Generator().manual_seed(seed)
-    spec = parts.spec
+    spec = vae.spec
     inputs = {
         "image": torch.rand(batch, *spec.image_shape, generator=generator),
         "noise": torch.randn(batch, spec.latent_dim, generator=generator),
@@ -58,38 +73,40 @@ def example_inputs(parts: VAEParts, batch: int, seed: int = 0) -> dict[str, Tens
     return inputs
 
 
-def model_bytes(parts: VAEParts) -> bytes:
+def model_bytes(vae: ExportableVAE) -> bytes:
     """The bytes of the float32 file.
 
     `ExportError` names the cause if PyTorch cannot trace the model.
     """
-    return finish(parts.graph or _trace(parts), parts.spec)
+    return finish(vae.graph or _trace(vae), vae.spec)
 
 
 def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
-    """Name the three inner tensors, drop everything local, add the metadata and check the result."""
+    """Declare the three inner tensors, drop everything local, add the metadata and check all."""
     graph = model.graph
     _check_operators(graph)
-    # As outputs the three kept their names through the optimiser; as inner tensors they need their
-    # value_info.
-    inner = {value.name: value for value in (*graph.value_info, *graph.output)}
-    whole = [output for output in graph.output if output.name not in INNER]
     del graph.output[:], graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
-    graph.output.extend(whole)
-    graph.value_info.extend(inner[name] for name in INNER)
+    graph.output.append(_batch_of("augmented", spec.image_shape))
+    graph.value_info.extend(_batch_of(name, (spec.latent_dim,)) for name in INNER)
     for node in graph.node:
         while node.input and not node.input[-1]:  # an optional input that is left out
             node.input.pop()
     for entry in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del entry.metadata_props[:]  # they hold the paths of the machine that exported
         entry.doc_string = ""
-    graph.name, model.doc_string, graph.doc_string = "vae_augment", "", ""
+    graph.name = "vae_augment"
+    graph.doc_string = ""
+    model.doc_string = ""
     write_metadata(model, spec)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"The graph is not valid ONNX: {error}") from None
     return model.SerializeToString(deterministic=True)
+
+
+def _batch_of(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", *shape])
 
 
 def _check_operators(graph: onnx.GraphProto) -> None:
@@ -105,83 +122,34 @@ def _check_operators(graph: onnx.GraphProto) -> None:
     if refused:
         raise ExportError(
             f"The graph uses {', '.join(refused)}, which a model file may not contain. "
-            "Write that step with ordinary layers and arithmetic."
+            f"{_hint(refused)}"
         )
 
 
-def _trace(parts: VAEParts) -> onnx.ModelProto:
-    inputs, _ = part_interface("whole", parts.spec)
-    example = example_inputs(parts, batch=2)
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                AugmentGraph(parts).eval(),
-                tuple(example[name] for name in inputs),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=inputs,
-                output_names=["augmented", *(f"cut.{name}" for name in INNER)],
-                # Strings, because Dim("batch") is silently replaced by a fixed batch if the model
-                # has one baked in.
-                dynamic_shapes=tuple({0: "batch"} for _ in inputs),
-                verbose=False,
-            )
-    except torch.onnx.OnnxExporterError as error:
-        raise ExportError(_cause(error)) from error
-    assert program is not None
-    # The tracer itself calls the result of x.mean() "mean", so that name is taken away before it is
-    # given.
-    model = program.model_proto
-    rename(
-        model.graph,
-        {name: f"inner.{name}" for name in INNER} | {f"cut.{name}": name for name in INNER},
-    )
+def _check_precision(graph: onnx.GraphProto) -> None:
+    """A cast to fewer bits comes from `.half()` or autocast; `precision` only stores weights so."""
+    kinds = [
+        attribute.i for node in graph.node for attribute in node.attribute if attribute.name == "to"
+    ]
+    if {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16} & set(kinds):
+        raise ExportError(
+            "encode or decode computes in half precision; a file computes in float32. Leave "
+            ".half(), .bfloat16() and torch.autocast out of them."
+        )
+
+
+def _hint(refused: Sequence[str]) -> str:
+    for operators, hint in _INSTEAD.items():
+        if set(refused) & set(operators.split(" ")):
+            return hint
+    return SUPPORTED
+
+
+def _trace(vae: ExportableVAE) -> onnx.ModelProto:
+    inputs, _ = part_interface("whole", vae.spec)
+    example = example_inputs(vae, batch=2)
+    named = {name: example[name] for name in inputs}
+    model = trace(AugmentGraph(vae).eval(), named, ["augmented", *INNER])
+    _check_precision(model.graph)
+    read_from_own_input(model.graph)
     return model
-
-
-def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Rename tensors that nodes compute, in place."""
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for value in (*graph.output, *graph.value_info):
-        value.name = names.get(value.name, value.name)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back what the exporter prints, warns and logs.
-
-    Sixty lines of graph for one unsupported statement.
-    """
-    held = io.StringIO()
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(held),
-            contextlib.redirect_stderr(held),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-
-
-def _cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    line = str(error).strip().partition("\n")[0]
-    if "DataDependent" in type(error).__name__:
-        return (
-            "The model's control flow depends on its data (an `if` or a loop on a tensor's "
-            "values), which a graph cannot hold. Use torch.where, or leave the branch out. "
-            f"PyTorch says: {line}"
-        )
-    if "conflicts between user-specified ranges and inferred" in line:
-        return (
-            "The model has a batch size baked in: a constant or a view with a fixed first "
-            "dimension. Use x.shape[0] or -1 there."
-        )
-    return f"PyTorch cannot export this model: {type(error).__name__}: {line}"

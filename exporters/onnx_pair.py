@@ -10,15 +10,16 @@ import onnx
 import onnx.compose
 import onnx.parser
 import torch
-from onnx import ModelProto, NodeProto, ValueInfoProto, helper
+from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ..errors import ExportError
 from ..model.file import check_foreign_cost, read_foreign
 from ..model.sessions import open_session, translated_errors
 from ..model.spec import INNER, MAX_SIDE, Spec
-from .graph import OPSET, rename
-from .parts import ForeignVAE
+from .foreign import ForeignVAE
+from .pixel_values import PixelValues
+from .tracing import OPSET, rename
 
 IR_VERSION = 10
 Pair = tuple[str | os.PathLike[str], str | os.PathLike[str]]
@@ -26,7 +27,8 @@ Pair = tuple[str | os.PathLike[str], str | os.PathLike[str]]
 
 def from_onnx_pair(pair: Pair) -> ForeignVAE:
     """Adapt an encoder (image -> mean, logvar) and a decoder (latent -> image)."""
-    encoder, decoder = (_read(Path(path)) for path in pair)
+    encoder = _read(Path(pair[0]))
+    decoder = _read(Path(pair[1]))
     moments = _moments(encoder)
     image_shape = _input_shape(encoder, "encoder")
     _input_shape(decoder, "decoder")
@@ -38,7 +40,7 @@ def from_onnx_pair(pair: Pair) -> ForeignVAE:
         encode,
         lambda latent: decode(latent)[0],
         image_shape,
-        functools.partial(_join, encoder, decoder, moments),
+        make_graph=functools.partial(_join, encoder, decoder, moments),
     )
 
 
@@ -66,28 +68,24 @@ def _moments(encoder: ModelProto) -> list[str]:
     return names
 
 
-def _input_shape(model: ModelProto, part: str) -> list[int] | None:
-    """The shape of a part's only input without the batch; None where it is not fixed."""
+def _input_shape(model: ModelProto, role: str) -> list[int] | None:
+    """The shape of the only input without the batch; None where it is not fixed."""
     names = [value.name for value in model.graph.input]
     if len(names) != 1:
         raise ExportError(
-            f"The {part} has the inputs {names}; it must have one. Noise is added outside of it."
+            f"The {role} has the inputs {names}; it must have one. Noise is added outside of it."
         )
-    batch, *dims = model.graph.input[0].type.tensor_type.shape.dim or [
-        onnx.TensorShapeProto.Dimension()
-    ]
-    if any(dim.HasField("dim_value") and not 1 <= dim.dim_value <= MAX_SIDE**2 for dim in dims):
-        raise ExportError(
-            f"The {part} takes an input of {[dim.dim_value for dim in dims][:8]} numbers."
-        )
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    batch, *dims = shape or [onnx.TensorShapeProto.Dimension()]
+    sizes = [dim.dim_value for dim in dims if dim.HasField("dim_value")]
+    if any(not 1 <= size <= MAX_SIDE**2 for size in sizes):
+        raise ExportError(f"The {role} takes an input of {sizes[:8]} numbers.")
     if batch.HasField("dim_value"):
         raise ExportError(
-            f"The {part} has the batch size {batch.dim_value} baked in. Export it again with a "
+            f"The {role} has the batch size {batch.dim_value} baked in. Export it again with a "
             "dynamic first axis."
         )
-    return (
-        [dim.dim_value for dim in dims] if all(dim.HasField("dim_value") for dim in dims) else None
-    )
+    return sizes if len(sizes) == len(dims) else None
 
 
 def _runner(model: ModelProto, outputs: Sequence[str]) -> Callable[[Tensor], list[Tensor]]:
@@ -111,7 +109,7 @@ def _join(
     decoder: ModelProto,
     moments: Sequence[str],
     spec: Spec,
-    decoder_output: str,
+    values: PixelValues,
 ) -> ModelProto:
     """image -> encoder -> mean + strength * exp(logvar / 2) * noise -> decoder -> augmented."""
     opset = max(OPSET, _opset(encoder), _opset(decoder))
@@ -120,25 +118,51 @@ def _join(
     rename(first, dict(zip([f"encoder.{name}" for name in moments], INNER[:2], strict=True)))
     graph = onnx.parser.parse_graph(_perturbation(spec))
     nodes = [
-        _enter(first.input[0], "image"),
+        *_to_encoder(values),
+        _enter(first.input[0], "taken"),
         *first.node,
         *graph.node,
         _enter(second.input[0], "latent"),
         *second.node,
-        helper.make_node(
-            "Sigmoid" if decoder_output == "logits" else "Identity",
-            [second.output[0].name],
-            ["pixels"],
-        ),
         helper.make_node("Constant", [], ["shape"], value_ints=[-1, *spec.image_shape]),
-        helper.make_node("Reshape", ["pixels", "shape"], ["augmented"]),
+        helper.make_node("Reshape", [second.output[0].name, "shape"], ["pixels"]),
+        *_from_decoder(values),
     ]
     del graph.node[:]
     graph.node.extend(nodes)
-    graph.initializer.extend([*first.initializer, *second.initializer])
+    graph.initializer.extend([*first.initializer, *second.initializer, *_range(values)])
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION
     )
+
+
+def _range(values: PixelValues) -> list[onnx.TensorProto]:
+    numbers = {"low": values.low, "width": values.width}
+    return [numpy_helper.from_array(number.numpy(), name) for name, number in numbers.items()]
+
+
+def _to_encoder(values: PixelValues) -> list[NodeProto]:
+    """`PixelValues.to_module` as nodes, from "image" to "taken"."""
+    if not values.scales_images:
+        return [helper.make_node("Identity", ["image"], ["taken"])]
+    return [
+        helper.make_node("Mul", ["image", "width"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "low"], ["taken"]),
+    ]
+
+
+def _from_decoder(values: PixelValues) -> list[NodeProto]:
+    """`PixelValues.from_module` as nodes, from "pixels" to "augmented"."""
+    if not values.cuts_off:
+        last = "Sigmoid" if values.decoder_output == "logits" else "Identity"
+        return [helper.make_node(last, ["pixels"], ["augmented"])]
+    return [
+        helper.make_node("Sub", ["pixels", "low"], ["lifted"]),
+        helper.make_node("Div", ["lifted", "width"], ["unclipped"]),
+        helper.make_node("Constant", [], ["black"], value_float=0.0),
+        helper.make_node("Constant", [], ["white"], value_float=1.0),
+        helper.make_node("Clip", ["unclipped", "black", "white"], ["augmented"]),
+    ]
 
 
 def _opset(model: ModelProto) -> int:
@@ -159,8 +183,8 @@ def _converted(model: ModelProto, opset: int) -> ModelProto:
 def _perturbation(spec: Spec) -> str:
     image = f"float[batch,{','.join(map(str, spec.image_shape))}]"
     latent = f"float[batch,{spec.latent_dim}]"
-    inner = ", ".join(f"{latent} {name}" for name in INNER)
-    return f"""vae_augment ({image} image, {latent} noise, float[batch] strength) => ({image} augmented) <{inner}> {{
+    inputs = f"{image} image, {latent} noise, float[batch] strength"
+    return f"""vae_augment ({inputs}) => ({image} augmented) {{
         half = Constant <value = float {{0.5}}> ()
         column = Constant <value = int64[1] {{1}}> ()
         exponent = Mul (logvar, half)
@@ -172,7 +196,7 @@ def _perturbation(spec: Spec) -> str:
     }}"""
 
 
-def _enter(part: ValueInfoProto, name: str) -> NodeProto:
-    """Connect the input of a part to `name`, as rows where it takes rows."""
-    takes_rows = len(part.type.tensor_type.shape.dim) == 2
-    return helper.make_node("Flatten" if takes_rows else "Identity", [name], [part.name])
+def _enter(taken: ValueInfoProto, name: str) -> NodeProto:
+    """Connect the input of the encoder or the decoder to `name`, as rows where it takes rows."""
+    takes_rows = len(taken.type.tensor_type.shape.dim) == 2
+    return helper.make_node("Flatten" if takes_rows else "Identity", [name], [taken.name])

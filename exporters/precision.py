@@ -1,4 +1,4 @@
-"""The same graph in fewer bits: weights stored as float16 (computed in float32), or int8 arithmetic.
+"""The same graph in fewer bits: weights stored as float16, computed in float32; or int8 arithmetic.
 
 int8 is static, with scales fixed beforehand from calibration images. Dynamic int8 takes its scales
 from the batch at hand, so that an image's result would depend on its neighbours.
@@ -21,7 +21,8 @@ from ..model.pixels import psnr
 from ..model.vae_model import VAEModel
 from ..training import ImageData
 from ..training.data.image_data import to_float
-from .graph import finish, quiet
+from .graph import finish
+from .tracing import quiet
 
 PRECISIONS = ("fp32", "fp16", "int8")
 CALIBRATION_IMAGES = 512
@@ -30,17 +31,20 @@ _SMALL = 64  # elements of tensors that stay float32: biases, shapes, constants
 
 
 def reduce_precision(file: ModelFile, precision: str, images: Tensor) -> bytes:
-    """The bytes of `file` in "fp16" or "int8", which is calibrated on `images`, float32 [N, C, H, W] in [0, 1]."""
+    """The bytes of `file` in "fp16" or "int8".
+
+    Args:
+        file: a float32 file.
+        precision: "fp16" or "int8".
+        images: float32 [N, C, H, W] in [0, 1], on which int8 is calibrated.
+    """
     model = _halve(file) if precision == "fp16" else _quantize(file, images)
     kept = {name: entry for name, entry in file.spec.evidence.items() if name in KEPT_BY_ROUNDING}
     return finish(model, replace(file.spec, evidence=kept))
 
 
 def reference_images(file: ModelFile, data: ImageData | None) -> Tensor:
-    """`CALIBRATION_IMAGES` images, float32 in [0, 1].
-
-    Those of `data` over and over, or the model's own samples.
-    """
+    """`CALIBRATION_IMAGES` images, float32 in [0, 1]: those of `data` over and over, or samples."""
     if data is None:
         return VAEModel(file, provider="cpu").sample(CALIBRATION_IMAGES)[0]
     return to_float(data.images[torch.arange(CALIBRATION_IMAGES) % len(data)])
@@ -52,10 +56,9 @@ def perturbed_psnr(full: ModelFile, reduced: ModelFile, images: Tensor) -> float
     Peak signal-to-noise ratio, in dB.
     """
     inputs = _inputs(full, images)
-    one, other = (
-        VAEModel(file, provider="cpu").run("whole", inputs)[0] for file in (full, reduced)
-    )
-    return psnr(one, other)
+    expected = VAEModel(full, provider="cpu").run("whole", inputs)[0]
+    actual = VAEModel(reduced, provider="cpu").run("whole", inputs)[0]
+    return psnr(expected, actual)
 
 
 def _inputs(file: ModelFile, images: Tensor) -> dict[str, Tensor]:
@@ -110,15 +113,10 @@ class _Batches:
     """onnxruntime's CalibrationDataReader: the inputs in batches, then None."""
 
     def __init__(self, inputs: dict[str, Tensor]) -> None:
-        rows = range(0, len(next(iter(inputs.values()))), _CALIBRATION_BATCH)
+        batches = {name: tensor.split(_CALIBRATION_BATCH) for name, tensor in inputs.items()}
         self._batches = iter(
-            [
-                {
-                    name: tensor[row : row + _CALIBRATION_BATCH].numpy()
-                    for name, tensor in inputs.items()
-                }
-                for row in rows
-            ]
+            {name: batch.numpy() for name, batch in zip(batches, each, strict=True)}
+            for each in zip(*batches.values(), strict=True)
         )
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:

@@ -1,7 +1,4 @@
-"""The source that is a folder saved by pythae.
-
-Model_config.json, model.pt and perhaps pickled networks.
-"""
+"""The source that is a folder saved by pythae: model_config.json, model.pt, pickled networks."""
 
 import json
 import os
@@ -11,10 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import ExportError, InputError, ModelFormatError
-from .parts import ForeignVAE
+from .foreign import ForeignVAE
 from .torch_module import load_weights
 
-CONFIG, WEIGHTS = "model_config.json", "model.pt"
+CONFIG = "model_config.json"
+WEIGHTS = "model.pt"
 # Models whose latent is a Gaussian around the encoder's output and goes into the decoder unchanged.
 # The others have a flow, a codebook, a sphere or nothing random in between.
 MODELS = frozenset(

@@ -11,34 +11,64 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ExportError, InputError, ModelFormatError
-from .parts import ForeignVAE
+from .foreign import WRAPPERS, ForeignVAE
 
 
 def from_module(module: nn.Module) -> ForeignVAE:
     """Adapt a module in evaluation mode that has encode and decode."""
+    module = _unwrapped(module)
+    name = type(module).__name__
+    for path, layer in module.named_modules():
+        if isinstance(layer, torch.jit.ScriptModule):
+            raise ExportError(
+                f"{path or name} is compiled by TorchScript, which cannot be followed. Use the "
+                "nn.Module that it was made from: module.load_state_dict(compiled.state_dict())."
+            )
     vae: Any = module  # the two methods are not in the type of nn.Module
     if not callable(getattr(vae, "encode", None)) or not callable(getattr(vae, "decode", None)):
         raise ExportError(
-            f"{type(module).__name__} lacks encode or decode. Give a module with encode(x) -> "
-            "(mean, logvar) and decode(z); a short subclass can add them."
+            f"{name} lacks encode or decode. Give a module with encode(x) -> (mean, logvar) and "
+            f"decode(z); a short subclass can add them: {WRAPPERS}"
         )
-    training = [
-        name or type(module).__name__ for name, part in module.named_modules() if part.training
-    ]
+    training = [path or name for path, layer in module.named_modules() if layer.training]
     if training:
         raise ExportError(
             f"The module is in training mode ({', '.join(training[:3])}): dropout and batch "
             "statistics would go into the file. Call module.eval() first."
         )
-    return ForeignVAE(f"torch module {type(module).__name__}", module, vae.encode, vae.decode)
+    _check_weights(module)
+    return ForeignVAE(f"torch module {name}", module, vae.encode, vae.decode)
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The module inside of DataParallel, DistributedDataParallel or torch.compile."""
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return module.module
+    original = getattr(module, "_orig_mod", None)
+    return original if isinstance(original, nn.Module) else module
+
+
+def _check_weights(module: nn.Module) -> None:
+    for name, weight in (*module.named_parameters(), *module.named_buffers()):
+        if weight.device.type != "cpu":
+            raise ExportError(
+                f"{name} is on the device {weight.device}. Call module.cpu() before the export."
+            )
+        if weight.is_floating_point() and weight.dtype != torch.float32:
+            raise ExportError(
+                f"{name} is of {weight.dtype}; a file computes in float32. Call module.float() "
+                "before the export, or load the weights into float32."
+            )
 
 
 def load_module(name: str, weights: str | os.PathLike[str] | None) -> nn.Module:
     """Build "package.module:Class" without arguments, in evaluation mode, with weights from a file.
 
-    Args: name: where the class, or a function that returns a module, is; the working directory is
-        searched too. weights: .safetensors, or a state_dict saved by torch.save, read without
-        running any code in it.
+    Args:
+        name: where the class, or a function that returns a module, is; the working directory is
+            searched too.
+        weights: .safetensors, or a state_dict saved by torch.save, read without running any code in
+            it.
 
     Raises:
         InputError: there is no such class, or it cannot be built without arguments.
@@ -68,7 +98,7 @@ def load_module(name: str, weights: str | os.PathLike[str] | None) -> nn.Module:
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """A state_dict from .safetensors, or from a file of torch.save that holds nothing but tensors."""
+    """A state_dict from .safetensors, or from a file of torch.save with nothing but tensors."""
     try:
         if Path(path).suffix == ".safetensors":
             return safetensors.torch.load_file(path)

@@ -75,11 +75,10 @@ def test_the_tools_are_hidden(tool: str) -> None:
     [
         ("training", "scikit-learn threadpoolctl tqdm"),
         ("evaluation", "scipy scikit-learn tqdm"),
-        ("exporters", "onnxscript tqdm"),
     ],
 )
 def test_a_room_says_what_to_install(room: str, packages: str) -> None:
-    done = run_without_tools(f"import conftest, vae_augment.{room}")
+    done = run_without_tools(f"import vae_augment.{room}")
     assert done.stderr.splitlines()[-1] == (
         f"vae_augment.errors.MissingPackageError: vae_augment.{room} needs packages that are not "
         f"installed. Install them: pip install {packages}"
@@ -91,7 +90,7 @@ def test_the_command_line_says_what_to_install() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "error: vae-augment needs packages that are not installed. Install them: "
-        "pip install onnxscript scipy scikit-learn threadpoolctl tqdm typer\n"
+        "pip install scipy scikit-learn threadpoolctl tqdm typer\n"
     )
 
 

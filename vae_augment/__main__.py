@@ -9,7 +9,7 @@ from .packages import require
 def main() -> None:
     """The entry point of the console script."""
     try:
-        require("vae-augment", "onnxscript", "scipy", "sklearn", "threadpoolctl", "tqdm", "typer")
+        require("vae-augment", "scipy", "sklearn", "threadpoolctl", "tqdm", "typer")
     except MissingPackageError as error:
         sys.exit(f"error: {error}")
     from .cli import main as run

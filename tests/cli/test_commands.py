@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 from tests.helpers import run_command as run
 from vae_augment import __version__, load
 from vae_augment.cli import EXAMPLES, app
+from vae_augment.generation import make_job
+from vae_augment.generation import run as run_job
+from vae_augment.generation.engines.ranks import run_serially
 from vae_augment.training import FitConfig, ImageData, load_checkpoint, save_checkpoint
 from vae_augment.training.trainer import Trainer
 
@@ -184,8 +187,15 @@ def test_ctrl_c_gives_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("info", "mnist") == (130, "Interrupted.\n")
 
 
-def test_output_that_nobody_reads_ends_the_command_quietly() -> None:
-    command = [sys.executable, "-m", "vae_augment", "info", "mnist"]
+def test_output_that_nobody_reads_ends_the_command_quietly(
+    tiny_model_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "made"
+    job = make_job(
+        tiny_model_path, 3, folder, format="npz", labels="balanced", seed=0, shard_size=None
+    )
+    run_job(job, run_serially)
+    command = [sys.executable, "-m", "vae_augment", "generate", "-o", str(folder), "--verify"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     process.stdout.close()

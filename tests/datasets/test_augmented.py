@@ -462,7 +462,8 @@ def test_what_cannot_be_used_is_refused(tiny_model: VAEModel) -> None:
     with pytest.raises(VAEAugmentError) as caught:
         AugmentedDataset([(torch.zeros(3), "x")], augment)[0]  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "AugmentedDataset found no image in an item, only Tensor, str. Give PIL images or tensors."
+        "AugmentedDataset found no image in an item, only Tensor, str. Give PIL images or "
+        "tensors [..., C, H, W]."
     )
     with pytest.raises(IndexError):
         augmented(augment)[LENGTH]

@@ -29,6 +29,7 @@ README = (ROOT / "README.md").read_text()
 REPOSITORY_PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     ROOT / "CHANGELOG.md",
     ROOT / "benchmarks" / "README.md",
 ]

@@ -8,9 +8,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from vae_augment import VAEModel
-from vae_augment.evaluation import demonstration
 from vae_augment.evaluation.classifier import accuracy, train_classifier
-from vae_augment.evaluation.experiment import Draw
 from vae_augment.evaluation.pictures import Row, draw_rows, preview_rows, save_rows
 from vae_augment.evaluation.splits import choose_labels
 from vae_augment.training import ImageData
@@ -91,23 +89,6 @@ def test_labelled_draws_are_balanced_and_differ(digits: ImageData) -> None:
     assert one.labels.bincount().tolist() == [3] * 10
     assert torch.equal(one.images, same.images)
     assert not torch.equal(one.images, other.images)
-
-
-def test_half_of_the_training_images_are_synthetic(
-    tiny_model: VAEModel, digits: ImageData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demonstration, "fit_model", lambda data, config: tiny_model)
-    draw = Draw(digits.subset(torch.arange(15)), digits, seed=3)
-    real, made, real_labels, made_labels = (
-        part
-        for found in demonstration.half_synthetic(draw)
-        for part in found.split(demonstration.SAMPLES)
-    )
-    assert torch.equal(real[15:30], draw.real()[0])
-    assert torch.equal(real_labels[15:30], draw.real()[1])
-    images, labels = tiny_model.sample(demonstration.SAMPLES, seed=3)
-    assert torch.equal(made, images)
-    assert torch.equal(made_labels, labels)
 
 
 def test_preview_shows_what_it_says(

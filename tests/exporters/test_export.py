@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from vae_augment import exporters, load
 from vae_augment.cli import app
 from vae_augment.errors import ExportError, InputError, OutputExistsError
-from vae_augment.exporters import ParityReport, VAEParts, export
+from vae_augment.exporters import ExportableVAE, ParityReport, export
 from vae_augment.model.file import ModelFile
 from vae_augment.training import load_checkpoint, save_checkpoint
 
@@ -50,9 +50,9 @@ def test_a_model_that_another_process_wrote_is_left_and_ours_kept(
 ):
     output, check = tmp_path / "model.onnx", exporters.check_parity
 
-    def disturbed(parts: VAEParts, file: ModelFile) -> ParityReport:
+    def disturbed(vae: ExportableVAE, file: ModelFile) -> ParityReport:
         output.write_text("mine")
-        return check(parts, file)
+        return check(vae, file)
 
     monkeypatch.setattr(exporters, "check_parity", disturbed)
     with pytest.raises(OutputExistsError, match="Another process has written"):

@@ -31,7 +31,8 @@ def job_for(model: Path, output: Path, n: int = 20, **options: Any) -> Job:
 # Several jobs in one folder
 
 
-@pytest.mark.parametrize("shares", [JOBS, 1])  # an array of jobs, and one command four times
+# The same command four times, and an array of jobs.
+@pytest.mark.parametrize("shares", [1, pytest.param(JOBS, marks=pytest.mark.slow)])
 def test_jobs_started_at_the_same_time(shares: int, tiny_model_path: Path, tmp_path: Path) -> None:
     context = get_context("spawn")
     barrier = context.Barrier(JOBS)

@@ -1,15 +1,18 @@
-"""Checkpoints of version 1, tests/data/checkpoint-1.safetensors, load, and their runs go on."""
+"""Checkpoints: damaged ones are refused, and those of version 1 load and go on."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 
-from vae_augment.errors import ModelFormatError
+from tests.training.helpers import same_weights
+from vae_augment.errors import ModelFormatError, VAEAugmentError
 from vae_augment.model.spec import SPEC_KEY
 from vae_augment.training import (
     FitConfig,
@@ -120,3 +123,62 @@ def test_a_checkpoint_of_a_newer_version_is_refused(tiny_checkpoint: Path, tmp_p
     change_facts(path, lambda facts: facts.update(version=3))
     with pytest.raises(ModelFormatError, match="its checkpoint version is 3; this vae-augment rea"):
         load_checkpoint(path)
+
+
+def test_checkpoint_refusals(tmp_path: Path, few: ImageData) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"junk")
+    with pytest.raises(ModelFormatError, match=r"is not a readable \.safetensors file"):
+        load_checkpoint(path)
+    import safetensors.torch
+
+    safetensors.torch.save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ModelFormatError, match="not a checkpoint of vae-augment fit"):
+        load_checkpoint(path)
+
+
+def with_facts(path: Path, facts: object) -> Path:
+    import safetensors.torch
+
+    text = facts if isinstance(facts, str) else json.dumps(facts)
+    safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"vae_augment.checkpoint": text})
+    return path
+
+
+@pytest.mark.parametrize(
+    "facts",
+    ["{", "[" * 100_000, "[]", {}, {"version": 2}, {"version": 3}, {"version": 2, "network": 3}],
+)
+def test_broken_facts_of_a_checkpoint_are_our_error(facts: object, tmp_path: Path) -> None:
+    with pytest.raises(ModelFormatError, match="cannot be read as a checkpoint: "):
+        load_checkpoint(with_facts(tmp_path / "a.safetensors", facts))
+
+
+def test_no_flipped_bit_of_a_checkpoint_loads(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    content = tiny_checkpoint.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    generator, path = random.Random(0), tmp_path / "a.safetensors"
+    for place in (
+        *generator.sample(range(header), 60),
+        *generator.sample(range(header, len(content)), 60),
+    ):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << generator.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(VAEAugmentError):
+            load_checkpoint(path)
+
+
+def test_a_checkpoint_without_checksum_still_loads(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    import safetensors.torch
+
+    with safetensors.safe_open(tiny_checkpoint, framework="pt") as file:
+        facts = json.loads(file.metadata()["vae_augment.checkpoint"])
+    del facts["sha256"]
+    metadata = {"vae_augment.checkpoint": json.dumps(facts)}
+    safetensors.torch.save_file(
+        safetensors.torch.load_file(tiny_checkpoint), tmp_path / "a", metadata
+    )
+    assert same_weights(
+        load_checkpoint(tmp_path / "a").weights, load_checkpoint(tiny_checkpoint).weights
+    )

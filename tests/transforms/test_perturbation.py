@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from vae_augment import VAEAugment, VAEAugmentError, VAEModel, load
+from vae_augment.exporters import ExportableVAE
 from vae_augment.exporters.graph import model_bytes
-from vae_augment.exporters.parts import VAEParts
 from vae_augment.model.file import read_model
 from vae_augment.model.posterior import posterior_length
 from vae_augment.model.spec import Spec
@@ -49,9 +49,10 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
     """A model without classes, latents and training."""
     torch.manual_seed(0)
     module = build_network(SHAPE, 4, network="mlp").eval()
-    parts = VAEParts(module, module.encode, module.decode, Spec(image_shape=SHAPE, latent_dim=4))
+    spec = Spec(image_shape=SHAPE, latent_dim=4)
+    vae = ExportableVAE(module, module.encode, module.decode, spec)
     path = tmp_path_factory.mktemp("unlabelled") / "unlabelled.onnx"
-    path.write_bytes(model_bytes(parts))
+    path.write_bytes(model_bytes(vae))
     return load(path)
 
 

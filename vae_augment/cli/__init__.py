@@ -19,6 +19,7 @@ from .demo import demo
 from .denoise import denoise
 from .embed import embed
 from .evaluate import evaluate
+from .explore import explore
 from .export import export
 from .fit import fit
 from .generate import generate
@@ -72,6 +73,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     export: "mine.safetensors -o mine.onnx",
     info: "mine.onnx --check",
     preview: "mine.onnx FOLDER -o mine.png",
+    explore: "mnist digits",
     generate: "mnist -n 1_000_000 -o DIR --format npz",
     evaluate: "mnist mnist --root DIR --protocol iwae-mnist",
     compare: "FOLDER --labels-per-class 10",

@@ -1,6 +1,9 @@
 """`vae-augment export`: write the one ONNX file."""
 
+import contextlib
 import hashlib
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +17,14 @@ if TYPE_CHECKING:
 _SOURCE = "A checkpoint of vae-augment fit, or a folder saved by pythae."
 _IMAGE_SHAPE = (
     "channels,height,width (as in 1,28,28), if SOURCE does not hold it; needed for --module."
+)
+_DECODER_OUTPUT = (
+    "What decode gives: image (pixels in the image range), logits, or probabilities (pixels in "
+    "[0, 1] in spite of --image-range)."
+)
+_IMAGE_RANGE = (
+    "low,high: black and white in the images of the training, if not 0,1 (as in -1,1); or the lows "
+    "of all channels, then the highs."
 )
 _ALLOW_PICKLE = "Open pickled networks of a pythae folder. They can run ANY code with your rights."
 _FIT_LATENTS = (
@@ -42,9 +53,8 @@ def export(
     classes: Annotated[
         str | None, typer.Option(help="Names of the classes, separated by commas.")
     ] = None,
-    decoder_output: Annotated[
-        str, typer.Option(help="What decode gives: image (in [0, 1]) or logits.")
-    ] = "image",
+    decoder_output: Annotated[str, typer.Option(help=_DECODER_OUTPUT)] = "image",
+    image_range: Annotated[str | None, typer.Option(help=_IMAGE_RANGE)] = None,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help=_ALLOW_PICKLE)] = False,
     fit_latents: Annotated[str | None, typer.Option(metavar="DATA", help=_FIT_LATENTS)] = None,
     root: options.Root = None,
@@ -59,20 +69,21 @@ def export(
     typer.echo(f"exporting {source or module or f'{encoder} and {decoder}'} ...")
     from .. import exporters, load, training
 
-    report = exporters.export(
-        _source(source, module, weights, encoder, decoder),
-        output,
-        image_shape=_parse_shape(image_shape),
-        classes=classes.split(",") if classes else (),
-        decoder_output=decoder_output,
-        allow_pickle=allow_pickle,
-        images=(
-            training.load_data(fit_latents, root, **options.reading(read)) if fit_latents else None
-        ),
-        precision=precision,
-        keep_bank=keep_bank,
-        overwrite=overwrite,
-    )
+    images = training.load_data(fit_latents, root, **options.reading(read)) if fit_latents else None
+    with _warnings_as_lines():
+        report = exporters.export(
+            _source(source, module, weights, encoder, decoder),
+            output,
+            image_shape=_parse_shape(image_shape),
+            classes=classes.split(",") if classes else (),
+            decoder_output=decoder_output,
+            image_range=_parse_range(image_range),
+            allow_pickle=allow_pickle,
+            images=images,
+            precision=precision,
+            keep_bank=keep_bank,
+            overwrite=overwrite,
+        )
     typer.echo(f"{report.table()}\n{_summary(output)}")
     quality = training.describe_quality(load(output).spec.training)
     if quality is not None and quality.is_poor:
@@ -106,13 +117,36 @@ def _parse_shape(text: str | None) -> list[int] | None:
         ) from None
 
 
+def _parse_range(text: str | None) -> "exporters.ImageRange | None":
+    try:
+        numbers = [float(number) for number in text.split(",")] if text else []
+    except ValueError:
+        numbers = [0.0]  # an odd count, which is refused below
+    if len(numbers) % 2:
+        raise typer.BadParameter(
+            f"--image-range is {text!r}; give low,high, as in -1,1, or the lows of all channels "
+            "and then the highs"
+        )
+    half = len(numbers) // 2
+    return (numbers[:half], numbers[half:]) if numbers else None
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+        yield
+
+
 def _summary(output: Path) -> str:
     import onnx
 
     content = output.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     opset = onnx.load_from_string(content).opset_import[0].version
     return (
-        f"{output}: opset {opset}, {len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}\n"
+        f"{output}: opset {opset}, {len(content):,} bytes, sha256 {digest}\n"
         "\nUse it:\n"
         "  from vae_augment import VAEAugment\n"
         f'  augment = VAEAugment("{output}", strength=1.0, p=0.5)\n'

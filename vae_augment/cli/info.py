@@ -22,7 +22,7 @@ def info(
     from .. import load
 
     loaded = load(model, sha256=sha256)
-    for name, value in _facts(loaded).items():
+    for name, value in facts_of(loaded).items():
         typer.echo(f"{name:<12}" + printable(str(value)).replace("\n", "\\n"))
     if check:
         loaded.probe()
@@ -35,7 +35,8 @@ def info(
         )
 
 
-def _facts(loaded: "VAEModel") -> dict[str, object]:
+def facts_of(loaded: "VAEModel") -> dict[str, object]:
+    """What there is to say of a model, by name: for `info` and for the page of `explore`."""
     from ..training import describe_quality
 
     spec = loaded.spec

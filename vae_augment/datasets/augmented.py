@@ -17,6 +17,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from ..errors import InputError
+from ..model import advice
 from ..model.labels import as_labels
 from ..model.pixels import PIL_MODES, to_pil
 from ..transforms.augment import VAEAugment, default_labels, is_image
@@ -95,7 +96,7 @@ class AugmentedDataset(SeededDataset):
         labels = as_labels([self._label(item) for item in items]) if self._needs_labels else None
         first = images[0]
         is_pil = isinstance(images[0], Image.Image)
-        if is_pil and first.mode not in PIL_MODES.values():
+        if is_pil and not _fits_into_batch(first):
             return [self._run(first, labels, index)]
         batch = torch.stack([pil_to_tensor(image) if is_pil else image for image in images])
         output = self._run(
@@ -143,11 +144,8 @@ class _Parts:
             if is_image(leaf) and getattr(leaf, "ndim", 3) >= 3
         ]
         if not places:
-            kinds = ", ".join(sorted({type(leaf).__name__ for leaf in self._leaves})) or "nothing"
-            raise InputError(
-                f"AugmentedDataset found no image in an item, only {kinds}. Give PIL images or "
-                "tensors."
-            )
+            fact = "AugmentedDataset found no image in an item"
+            raise InputError(advice.on_no_image(fact, self._leaves))
         self._place = places[0]
         self.image = self._leaves[self._place]
 
@@ -161,9 +159,12 @@ def _kind(image: Any) -> Any:
     """What images must have in common to be transformed together."""
     if not isinstance(image, Image.Image):
         return type(image), image.dtype, image.shape, image.device
-    return (
-        (image.mode, image.size) if image.mode in PIL_MODES.values() else object()
-    )  # equal to no other
+    return (image.mode, image.size) if _fits_into_batch(image) else object()  # equal to no other
+
+
+def _fits_into_batch(image: Image.Image) -> bool:
+    """Whether a tensor holds all that the PIL image shows."""
+    return image.mode in PIL_MODES.values() and not image.has_transparency_data
 
 
 def _is_tv_tensor(image: Any) -> bool:

@@ -11,19 +11,17 @@ import math
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageColor
+from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
+from . import advice
 from .facts import UINT8_SCALE
+from .transparency import opaque as opaque
 
 PIL_MODES = {1: "L", 3: "RGB"}
 _WHITE = np.float32(255)
 _TOLERANCE = 1e-3  # resizing and half precision may exceed the range by this much
-_VANISHES = 16  # a drawing of which less than a sixteenth of the contrast is left cannot be seen
-_GREY_MODES = ("1", "L", "LA", "La")
-_DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
@@ -32,24 +30,21 @@ def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     Raises: InputError: wrong channels or size, integer types other than uint8, values outside [0,
         1], requires_grad.
     """
-    _check_shape(tuple(image.shape), image_shape)
+    _check_type(image)
+    if tuple(image.shape[-3:]) != image_shape:
+        raise InputError(advice.on_shape(tuple(image.shape), image_shape))
     if image.requires_grad:
         raise InputError(
-            "The image requires grad, but gradients do not pass through onnxruntime. Call "
-            ".detach() before VAEAugment."
+            "The image requires grad, but gradients do not pass through onnxruntime. Detach it "
+            "before VAEAugment: `image.detach()`."
         )
-    if image.dtype is torch.uint8:
-        batch = (
-            torch.from_numpy(image.numpy() / _WHITE) if image.device.type == "cpu" else image / 255
-        )
-    elif image.is_floating_point():
+    if image.dtype is not torch.uint8:
         batch = image.to(torch.float32)
         _check_range(batch)
+    elif image.device.type == "cpu":
+        batch = torch.from_numpy(image.numpy() / _WHITE)
     else:
-        raise InputError(
-            f"The image has dtype {image.dtype}. Give uint8 in 0..255 or a floating type in [0, "
-            "1]: v2.ToDtype(torch.uint8) or v2.ToDtype(torch.float32, scale=True)."
-        )
+        batch = image / 255
     return batch.reshape(-1, *image_shape).contiguous()
 
 
@@ -70,13 +65,18 @@ def from_pil(image: Image.Image, image_shape: tuple[int, int, int]) -> Tensor:
     mode = PIL_MODES.get(image_shape[0])
     if mode is None:
         raise InputError(
-            f"The model has {image_shape[0]} channels, for which there is no PIL mode. Use tensors."
+            f"The model has {image_shape[0]} channels, for which there is no PIL mode. Put "
+            "`v2.ToImage()` before it, which makes tensors of PIL images."
         )
+    if image.has_transparency_data:
+        raise InputError(advice.on_transparency(image.mode, mode))
+    if image.mode in advice.DEEP_MODES:
+        values = np.asarray(image)
+        low = float(values.min(initial=0))
+        high = float(values.max(initial=0))
+        raise InputError(advice.on_type(f"PIL's mode {image.mode!r}", low, high))
     if image.mode != mode:
-        raise InputError(
-            f"The PIL image has mode {image.mode!r}, but the model takes {mode!r} "
-            f"({image_shape[0]} channels). Convert it first: image.convert({mode!r})."
-        )
+        raise InputError(advice.on_mode(image.mode, mode))
     pixels = torch.from_numpy(np.array(image))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
@@ -88,34 +88,63 @@ def to_pil(image: Tensor) -> Image.Image:
     )
 
 
-def _check_shape(given: tuple[int, ...], expected: tuple[int, int, int]) -> None:
-    if len(given) < 2:
+def scaled(image: Image.Image | Tensor, highest: float, lowest: float = 0) -> Image.Image | Tensor:
+    """Bring the values `lowest`..`highest` of an image to the range that models take.
+
+    >>> v2.Compose([v2.Lambda(lambda image: scaled(image, 4095)), VAEAugment("mnist")])
+
+    Args:
+        image: a PIL image of one channel, of 16 bits or floating, or a tensor of any type.
+        highest: the value that stands for white: 65535 for 16 bits, 4095 for 12 bits, 255, 1, ...
+        lowest: the value that stands for black.
+
+    Returns:
+        A PIL image of mode L for a PIL image, a float32 tensor in [0, 1] for a tensor.
+
+    Raises:
+        InputError: values outside `lowest`..`highest`, or `highest` not above `lowest`.
+    """
+    if not lowest < highest:
+        raise InputError(f"highest is {highest}; it must be above lowest, which is {lowest}.")
+    is_pil = isinstance(image, Image.Image)
+    values = torch.from_numpy(np.array(image, np.float64)) if is_pil else image.to(torch.float64)
+    unit = (values - lowest) / (highest - lowest)
+    low, high = _ends(values)
+    if values.numel() and not lowest <= low <= high <= highest:
         raise InputError(
-            f"A tensor of shape {given} reached VAEAugment as the image: most likely a label that "
-            "comes before it. Put the image first, or wrap it: tv_tensors.Image(image)."
+            f"The image has values from {low:g} to {high:g}, outside {lowest:g}..{highest:g}. "
+            "Give scaled the lowest and highest value that the images may have."
         )
-    if given[-3:] != expected:
-        raise InputError(
-            f"The image has shape {given}, but the model takes [..., C, H, W] with (C, H, W) = "
-            f"{expected}. Resize it with v2.Resize({expected[1:]}) or "
-            f"v2.Grayscale({expected[0]}), or use a model of that shape."
-        )
+    if not is_pil:
+        return unit.to(torch.float32)
+    return Image.fromarray((unit * 255).round().to(torch.uint8).numpy())
+
+
+def _check_type(image: Tensor) -> None:
+    if image.ndim < 2:
+        raise InputError(advice.on_label(tuple(image.shape)))
+    if image.is_complex():
+        raise InputError(advice.on_complex())
+    if image.dtype is not torch.uint8 and not image.is_floating_point():
+        limit = 1 if image.dtype is torch.bool else torch.iinfo(image.dtype).max
+        raise InputError(advice.on_type(str(image.dtype), *_ends(image), limit))
 
 
 def _check_range(batch: Tensor) -> None:
     if not batch.numel():
         return
-    values = batch.numpy() if batch.device.type == "cpu" else batch
-    low = float(values.min())
-    high = float(values.max())
-    if not (
-        low >= -_TOLERANCE and high <= 1 + _TOLERANCE
-    ):  # written so that NaN, which fails any comparison, raises
-        raise InputError(
-            f"The floating image has values from {low:.4g} to {high:.4g}; they must lie in [0, "
-            "1]. Place VAEAugment before v2.Normalize and after v2.ToDtype(torch.float32, "
-            "scale=True)."
-        )
+    low, high = _ends(batch)
+    # Written so that NaN, which fails any comparison, raises
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
+        raise InputError(advice.on_range(low, high))
+
+
+def _ends(image: Tensor) -> tuple[float, float]:
+    """The lowest and the highest value, on the CPU by NumPy, which has them of every type."""
+    if not image.numel():
+        return 0.0, 0.0
+    values = image.numpy() if image.device.type == "cpu" else image.to(torch.float64)
+    return float(values.min()), float(values.max())
 
 
 def is_finite(result: Tensor) -> bool:
@@ -131,87 +160,3 @@ def is_finite(result: Tensor) -> bool:
 def psnr(images: Tensor, others: Tensor) -> float:
     """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all images."""
     return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()
-
-
-def opaque(image: Image.Image, background: str = "white") -> Image.Image:
-    """Put a transparent PIL image on a background of one colour.
-
-    >>> v2.Compose([v2.Lambda(opaque), v2.Grayscale(), VAEAugment("mnist")])
-
-    Args:
-        image: an image of any mode: with an alpha channel (RGBA, LA, PA), or with a transparent
-            colour or palette (P, L, RGB, 1, I;16). One without transparency is returned as it is.
-        background: a colour as PIL names them: "white", "black", "#20a0ff".
-
-    Returns:
-        An image of mode L where image and background are grey, else RGB; one of 16 bits keeps its
-        mode.
-
-    Raises:
-        InputError: the background is no colour, or nothing of the drawing can be seen on it.
-    """
-    colour = _colour(background)
-    if not image.has_transparency_data:
-        return image
-    if image.mode in _DEEP_MODES:
-        return _opaque_deep(image, colour)
-    is_grey = image.mode in _GREY_MODES and len(set(colour)) == 1
-    bands = image.convert("LA") if image.mode == "La" else image
-    layers = bands.convert("RGBA")
-    result = _composited(layers, colour)
-    if _is_lost(layers, result):
-        raise InputError(_vanished(layers, background))
-    return result.convert("L") if is_grey else result
-
-
-def _colour(name: str) -> tuple[int, int, int]:
-    try:
-        red, green, blue, *_ = ImageColor.getrgb(name)
-    except (ValueError, AttributeError, TypeError):
-        raise InputError(
-            f"background is {name!r}, which is no colour. Give 'white', 'black' or '#rrggbb'."
-        ) from None
-    return red, green, blue
-
-
-def _composited(layers: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
-    canvas = Image.new("RGBA", layers.size, (*colour, 255))
-    return Image.alpha_composite(canvas, layers).convert("RGB")
-
-
-def _opaque_deep(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
-    """A 16-bit image with one transparent grey value, which PIL's own conversions cut to 8 bits."""
-    values = np.array(image)
-    is_clear = values == image.info["transparency"]
-    grey = round(sum(colour) / 3) * 257  # 255 becomes 65535
-    shown = np.where(is_clear, np.array(grey, values.dtype), values)
-    result = Image.fromarray(shown)
-    if _contrast(values) > _VANISHES * _contrast(shown):
-        raise InputError(
-            f"The drawing vanishes on a background of grey value {grey}, its own. Give another "
-            "background, such as 'black'."
-        )
-    return result
-
-
-def _contrast(values: NDArray[np.generic]) -> int:
-    """The widest range of values within a channel of [H, W] or [H, W, channels]."""
-    if not values.size:
-        return 0
-    spread = np.ptp(values.astype(np.int64), axis=(0, 1))
-    return int(spread.max())
-
-
-def _is_lost(layers: Image.Image, result: Image.Image) -> bool:
-    return _contrast(np.array(layers)) > _VANISHES * _contrast(np.array(result))
-
-
-def _vanished(layers: Image.Image, background: str) -> str:
-    fact = f"The drawing vanishes on the background {background!r}"
-    for other in ("white", "black", "grey"):
-        if not _is_lost(layers, _composited(layers, _colour(other))):
-            return f"{fact}: its own colour is like it. Give background={other!r}."
-    return (
-        f"{fact}, as on any other: all of it is transparent. If its alpha channel means nothing, "
-        "drop it: image.convert('RGBA').convert('RGB')."
-    )

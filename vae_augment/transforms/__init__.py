@@ -1,6 +1,6 @@
 """`VAEAugment`, the pure functions that it is made of, and distortions by which it is judged."""
 
-from ..model.pixels import opaque
+from ..model.pixels import opaque, scaled
 from .augment import VAEAugment
 from .distortions import (
     affine,
@@ -18,6 +18,7 @@ __all__ = [
     "crop_flip_light",
     "flip_shift",
     "opaque",
+    "scaled",
     "thickness",
     "thickness_affine_elastic",
 ]

@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 
 from ..arguments import number
 from ..errors import InputError
+from ..model import advice
 from ..model.labels import as_labels
 from ..model.pixels import from_batch, from_pil, to_batch, to_pil
 from ..model.sessions import Provider
@@ -139,11 +140,8 @@ class VAEAugment(v2.Transform):
         # A tensor of less than two dimensions is a label: next to an array, the array must have
         # been the image.
         if not dims or (is_array and max(dims) < 2):
-            kinds = ", ".join(sorted({type(item).__name__ for item in flat_inputs})) or "nothing"
-            raise InputError(
-                f"VAEAugment found no image among its inputs, only {kinds}. Put v2.ToImage() "
-                "before it, which turns NumPy arrays and PIL images into tensors."
-            )
+            fact = "VAEAugment found no image among its inputs"
+            raise InputError(advice.on_no_image(fact, flat_inputs))
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw all random numbers, for as many images as the largest input has, one row per image.

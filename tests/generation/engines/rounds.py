@@ -10,7 +10,7 @@ from vae_augment.generation import make_job, run
 from vae_augment.generation.engines.ranks import run_serially
 from vae_augment.generation.plan import Share
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def run_rounds(model: Path, root: Path, share: Share, barrier: Any) -> None:

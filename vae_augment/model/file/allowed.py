@@ -23,15 +23,36 @@ MAX_INPUTS = 256  # of one node, and as many outputs
 OPSETS = range(18, 25)
 IR_VERSIONS = range(8, 14)
 
-# What encoders and decoders need: no control flow, no random numbers, nothing that makes a small
-# tensor a large one.
+# What encoders and decoders need: no control flow, no random numbers, nothing that makes sizes out
+# of what it computes. What keeps each group from crashing onnxruntime or from taking all memory:
+
+# One result per place, from the numbers at that place. The result has the size of the inputs when
+# they are broadcast, which `cost` limits. There is nothing to index; integers, of which a quotient
+# can end the process, are refused by `cost` unless they are shapes.
+_ELEMENTWISE = (
+    "Abs Add And Cast Celu Clip Cos DequantizeLinear Div Elu Equal Erf Exp Gelu Greater "
+    "GreaterOrEqual HardSigmoid HardSwish Identity LeakyRelu Less LessOrEqual Log Max Min Mish Mul "
+    "Neg Not Or PRelu Pow QuantizeLinear Reciprocal Relu Selu Sigmoid Sign Sin Softplus Softsign "
+    "Sqrt Sub Tanh Where"
+)
+# One loop of onnxruntime with another sum in it each; the result is no larger than the input, and
+# `cost` knows the axes and refuses empty tensors where a loop would look at a first number.
+_REDUCTIONS = (
+    "LogSoftmax ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
+    "ReduceSum ReduceSumSquare Softmax"
+)
+_NORMALIZATIONS = "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization"
+# Their buffers and arithmetic are counted by `cost`. Einsum is allowed as the product of two
+# tensors, each letter once in either, which is a matrix product between transpositions.
+_PRODUCTS = "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool MatMul MaxPool"
+# They move numbers and copy them. Sizes that they are given are numbers which `cost` knows before
+# anything runs: it limits what they make, for every batch. Copies to less than one are refused.
+_MOVES = (
+    "Concat Constant DepthToSpace Expand Flatten Gather GridSample Pad Reshape Resize Shape Slice "
+    "SpaceToDepth Split Squeeze Tile Transpose Unsqueeze"
+)
 ALLOWED_OPS = frozenset(
-    "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace "
-    "DequantizeLinear Div Elu Equal Erf Exp Flatten Gather Gelu Gemm GlobalAveragePool GridSample "
-    "GroupNormalization HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization "
-    "LeakyRelu Log MatMul Max MaxPool Min Mish Mul Neg PRelu Pad Pow QuantizeLinear Reciprocal "
-    "ReduceMean ReduceSum Relu Reshape Resize Selu Shape Sigmoid Sin Slice Softmax Softplus "
-    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze".split(" ")
+    f"{_ELEMENTWISE} {_REDUCTIONS} {_NORMALIZATIONS} {_PRODUCTS} {_MOVES}".split(" ")
 )
 # Shape inference and kernels divide by these attributes: a zero would end the process.
 _POSITIVE = frozenset(

@@ -2,12 +2,13 @@
 
 A few allowed operators in a small file can need any amount: two vectors broadcast to a matrix, a
 tensor concatenated with itself thirty times. Shapes are therefore inferred node by node, each
-checked before the next, at several batch sizes, from which `growth` concludes that they are
-harmless at any other.
+checked before the next, at several batch sizes, from which `batch_linearity` concludes that they
+are harmless at any other.
 """
 
 import math
 import operator
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,15 @@ _SHAPE_OPS = frozenset(
     "Add Cast Concat Constant Div Equal Gather Identity Mul Neg Reshape Slice Split Squeeze Sub "
     "Unsqueeze".split(" ")
 )
+# Their loops look at a first number or pixel, which an empty tensor has not.
+_NEED_NUMBERS = frozenset(
+    "Einsum Expand GridSample LogSoftmax ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMin "
+    "ReduceProd ReduceSumSquare Tile".split(" ")
+)
+_EINSUM = re.compile(rb"[A-Za-z]{1,8}(,[A-Za-z]{1,8})?->[A-Za-z]{0,8}")
+# How often a kernel holds its inputs and results, besides the results themselves: Where keeps both
+# of its choices, Einsum transposes, Expand remembers where each number goes.
+_COPIES = {"Where": 2, "Einsum": 3, "Expand": 3}
 
 
 def check_cost(model: onnx.ModelProto) -> None:
@@ -122,13 +132,13 @@ class _Walk:
             raise ModelFormatError(
                 f"{node.op_type} takes {missing[0][:100]!r}, which nothing before it makes."
             )
-        inferred = self._infer(node)
+        if node.op_type in ("Expand", "Tile"):
+            self._check_copies(node)
+        inferred = self._infer_einsum(node) if node.op_type == "Einsum" else self._infer(node)
         if node.op_type in ALLOWED_OPS:
             self._check_integers(node)
-        if node.op_type == "GridSample" and 0 in _dims(self.types[node.input[0]]):
-            raise UnsafeModelError(
-                "GridSample takes images without pixels; onnxruntime could read beside them."
-            )
+        if node.op_type in _NEED_NUMBERS:
+            self._check_not_empty(node)
         for name in node.output:
             if name not in inferred:
                 raise UnsafeModelError(
@@ -158,6 +168,54 @@ class _Walk:
                 raise UnsafeModelError(
                     "Div divides negative integers, or by an integer below 1; it could crash."
                 )
+
+    def _check_copies(self, node: onnx.NodeProto) -> None:
+        """Counts of Expand and Tile must be known, and positive: onnxruntime trusts them."""
+        tensor = self.constants.get(node.input[1]) if len(node.input) == 2 else None
+        if tensor is None or tensor.data_type != onnx.TensorProto.INT64:
+            raise UnsafeModelError(
+                f"The size of what {node.op_type} makes cannot be known before it runs."
+            )
+        counts = onnx.numpy_helper.to_array(tensor)
+        if counts.ndim != 1 or (counts < 1).any() or (counts > self._scaled(MAX_TENSOR)).any():
+            raise UnsafeModelError(
+                f"{node.op_type} makes copies by {counts.flatten()[:8].tolist()}, which is out of "
+                "bounds."
+            )
+
+    def _check_not_empty(self, node: onnx.NodeProto) -> None:
+        if any(0 in _dims(self.types[name]) for name in node.input if name):
+            raise UnsafeModelError(
+                f"{node.op_type} takes images without pixels, or another empty tensor; onnxruntime "
+                "could read beside it."
+            )
+
+    def _einsum_sizes(self, node: onnx.NodeProto) -> tuple[dict[str, int], str]:
+        """The size of each letter, and the letters of the result."""
+        given = [item.s for item in node.attribute if item.name == "equation"]
+        equation = given[0].replace(b" ", b"") if len(given) == 1 else b""
+        fits = _EINSUM.fullmatch(equation) is not None
+        left, _, result = equation.decode("ascii", "replace").partition("->")
+        terms = left.split(",")
+        fits &= len(terms) == len(node.input) and len(set(result)) == len(result)
+        sizes: dict[str, int] = {}
+        for term, name in zip(terms, node.input, strict=False):
+            dims = _dims(self.types[name])
+            fits &= len(dims) == len(term) == len(set(term))
+            for letter, size in zip(term, dims, strict=False):
+                fits &= sizes.setdefault(letter, size) == size
+        if not fits or not set(result) <= sizes.keys():
+            raise UnsafeModelError(
+                f"Einsum has the equation {equation[:40]!r}; allowed are one or two tensors, each "
+                "letter at most once in each, of the same size in both, as in 'bij,bjk->bik'."
+            )
+        return sizes, result
+
+    def _infer_einsum(self, node: onnx.NodeProto) -> dict[str, onnx.TypeProto]:
+        """By itself, because onnx before 1.19 does not infer it."""
+        sizes, result = self._einsum_sizes(node)
+        dims = [sizes[letter] for letter in result]
+        return {name: _tensor_type(self._element(node.input[0]), dims) for name in node.output}
 
     def _element(self, name: str) -> int:
         return int(self.types[name].tensor_type.elem_type)
@@ -226,7 +284,7 @@ class _Walk:
             for names in (node.input, node.output)
         )
         if node.op_type not in ("Conv", "ConvTranspose"):
-            return sum(map(math.prod, (*taken, *made)))
+            return _COPIES.get(node.op_type, 1) * sum(map(math.prod, (*taken, *made)))
         pixels = math.prod((made if node.op_type == "Conv" else taken)[0][2:])
         return math.prod(taken[1][1:]) * pixels  # the kernel handles one image after the other
 
@@ -241,6 +299,8 @@ class _Walk:
                 if "kernel_shape" in attributes
                 else taken
             )
+        if node.op_type == "Einsum":
+            return _SLOW * math.prod(self._einsum_sizes(node)[0].values())
         if node.op_type not in ("Gemm", "MatMul", "Conv", "ConvTranspose") or len(dims) < 2:
             return made + taken
         weight = 1 if self._element(node.input[0]) == 1 else _SLOW

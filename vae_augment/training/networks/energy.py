@@ -111,7 +111,8 @@ class Decoder(nn.Module):
         rows = self.bottleneck(hidden)
         for level in self.levels:
             rows = level(rows, hidden, detail)
-        mean, amounts = self.last(rows).tensor_split([self.channels], 1)
+        # Not tensor_split, of which TorchScript's exporter makes a loop
+        mean, amounts = self.last(rows).split([self.channels, self.channels * TEXTURES], 1)
         textures = (amounts * self.texture(detail)).unflatten(1, (self.channels, TEXTURES))
         return mean + textures.sum(2)
 

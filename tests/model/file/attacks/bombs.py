@@ -150,6 +150,50 @@ def gather(model: ModelProto, folder: Path) -> Path:
     )
 
 
+def expand(model: ModelProto, folder: Path) -> Path:
+    """Sixteen gigabytes of copies of one number."""
+    weights = {"bomb.one": np.zeros((1, 1), np.float32), "bomb.shape": np.array([1 << 16, 1 << 16])}
+    nodes = [make_node("Expand", ["bomb.one", "bomb.shape"], ["bomb.large"])]
+    return save(splice(model, nodes, **weights), folder)
+
+
+def tile(model: ModelProto, folder: Path) -> Path:
+    """A thousand million copies of the noise."""
+    nodes = [make_node("Tile", ["noise", "bomb.counts"], ["bomb.large"])]
+    return save(splice(model, nodes, **{"bomb.counts": np.array([1, 10**9])}), folder)
+
+
+def tile_that_overflows(model: ModelProto, folder: Path) -> Path:
+    """So many copies that their number, in 64 bits, is 0."""
+    nodes = [make_node("Tile", ["noise", "bomb.counts"], ["bomb.large"])]
+    return save(splice(model, nodes, **{"bomb.counts": np.array([1, 1 << 62])}), folder)
+
+
+def outer_choice(model: ModelProto, folder: Path) -> Path:
+    """A choice between a column and a row of 65,536: a matrix."""
+    column = np.zeros((1 << 16, 1), np.float32)
+    nodes = [
+        make_node("Greater", ["bomb.column", "bomb.column"], ["bomb.choice"]),
+        make_node("Where", ["bomb.choice", "bomb.column", "bomb.row"], ["bomb.matrix"]),
+    ]
+    return save(splice(model, nodes, **{"bomb.column": column, "bomb.row": column.T}), folder)
+
+
+def outer_product(model: ModelProto, folder: Path) -> Path:
+    """Einstein's sum of no index at all: a matrix of all products."""
+    row = np.zeros(1 << 16, np.float32)
+    nodes = [make_node("Einsum", ["bomb.row", "bomb.row"], ["bomb.matrix"], equation="i,j->ij")]
+    return save(splice(model, nodes, **{"bomb.row": row}), folder)
+
+
+def product_of_sums(model: ModelProto, folder: Path) -> Path:
+    """One number, after 2^60 multiplications."""
+    names = [f"bomb.{letter}" for letter in "ab"]
+    weights = {name: np.zeros((1 << 5,) * 4, np.float32) for name in names}
+    nodes = [make_node("Einsum", names, ["bomb.y"], equation="abcd,efgh->")]
+    return save(splice(model, nodes, **weights), folder)
+
+
 def arithmetic(model: ModelProto, folder: Path) -> Path:
     """A thousand products of matrices of 2,048 x 2,048: little memory, hours of work."""
     names = ["bomb.m", *(f"bomb.{step}" for step in range(1000))]
@@ -214,6 +258,12 @@ ATTACKS = [
     (resize, UNSAFE, "Resize makes a tensor of the shape"),
     (pad, UNSAFE, "Pad makes a tensor of the shape"),
     (gather, UNSAFE, "Gather makes a tensor of the shape"),
+    (expand, UNSAFE, "Expand makes a tensor of the shape [65536, 65536]"),
+    (tile, UNSAFE, "Tile makes copies by [1, 1000000000]"),
+    (tile_that_overflows, UNSAFE, "Tile makes copies by"),
+    (outer_choice, UNSAFE, "Where makes a tensor of the shape [65536, 65536]"),
+    (outer_product, UNSAFE, "Einsum makes a tensor of the shape [65536, 65536]"),
+    (product_of_sums, UNSAFE, "multiplications"),
     (arithmetic, UNSAFE, "multiplications"),
     (strides_of_zero, UNSAFE, "MaxPool has 'strides' = [0, 0"),
     (million_empty_nodes, UNSAFE, "neither weights nor metadata"),

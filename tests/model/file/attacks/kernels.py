@@ -250,6 +250,64 @@ def escape_in_a_node(model: ModelProto, folder: Path) -> Path:
     return save(splice(model, nodes), folder)
 
 
+def copies_below_one(model: ModelProto, folder: Path) -> Path:
+    """A buffer of minus twenty numbers."""
+    nodes = [make_node("Tile", ["noise", "bomb.counts"], ["bomb.y"])]
+    return save(splice(model, nodes, **{"bomb.counts": np.array([1, -1])}), folder)
+
+
+def expansion_by_the_noise(model: ModelProto, folder: Path) -> Path:
+    """A shape that is known only when it runs."""
+    nodes = [
+        make_node("Cast", ["strength"], ["bomb.shape"], to=TensorProto.INT64),
+        make_node("Expand", ["bomb.zero", "bomb.shape"], ["bomb.y"]),
+    ]
+    return save(splice(model, nodes), folder)
+
+
+def hidden_expansion(model: ModelProto, folder: Path) -> Path:
+    """As many columns as the square of the batch."""
+    nodes = [
+        *_batch("noise"),
+        make_node("Mul", ["bomb.batch", "bomb.batch"], ["bomb.square"]),
+        make_node("Expand", ["bomb.zero", "bomb.square"], ["bomb.y"]),
+    ]
+    return save(splice(model, nodes), folder)
+
+
+def expansion_to_less(model: ModelProto, folder: Path) -> Path:
+    """As many numbers as the batch has images beyond three: minus two of one image."""
+    nodes = [
+        *_batch("noise"),
+        make_node("Sub", ["bomb.batch", "bomb.three"], ["bomb.less"]),
+        make_node("Expand", ["bomb.zero", "bomb.less"], ["bomb.y"]),
+    ]
+    return save(splice(model, nodes, **{"bomb.three": np.array([3])}), folder)
+
+
+def largest_of_nothing(model: ModelProto, folder: Path) -> Path:
+    """The first number of a row that has none."""
+    nodes = [
+        make_node("Slice", ["noise", "bomb.from", "bomb.from", "bomb.axis"], ["bomb.nothing"]),
+        make_node("ReduceMax", ["bomb.nothing", "bomb.axis"], ["bomb.y"]),
+    ]
+    weights = {"bomb.from": np.array([0]), "bomb.axis": np.array([1])}
+    return save(splice(model, nodes, **weights), folder)
+
+
+def diagonal(model: ModelProto, folder: Path) -> Path:
+    """A letter twice, for which onnxruntime has code of its own."""
+    weights = {"bomb.matrix": np.ones((20, 20), np.float32)}
+    node = make_node("Einsum", ["bomb.matrix"], ["bomb.y"], equation="ii->i")
+    return save(splice(model, [node], **weights), folder)
+
+
+def other_letters(model: ModelProto, folder: Path) -> Path:
+    """A result of letters that no tensor has."""
+    node = make_node("Einsum", ["noise"], ["bomb.y"], equation="ij->ijkl")
+    return save(splice(model, [node]), folder)
+
+
 def _batch(source: str) -> list[onnx.NodeProto]:
     return [make_node("Shape", [source], ["bomb.batch"], start=0, end=1)]
 
@@ -288,5 +346,11 @@ ATTACKS = [
     *((maker, *GROWTH) for maker in (hidden_squeeze, hidden_pooling)),
     (not_finite_on_white, FORMAT, "finite"),
     (not_finite_with_noise, FORMAT, "finite"),
+    (copies_below_one, UNSAFE, "Tile makes copies by [1, -1]"),
+    (expansion_by_the_noise, UNSAFE, "The size of what Expand makes cannot be known"),
+    (hidden_expansion, *GROWTH),
+    (expansion_to_less, UNSAFE, "Expand makes copies by [-1]"),
+    (largest_of_nothing, UNSAFE, "ReduceMax takes images without pixels, or another empty tensor"),
+    *((maker, UNSAFE, "Einsum has the equation") for maker in (diagonal, other_letters)),
     *((maker, FORMAT, "not printable") for maker in (escape_in_a_tensor, escape_in_a_node)),
 ]

@@ -19,14 +19,15 @@ from vae_augment.model.file import ALLOWED_OPS
 
 KINDS = OpSchema.AttrType
 OPERATORS = sorted(ALLOWED_OPS - {"Constant"})
-OF_SHAPES = "Add Cast Concat Div Gather Mul Pad Reshape Resize Shape Slice Split Squeeze Sub Transpose Unsqueeze".split(
-    " "
+OF_SHAPES = (
+    "Add Cast Concat Div Expand Gather Mul Pad Reshape Resize Shape Slice Split Squeeze Sub Tile "
+    "Transpose Unsqueeze".split(" ")
 )
 GRID = make_node(
     "Reshape", ["noise", "grid.shape"], ["grid"]
 )  # two coordinates per pixel, for GridSample
 WITH_INDICES = frozenset(
-    "Gather Pad Reshape Slice Split Squeeze Unsqueeze".split(" ")
+    "Expand Gather Pad Reshape Slice Split Squeeze Tile Unsqueeze".split(" ")
 )  # in their second input
 OPSETS = (18, 18, 20, 21, 23)
 INTEGERS = [
@@ -70,7 +71,7 @@ VALUES: dict[Any, list[Any]] = {
     ],
     KINDS.STRING: (
         "asymmetric bilinear constant cubic edge floor linear nearest reflect tanh zeros CRD DCR "
-        "SAME_UPPER VALID"
+        "SAME_UPPER VALID ij->ji ij,kj->ik ij,ij->i ii->i abcd,cd->ab"
     ).split(" "),
 }  # fmt: skip
 
