@@ -1,6 +1,7 @@
 """Partners for interpolation and extrapolation: latents of other images of a class."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,9 +10,7 @@ from torch import Tensor
 from ..noise import Stream, normals, uniforms
 from .latents import Latents
 from .sampling import UNKNOWN, draw_latents
-
-if TYPE_CHECKING:
-    from .vae_model import VAEModel
+from .spec import Spec
 
 PER_CLASS = 64
 WITHOUT_CLASSES = 512
@@ -28,24 +27,27 @@ class Partners(NamedTuple):
     labels: Tensor  # [N] int64, -1 = unknown
 
 
-def partners_of(model: "VAEModel") -> Partners | None:
+def partners_of(spec: Spec, forget_label: Callable[[Tensor, Tensor], Tensor]) -> Partners | None:
     """The partners that a model offers; None where it has no distribution of latents.
 
     They are drawn from the distribution of each class, always the same ones, so that the file needs
     no latent of a training image. A file that keeps such latents, its bank, offers those.
+
+    Args:
+        spec: of the model.
+        forget_label: latents [N, D] of a conditional model, which were encoded with the labels [N],
+            -> latents of the same images encoded without them.
     """
-    latents = model.spec.latents
+    latents = spec.latents
     if latents is None:
         return None
     if len(latents.bank):
         arrays = latents.bank, latents.bank_given_label, latents.bank_labels
         return Partners(*map(torch.from_numpy, arrays))
-    labels = _labels(latents, bool(model.spec.classes))
+    labels = _labels(latents, bool(spec.classes))
     given_label = torch.from_numpy(_drawn(latents, labels))
     known = torch.from_numpy(labels)
-    without_label = given_label
-    if model.spec.conditional:
-        without_label = model.encode_batch(model.decode_batch(given_label, known))[0].cpu()
+    without_label = forget_label(given_label, known) if spec.conditional else given_label
     return Partners(without_label, given_label, known)
 
 

@@ -152,7 +152,11 @@ class VAEModel:
     @functools.cached_property
     def partners(self) -> Partners | None:
         """Latents for `VAEAugment` to move towards or away from; see `partners_of`."""
-        return partners_of(self)
+        return partners_of(self.spec, self._without_label)
+
+    def _without_label(self, latent: Tensor, labels: Tensor) -> Tensor:
+        mean, _ = self.encode_batch(self.decode_batch(latent, labels))
+        return mean.cpu()
 
     @property
     def device_type(self) -> str:
