@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from vae_augment.errors import InputError
 from vae_augment.evaluation import audit
 from vae_augment.privacy import membership
 from vae_augment.privacy.report import NOTHING_FOUND, Audit
+from vae_augment.privacy.words import (
+    UNREADABLE,
+    audit_in_words,
+    privacy_in_words,
+    samples_only_in_words,
+)
 from vae_augment.training import ImageData, load_data
 
 ROOM = Path(__file__).parent
@@ -154,14 +161,35 @@ def test_images_without_labels_have_no_rows_of_classes(
     assert found.findings == ()
 
 
-def test_the_command_prints_draws_and_fails_above_the_bound(
+def test_the_command_prints_draws_stores_and_fails_above_the_bound(
     tiny_model_path: Path, tmp_path: Path
 ) -> None:
-    picture = tmp_path / "closest.png"
-    command = ["audit", tiny_model_path, "--train", "digits", "--test", "digits"]
+    model, picture = tmp_path / "mine.onnx", tmp_path / "closest.png"
+    shutil.copy(tiny_model_path, model)
+    command = ["audit", model, "--train", "digits", "--test", "digits"]
     code, text = run(*command, "--plot", picture, "--max-auc", 0.5)
     assert code == 1
     assert "membership attack" in text
     assert "above --max-auc 0.5" in text
     with Image.open(picture) as image:
         assert image.size[0] > 600
+    _, shown = run("info", model)
+    lines = shown.partition("audit       ")[2].splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("1297 training images against 500 others: the strongest attack, by ")
+    assert lines[3].endswith("nothing was found, which does not prove that nothing is there.")
+
+
+def test_a_bundled_file_is_left_as_it_is() -> None:
+    code, text = run("audit", "mnist", "--train", "digits", "--test", "digits", "--store")
+    assert code == 1
+    assert "'mnist' is a bundled file" in text
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"membership_auc": "high"}, {"membership_auc": [1, 2, 3], "findings": 3}]
+)
+def test_odd_evidence_is_called_so(entry: dict[str, object]) -> None:
+    assert audit_in_words(entry) == [UNREADABLE]
+    assert privacy_in_words(entry) == [UNREADABLE]
+    assert samples_only_in_words(entry) == [UNREADABLE]

@@ -3,16 +3,19 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import onnx
 
-from ..errors import ModelFormatError
+from ..errors import InputError, ModelFormatError
+from ..files import atomic_path, check_folder
 from .latents import LATENTS_KEY
 from .spec import FORMAT_VERSION, Spec
 
 AUDIT = "audit"
 PRIVACY = "privacy"
+SAMPLES_ONLY = "samples_only"
 # What stays true of a file whose weights are rounded: rounding does not see the training images.
 KEPT_BY_ROUNDING = (PRIVACY,)
 BOUND_TO = "weights_sha256"
@@ -57,6 +60,21 @@ def check_evidence(evidence: Evidence, model: onnx.ModelProto) -> None:
                 f"Its evidence {name[:100]!r} is about other weights or latents than those of this "
                 "file. Export the model again."
             )
+
+
+def add_evidence(path: Path, content: bytes, spec: Spec, added: Evidence) -> None:
+    """Write further evidence into the file at `path`, atomically; see `with_evidence`.
+
+    Raises:
+        InputError: the file no longer has this content, or its folder cannot be written.
+    """
+    if path.read_bytes() != content:
+        raise InputError(
+            f"{path} has changed since it was read, so nothing was written into it. Start again."
+        )
+    check_folder(path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(with_evidence(content, spec, added))
 
 
 def with_evidence(content: bytes, spec: Spec, added: Evidence) -> bytes:
