@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,7 +22,10 @@ def test_latents_by_class_and_without(few: ImageData) -> None:
     model = build_network(few.image_shape, 6, network="conv-small", classes=10).eval()
     latents = fit_latents(model.encode, few)
     assert latents.weights.shape[0] == 10
-    assert latents.bank.shape == latents.bank_given_label.shape == (200, 6)
+    assert len(latents.bank) == len(latents.bank_given_label) == len(latents.bank_labels) == 0
+    with_bank = fit_latents(model.encode, few, keep_bank=True)
+    assert with_bank.bank.shape == with_bank.bank_given_label.shape == (200, 6)
+    assert np.array_equal(with_bank.means, latents.means)
     unlabelled = ImageData("mine", few.images, torch.full_like(few.labels, -1))
     assert fit_latents(model.encode, unlabelled).weights.shape[0] == 1
 
@@ -53,7 +57,7 @@ def many_classes(count: int) -> ImageData:
 def test_many_classes_get_fewer_components(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vae_augment.training.latent_distribution.MAX_FILE_BYTES", 2_000_000)
     network = build_network((1, 8, 8), 32, network="conv-small").eval()
-    latents = fit_latents(network.encode, many_classes(40))
+    latents = fit_latents(network.encode, many_classes(40), keep_bank=True)
     # Without the limit, each of the twenty images of a class would be a component.
     assert room_per_class(40, 32, 0) == (4, 3)
     assert latents.weights.shape == (40, 2)

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -33,13 +35,13 @@ def model(tiny_model_path: Path) -> VAEModel:
 
 
 @pytest.fixture(scope="module")
-def bankless(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
-    """The same model without the latents of its training images."""
+def normal(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
+    """The same model without its distribution of latents: it draws from N(0, I)."""
     proto = onnx.load(tiny_model_path)
     spec = replace(read_model(tiny_model_path).spec, latents=None)
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, spec.to_metadata())
-    path = tmp_path_factory.mktemp("bankless") / "bankless.onnx"
+    path = tmp_path_factory.mktemp("normal") / "normal.onnx"
     onnx.save(proto, path)
     return load(path)
 
@@ -186,10 +188,10 @@ def test_partners_of_the_last_choice_and_of_none() -> None:
 
 
 def test_partners_come_from_the_whole_batch_not_only_from_what_the_coins_chose(
-    bankless: VAEModel, images: Tensor
+    normal: VAEModel, images: Tensor
 ) -> None:
     transform = VAEAugment(
-        bankless, mode="interpolation", p=1, labels_getter="default", residual=False
+        normal, mode="interpolation", p=1, labels_getter="default", residual=False
     )
     pair, labels = images[[0, 10]], torch.tensor([0, 0])
     params = transform.make_params([pair]) | {"labels": labels}
@@ -199,26 +201,24 @@ def test_partners_come_from_the_whole_batch_not_only_from_what_the_coins_chose(
     assert torch.equal(one[1], pair[1])
 
 
-def test_interpolation_goes_to_the_partner_in_the_batch(bankless: VAEModel, images: Tensor) -> None:
+def test_interpolation_goes_to_the_partner_in_the_batch(normal: VAEModel, images: Tensor) -> None:
     transform = VAEAugment(
-        bankless, mode="interpolation", strength=1e6, p=1, labels_getter="default", residual=False
+        normal, mode="interpolation", strength=1e6, p=1, labels_getter="default", residual=False
     )
     output = transform(images, LABELS)[0]
-    reconstructed = bankless.reconstruct(images, LABELS)
+    reconstructed = normal.reconstruct(images, LABELS)
     torch.testing.assert_close(
         output, reconstructed.roll(10, 0), atol=1e-5, rtol=0
     )  # two of each class
 
 
-def test_a_single_image_goes_to_a_near_one_of_its_class_in_the_bank(
-    model: VAEModel, images: Tensor
-) -> None:
+def test_a_single_image_goes_to_a_near_sample_of_its_class(model: VAEModel, images: Tensor) -> None:
     transform = VAEAugment(
         model, mode="interpolation", strength=1e6, p=1, labels_getter="default", residual=False
     )
-    latents = model.spec.latents
-    assert latents is not None
-    rows = torch.from_numpy(latents.bank_given_label)[torch.from_numpy(latents.bank_labels) == 3]
+    partners = model.partners
+    assert partners is not None
+    rows = partners.given_label[partners.labels == 3]
     mean, _ = model.encode(images[3:4], torch.tensor([3]))
     near = rows[(rows - mean).norm(dim=1).topk(10, largest=False).indices]
     candidates = model.decode(near, torch.full((10,), 3))
@@ -230,7 +230,7 @@ def test_a_single_image_goes_to_a_near_one_of_its_class_in_the_bank(
     assert len(chosen) > 4
 
 
-def test_the_bank_serves_without_labels(model: VAEModel, images: Tensor) -> None:
+def test_images_without_labels_find_partners(model: VAEModel, images: Tensor) -> None:
     for mode in ("interpolation", "extrapolation"):
         assert (
             len(
@@ -242,10 +242,10 @@ def test_the_bank_serves_without_labels(model: VAEModel, images: Tensor) -> None
         )
 
 
-def test_neighbours_of_a_class_that_the_bank_lacks_are_the_image_itself() -> None:
-    mean, bank = torch.zeros(2, 2), torch.ones(3, 2)
+def test_neighbours_of_a_class_without_partners_are_the_image_itself() -> None:
+    mean, latents = torch.zeros(2, 2), torch.ones(3, 2)
     partners = nearest_partner(
-        mean, torch.tensor([4, 1]), torch.rand(2), bank, torch.ones(3).long()
+        mean, torch.tensor([4, 1]), torch.rand(2), latents, torch.ones(3).long()
     )
     assert torch.equal(partners, torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
 
@@ -377,10 +377,10 @@ def test_a_posterior_mode_uses_labels_that_are_given(model: VAEModel, images: Te
             "None and 'unlabelled' does not.",
         ),
         (
-            "bankless",
+            "normal",
             {"mode": "interpolation"},
-            "mode='interpolation' needs partners, but 'bankless' carries no bank of latents and "
-            "no labels_getter is given. Export the model with --fit-latents DATA, or pass "
+            "mode='interpolation' needs partners, but 'normal' carries no distribution of latents "
+            "and no labels_getter is given. Export the model with --fit-latents DATA, or pass "
             "labels_getter='default' and batches.",
         ),
         (
@@ -403,13 +403,15 @@ def test_a_mode_says_what_it_lacks_when_it_is_built(
     assert str(caught.value) == message
 
 
-def test_a_single_image_without_a_bank_is_an_error(bankless: VAEModel, images: Tensor) -> None:
-    transform = VAEAugment(bankless, mode="interpolation", p=1, labels_getter="default")
+def test_a_single_image_without_a_distribution_of_latents_is_an_error(
+    normal: VAEModel, images: Tensor
+) -> None:
+    transform = VAEAugment(normal, mode="interpolation", p=1, labels_getter="default")
     with pytest.raises(VAEAugmentError) as caught:
         transform(images[0], 3)
     assert str(caught.value) == (
-        "A single image needs a partner from the model's bank, which 'bankless' lacks. Give "
-        "batches."
+        "A single image needs a partner from the model's distribution of latents, which 'normal' "
+        "lacks. Give batches."
     )
 
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from .._version import __version__
 from ..errors import VAEAugmentError
+from .audit import audit
 from .compare import compare
 from .compress import compress
 from .decompress import decompress
@@ -77,6 +78,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     generate: "mnist -n 1_000_000 -o DIR --format npz",
     evaluate: "mnist mnist --root DIR --protocol iwae-mnist",
     compare: "FOLDER --labels-per-class 10",
+    audit: "mnist --train mnist --test mnist --root DIR",
     label: "FOLDER -o labelled.npz",
     embed: "mnist DATA -o latents.npz --plot map.png",
     compress: "mnist DATA -o small.npz",

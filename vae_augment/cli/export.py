@@ -62,6 +62,7 @@ def export(
     precision: Annotated[
         str, typer.Option(help="fp32, fp16 (half the size) or int8 (faster mlp).")
     ] = "fp32",
+    keep_bank: options.KeepBank = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Export SOURCE to one ONNX file and compare it with PyTorch."""
@@ -80,6 +81,7 @@ def export(
             allow_pickle=allow_pickle,
             images=images,
             precision=precision,
+            keep_bank=keep_bank,
             overwrite=overwrite,
         )
     typer.echo(f"{report.table()}\n{summary(output)}")

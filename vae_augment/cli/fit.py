@@ -64,6 +64,7 @@ def fit(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     seed: options.Seed = 0,
     device: options.Device = "cpu",
+    keep_bank: options.KeepBank = False,
     root: options.Root = None,
     read: options.Read = None,
     download: options.Download = False,
@@ -101,10 +102,10 @@ def fit(
             f"{images.name}"
         )
         if output.suffix == ".onnx":
-            _fit_and_export(images, output, config, overwrite)
+            _fit_and_export(images, output, config, keep_bank, overwrite)
             return
         repeated = "The same command without --overwrite" if overwrite else "The same command"
-        _show_quality(_fit(images, output, config, overwrite, repeated))
+        _show_quality(_fit(images, output, config, keep_bank, overwrite, repeated))
         _say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
 
 
@@ -120,7 +121,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 
 def _fit_and_export(
-    images: "ImageData", output: Path, config: "FitConfig", overwrite: bool
+    images: "ImageData", output: Path, config: "FitConfig", keep_bank: bool, overwrite: bool
 ) -> None:
     """Write a model file, beside which the checkpoint lies until that is done."""
     from .. import exporters, training
@@ -132,7 +133,7 @@ def _fit_and_export(
         checkpoint = training.load_checkpoint(path)
     else:
         start_anew = overwrite and not is_same
-        checkpoint = _fit(images, path, config, start_anew, "The same command")
+        checkpoint = _fit(images, path, config, keep_bank, start_anew, "The same command")
     _show_quality(checkpoint)
     distributed.wait_for_all()
     if distributed.rank() > 0:
@@ -158,7 +159,12 @@ def _choose_network(network: str | None, redraw: bool) -> str:
 
 
 def _fit(
-    images: "ImageData", output: Path, config: "FitConfig", overwrite: bool, repeated: str
+    images: "ImageData",
+    output: Path,
+    config: "FitConfig",
+    keep_bank: bool,
+    overwrite: bool,
+    repeated: str,
 ) -> "Checkpoint":
     """Train, and say after Ctrl-C how the run is resumed: by the command `repeated`."""
     from .. import training
@@ -166,7 +172,13 @@ def _fit(
     before = _time_of_change(output)
     try:
         return training.fit(
-            images, output, config, overwrite=overwrite, report=_show_epoch, say=_say
+            images,
+            output,
+            config,
+            keep_bank=keep_bank,
+            overwrite=overwrite,
+            report=_show_epoch,
+            say=_say,
         )
     except KeyboardInterrupt:
         if _time_of_change(output) == before:

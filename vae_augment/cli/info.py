@@ -23,7 +23,10 @@ def info(
 
     loaded = load(model, sha256=sha256)
     for name, value in facts_of(loaded).items():
-        typer.echo(f"{name:<12}" + printable(str(value)).replace("\n", "\\n"))
+        _show(name, value)
+    for name, lines in evidence_of(loaded).items():
+        for number, line in enumerate(lines):
+            _show("" if number else name, line)
     if check:
         loaded.probe()
         digest = "the sha256 is the one given"
@@ -33,6 +36,26 @@ def info(
             "check       passed: structure, operators, tensors, names, shapes, cost and metadata; "
             f"whole, encoder and decoder ran on two images; {digest}"
         )
+
+
+def _show(name: str, value: object) -> None:
+    typer.echo(f"{name:<12}" + printable(str(value)).replace("\n", "\\n"))
+
+
+def evidence_of(loaded: "VAEModel") -> dict[str, list[str]]:
+    """What was measured on a model, by name, in lines."""
+    from ..model.evidence import AUDIT, PRIVACY, SAMPLES_ONLY
+    from ..privacy.words import audit_in_words, privacy_in_words, samples_only_in_words
+
+    known = loaded.spec.evidence
+    lines = {}
+    if PRIVACY in known:
+        lines["privacy"] = privacy_in_words(known[PRIVACY])
+    if AUDIT in known:
+        lines["audit"] = audit_in_words(known[AUDIT])
+    if SAMPLES_ONLY in known:
+        lines["samples"] = samples_only_in_words(known[SAMPLES_ONLY])
+    return lines
 
 
 def facts_of(loaded: "VAEModel") -> dict[str, object]:
@@ -63,7 +86,10 @@ def _latents(loaded: "VAEModel") -> str:
     if latents is None:
         return "drawn from N(0, I)"
     groups, components = latents.weights.shape
+    drawn = f"drawn from {groups} mixtures of {components} Gaussians"
+    if not len(latents.bank):
+        return drawn
     return (
-        f"drawn from {groups} mixtures of {components} Gaussians; a bank of {len(latents.bank)} "
-        "images"
+        f"{drawn}; WARNING: latents of {len(latents.bank)} training images, from which images "
+        "close to them can be decoded"
     )

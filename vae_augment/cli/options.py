@@ -23,6 +23,8 @@ _READ = (
     "value_range=LOWEST,HIGHEST or frames=all|first."
 )
 Read = Annotated[list[str] | None, typer.Option("--read", metavar="NAME=VALUE", help=_READ)]
+_KEEP_BANK = "Keep latents of training images, from which images close to them can be decoded."
+KeepBank = Annotated[bool, typer.Option("--keep-bank", help=_KEEP_BANK)]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]

@@ -23,8 +23,10 @@ class Kind(ABC):
     """What models of one kind take, offer and lack."""
 
     name: ClassVar[str]
-    format_version: ClassVar[int]  # of the file
-    marks: ClassVar[Mapping[str, object]] = {}  # what the file's spec says of this kind alone
+    # Files name their kind from format version 3 on. Before, each kind had a version of its own,
+    # and a mark in the spec that no other kind has.
+    early_version: ClassVar[int]
+    early_marks: ClassVar[Mapping[str, object]] = {}
     decoder_inputs: ClassVar[tuple[str, ...]]  # besides the label
     parity_tolerance: ClassVar[float]  # how far the file's images may differ from PyTorch's
     only_modes: ClassVar[tuple[str, ...] | None] = None  # of `VAEAugment`; None = all
@@ -78,7 +80,7 @@ class Sampling(Kind):
     """Models that draw images from a distribution of latents."""
 
     name = "sampling"
-    format_version = 1
+    early_version = 1
     decoder_inputs = ("latent",)
     parity_tolerance = 1e-5
     residuals = (True, False)
@@ -120,8 +122,8 @@ class Redrawing(Kind):
     """
 
     name = "redrawing"
-    format_version = 2
-    marks: ClassVar[Mapping[str, object]] = {"image_conditional": True}
+    early_version = 2
+    early_marks: ClassVar[Mapping[str, object]] = {"image_conditional": True}
     decoder_inputs = ("latent", "image")
     # Next to an edge, a small difference of place is a larger one of brightness.
     parity_tolerance = 1e-4

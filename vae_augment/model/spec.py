@@ -1,8 +1,10 @@
 """The facts about a model and their form in the file's metadata."""
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ModelFormatError
@@ -11,6 +13,7 @@ from .kinds import KINDS, SAMPLING, Kind
 from .latents import LATENTS_KEY, Latents
 from .sampling import MAX_CLASSES as MAX_CLASSES
 
+FORMAT_VERSION = 3  # of what is written; 1 and 2 are read too
 SPEC_KEY = "vae_augment.spec"
 MAX_SPEC_BYTES = 64 * 1024
 INNER = ("mean", "logvar", "latent")  # the tensors at which the graph can be cut
@@ -22,19 +25,20 @@ MAX_NAME = 200  # characters of a class name
 
 @dataclass(frozen=True)
 class Spec(Facts):
-    """The facts about a model and its `kind`: whether it draws images, or redraws given ones."""
+    """The facts about a model and its `kind`: whether it draws images, or redraws given ones.
+
+    `evidence` is what was measured on the model, by name, each entry a JSON object. Files of the
+    format versions 1 and 2 have none.
+    """
 
     kind: Kind = SAMPLING
+    evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
 
     def check(self) -> None:
-        """Raise `ModelFormatError` for what `from_metadata` would refuse, without looking at the latents."""
+        """Raise `ModelFormatError` for what `from_metadata` would refuse, but for the latents."""
         kind, facts = _checked(_parsed(replace(self, latents=None).to_metadata()))
         kind.check_facts(facts, has_latents=self.latents is not None)
-
-    @property
-    def format_version(self) -> int:
-        """The version of the file format that such a model needs."""
-        return self.kind.format_version
 
     @property
     def image_conditional(self) -> bool:
@@ -43,7 +47,11 @@ class Spec(Facts):
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata entries for this spec."""
-        facts = {key: getattr(self, key) for key in _SCHEMA} | dict(self.kind.marks)
+        facts = {key: getattr(self, key) for key in _COMMON_SCHEMA}
+        if self.format_version == FORMAT_VERSION:
+            facts |= {"kind": self.kind.name, "evidence": self.evidence}
+        else:
+            facts |= self.kind.early_marks
         metadata = {SPEC_KEY: json.dumps(facts, sort_keys=True)}
         if self.latents is not None:
             metadata[LATENTS_KEY] = self.latents.to_text()
@@ -70,6 +78,8 @@ class Spec(Facts):
             training=facts["training"],
             exporter=facts["exporter"],
             kind=kind,
+            evidence=facts.get("evidence", {}),
+            format_version=facts["format_version"],
             latents=latents,
         )
 
@@ -91,11 +101,11 @@ def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ModelFormatError(f"{SPEC_KEY} is not JSON: {error}.") from None
     if not isinstance(facts, dict):
         raise ModelFormatError(f"{SPEC_KEY} is not a JSON object.")
-    versions = [kind.format_version for kind in KINDS]
-    if facts.get("format_version") not in versions:
+    if facts.get("format_version") not in range(1, FORMAT_VERSION + 1):
         raise ModelFormatError(
             f"The file has format version {facts.get('format_version')!r}; this vae-augment reads "
-            f"{' and '.join(map(str, versions))}. Export the model again, or install the version of vae-augment that made it."
+            f"1 to {FORMAT_VERSION}. Export the model again, or install the version of "
+            "vae-augment that made it."
         )
     return facts
 
@@ -132,7 +142,14 @@ def refused_names(names: Sequence[object]) -> list[object]:
     return refused
 
 
-_SCHEMA = {
+def _is_evidence(value: object) -> bool:
+    if not isinstance(value, dict) or not all(map(_is_name, value)):
+        return False
+    return all(isinstance(entry, dict) for entry in value.values())
+
+
+Check = Callable[[Any], bool]
+_COMMON_SCHEMA: dict[str, Check] = {
     "image_shape": _is_shape,
     "latent_dim": lambda value: _is_count(value, MAX_LATENT),
     "classes": _is_classes,
@@ -143,17 +160,39 @@ _SCHEMA = {
 }
 
 
+def _kind_of(facts: Mapping[str, Any]) -> Kind:
+    """The kind of model that the facts describe; `ModelFormatError` where there is none."""
+    version = facts["format_version"]
+    if version != FORMAT_VERSION:
+        return next(kind for kind in KINDS if kind.early_version == version)
+    for kind in KINDS:
+        if kind.name == facts.get("kind"):
+            return kind
+    raise ModelFormatError(
+        f"{SPEC_KEY}: kind is {str(facts.get('kind'))[:100]!r}; this vae-augment knows "
+        f"{', '.join(kind.name for kind in KINDS)}."
+    )
+
+
+def _schema(kind: Kind, version: int) -> dict[str, Check]:
+    if version == FORMAT_VERSION:
+        return _COMMON_SCHEMA | {"kind": _is_name, "evidence": _is_evidence}
+    marks: dict[str, Check] = {
+        key: functools.partial(operator.is_, mark) for key, mark in kind.early_marks.items()
+    }
+    return _COMMON_SCHEMA | marks
+
+
 def _checked(facts: dict[str, Any]) -> tuple[Kind, dict[str, Any]]:
     """The kind of model that the facts describe, and the facts; `ModelFormatError` for others."""
-    kind = next(kind for kind in KINDS if kind.format_version == facts["format_version"])
-    expected = _SCHEMA.keys() | kind.marks.keys()
-    if facts.keys() != expected:
+    kind = _kind_of(facts)
+    schema = _schema(kind, facts["format_version"])
+    if facts.keys() != schema.keys():
         raise ModelFormatError(
-            f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(expected)}."
+            f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(schema)}."
         )
     for key, value in facts.items():
-        is_allowed = _SCHEMA[key](value) if key in _SCHEMA else value is kind.marks[key]
-        if not is_allowed:
+        if not schema[key](value):
             raise ModelFormatError(
                 f"{SPEC_KEY}: {key} is {str(value)[:100]!r}, which the format does not allow."
             )

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..arguments import whole_number
 from ..errors import InputError
+from .evidence import weights_digest
 from .file import ModelFile, find_model, model_reference, read_model
 from .labels import checked_labels
+from .partners import Partners, partners_of
 from .pixels import to_batch
 from .posterior import kl_divergence
 from .running import Graph
@@ -140,6 +143,20 @@ class VAEModel:
     def name(self) -> str:
         """The file's name without its ending."""
         return Path(self.path).stem
+
+    @property
+    def weights_sha256(self) -> str:
+        """The digest that binds evidence to the graph and latents: see `weights_digest`."""
+        return weights_digest(onnx.load_from_string(self.file.content))
+
+    @functools.cached_property
+    def partners(self) -> Partners | None:
+        """Latents for `VAEAugment` to move towards or away from; see `partners_of`."""
+        return partners_of(self.spec, self._without_label)
+
+    def _without_label(self, latent: Tensor, labels: Tensor) -> Tensor:
+        mean, _ = self.encode_batch(self.decode_batch(latent, labels))
+        return mean.cpu()
 
     @property
     def device_type(self) -> str:

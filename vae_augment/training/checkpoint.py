@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import ModelFormatError, NotFoundError
 from ..files import atomic_path
 from ..model.latents import Latents
-from ..model.spec import SPEC_KEY, Spec
+from ..model.spec import FORMAT_VERSION, SPEC_KEY, Spec
 from .networks import build_network
 from .networks.base import Network
 
@@ -123,7 +123,11 @@ def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
     if checksum is not None and checksum != _sha256(facts, tensors):
         raise ModelFormatError("its content does not have the checksum that it was written with")
     latents = {name: np.asarray(array) for name, array in select_group(tensors, "latents").items()}
-    spec = replace(Spec.from_metadata(facts), latents=Latents(**latents) if latents else None)
+    spec = replace(
+        Spec.from_metadata(facts),
+        latents=Latents(**latents) if latents else None,
+        format_version=FORMAT_VERSION,
+    )
     network = dict(facts["network"])
     if version == 1:
         network = _network_of_version_1(network)
@@ -172,7 +176,8 @@ def _sha256(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        if tensor.numel():  # an empty bank has no bytes to look at
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -53,6 +53,7 @@ def fit(
     output: str | os.PathLike[str],
     config: FitConfig | None = None,
     *,
+    keep_bank: bool = False,
     overwrite: bool = False,
     report: Callable[[Epoch], None] | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -66,6 +67,7 @@ def fit(
         data: the images, as `load_data` reads them; label -1 = unknown.
         output: the file to write.
         config: the settings; None = those of `FitConfig()`.
+        keep_bank: keep latents of training images, as `fit_latents` says.
         overwrite: replace what is at `output`.
         report: called after each epoch, in the first rank only.
         say: called with lines that say what is trained for how long, or where a resumed run goes
@@ -112,7 +114,7 @@ def fit(
             number = min(trainer.epoch + 1, trainer.epochs)
             say(f"resuming {output} in epoch {number}/{trainer.epochs}")
         _train(trainer, file, report, Estimate(say), deadline)
-        finished = _finished(trainer, data)
+        finished = _finished(trainer, data, keep_bank)
         file.save(finished)
     return finished
 
@@ -164,7 +166,7 @@ def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
     return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl, held_out_loss)
 
 
-def _finished(trainer: Trainer, data: ImageData) -> Checkpoint:
+def _finished(trainer: Trainer, data: ImageData, keep_bank: bool) -> Checkpoint:
     """The checkpoint without the state of the run, with its quality and its latents."""
     checkpoint = replace(trainer.checkpoint(), state={})
     network = checkpoint.build()
@@ -173,7 +175,11 @@ def _finished(trainer: Trainer, data: ImageData) -> Checkpoint:
     latents = None
     if not network.learns_from_pairs:
         latents = fit_latents(
-            network.encode, data, trainer.config.seed, weight_bytes=trainer.weight_bytes
+            network.encode,
+            data,
+            trainer.config.seed,
+            weight_bytes=trainer.weight_bytes,
+            keep_bank=keep_bank,
         )
     spec = replace(checkpoint.spec, training=training, latents=latents)
     return replace(checkpoint, spec=spec)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..model.file.reading import MAX_FILE_BYTES
-from ..model.latents import Latents
+from ..model.latents import Latents, without_bank
 from . import distributed
 from .data.image_data import ImageData, to_float
 
@@ -42,7 +43,12 @@ class Mixture(NamedTuple):
 
 
 def fit_latents(
-    encode: Encode, data: ImageData, seed: int = 0, *, weight_bytes: int = 0
+    encode: Encode,
+    data: ImageData,
+    seed: int = 0,
+    *,
+    weight_bytes: int = 0,
+    keep_bank: bool = False,
 ) -> Latents:
     """Fit one Gaussian mixture per class, or a single one without labels, to the posteriors.
 
@@ -55,8 +61,10 @@ def fit_latents(
         encode: from images [B, C, H, W] in [0, 1] and labels [B] or None to means and
             log-variances, each [B, D].
         data: the images whose posteriors count.
-        seed: of the clusters and of the images that are kept encoded.
+        seed: of the clusters, and of the images of the bank.
         weight_bytes: size of the weights that the model file has to hold too.
+        keep_bank: also keep the latents of up to 64 training images per class, or 512 without
+            labels. Whoever holds the file can decode them into images close to the originals.
 
     Raises:
         InputError: a file has no room for one component per class.
@@ -73,15 +81,15 @@ def fit_latents(
         if len(rows):
             mixture = _fit_mixture(mean[rows], std[rows], generator, most_components)
         mixtures.append(mixture)
-    weights, means, scales = _stack(mixtures or [mixture_of_all])
+    found = without_bank(*_stack(mixtures or [mixture_of_all]))
+    if not keep_bank:
+        return found
     if any(len(rows) for rows in groups):
         bank = np.concatenate([np.sort(generator.permutation(rows)[:bank_rows]) for rows in groups])
     else:
         bank = np.sort(generator.permutation(len(data))[:BANK_UNLABELLED])
     without_label, _ = _encode_all(encode, data.images[bank], None)
-    return Latents(
-        weights, means, scales, without_label, bank_given_label=mean[bank], bank_labels=labels[bank]
-    )
+    return replace(found, bank=without_label, bank_given_label=mean[bank], bank_labels=labels[bank])
 
 
 def room_per_class(classes: int, latent_dim: int, weight_bytes: int) -> tuple[int, int]:

@@ -50,7 +50,7 @@ class VAEAugment(v2.Transform):
             "interpolation" and "extrapolation": towards or away from another image of the class
             (DeVries and Taylor, "Dataset augmentation in feature space", 2017). With labels for a
             batch, the partner comes from the batch (an image alone in its class stays as it is),
-            else from the 10 nearest in the file's bank of latents. "prior": towards a new sample of
+            else it is one of the 10 nearest samples of the file's distribution of latents. "prior": towards a new sample of
             the image's class, which `labels_getter` must give.
         strength: how far the latent moves, at least 0: 1 = the spread of the posterior; in "prior"
             mode 1 = the sample.
@@ -65,8 +65,8 @@ class VAEAugment(v2.Transform):
             labels.
         provider: as for `load`.
 
-    Raises: InputError: a value out of range, or a mode that needs labels, classes or a bank that
-        are missing; later, a call
+    Raises: InputError: a value out of range, or a mode that needs labels, classes or a
+        distribution of latents that are missing; later, a call
             without an image or with one of another shape, type or range. Errors about the model are
             those of `load`.
     """

@@ -52,20 +52,20 @@ def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
 
 
 def nearest_partner(
-    mean: Tensor, labels: Tensor | None, choice: Tensor, bank: Tensor, bank_labels: Tensor
+    mean: Tensor, labels: Tensor | None, choice: Tensor, latents: Tensor, latent_labels: Tensor
 ) -> Tensor:
-    """One of the `NEIGHBOURS` nearest latents of the bank, of the image's class where that is known, [B, D].
+    """One of the `NEIGHBOURS` nearest `latents`, of the image's class where that is known, [B, D].
 
     From the nearest, as in DeVries and Taylor (2017), section 4; without labels, these are probably
     of its class.
     """
-    distance = torch.cdist(mean, bank)
+    distance = torch.cdist(mean, latents)
     if labels is not None:
         distance = distance.masked_fill(
-            (labels[:, None] >= 0) & (bank_labels != labels[:, None]), torch.inf
+            (labels[:, None] >= 0) & (latent_labels != labels[:, None]), torch.inf
         )
-    near = distance.topk(min(NEIGHBOURS, len(bank)), largest=False)
+    near = distance.topk(min(NEIGHBOURS, len(latents)), largest=False)
     known = near.values.isfinite().sum(1)
     column = (choice * known).long()
-    partner = bank[near.indices.gather(1, column[:, None])[:, 0]]
+    partner = latents[near.indices.gather(1, column[:, None])[:, 0]]
     return torch.where(known[:, None] > 0, partner, mean)

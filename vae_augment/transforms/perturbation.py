@@ -32,7 +32,7 @@ class Perturbation:
     residual: bool
 
     def check(self, has_labels: bool) -> None:
-        """Raise `InputError` when the mode needs labels, classes or a bank that are missing."""
+        """Raise `InputError` when the mode needs labels, classes or partners that are missing."""
         spec = self.model.spec
         name = self.model.name
         spec.kind.check_mode(name, self.mode, self.residual)
@@ -49,12 +49,11 @@ class Perturbation:
                 f"is {'given' if has_labels else 'None'} and {name!r} "
                 f"{'does' if spec.generates_classes else 'does not'}."
             )
-        has_bank = spec.latents is not None and len(spec.latents.bank) > 0
-        if self.mode in PARTNER_MODES and not has_labels and not has_bank:
+        if self.mode in PARTNER_MODES and not has_labels and spec.latents is None:
             raise InputError(
-                f"mode={self.mode!r} needs partners, but {name!r} carries no bank of latents and "
-                "no labels_getter is given. Export the model with --fit-latents DATA, or pass "
-                "labels_getter='default' and batches."
+                f"mode={self.mode!r} needs partners, but {name!r} carries no distribution of "
+                "latents and no labels_getter is given. Export the model with --fit-latents DATA, "
+                "or pass labels_getter='default' and batches."
             )
 
     def checked_labels(self, labels: object, count: int) -> Tensor:
@@ -128,21 +127,15 @@ class Perturbation:
         labels = rows.get("labels")
         if labels is not None and self._is_paired(rows):
             return mean[partner_in_batch(labels, rows["choice"])]
-        latents = self.model.spec.latents
-        if latents is None or not len(latents.bank):
+        partners = self.model.partners
+        if partners is None:
             raise InputError(
-                f"A single image needs a partner from the model's bank, which {self.model.name!r} "
-                "lacks. Give batches."
+                "A single image needs a partner from the model's distribution of latents, which "
+                f"{self.model.name!r} lacks. Give batches."
             )
-        # A conditional model encodes an image elsewhere when it is given the label.
-        bank = latents.bank if labels is None or (labels < 0).all() else latents.bank_given_label
-        return nearest_partner(
-            mean,
-            labels,
-            rows["choice"],
-            torch.from_numpy(bank),
-            torch.from_numpy(latents.bank_labels),
-        )
+        is_unknown = labels is None or bool((labels < 0).all())
+        latents = partners.without_label if is_unknown else partners.given_label
+        return nearest_partner(mean, labels, rows["choice"], latents, partners.labels)
 
 
 def _marked(batch: Tensor, rows: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

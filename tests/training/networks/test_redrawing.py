@@ -205,7 +205,7 @@ def test_a_new_network_leaves_images_as_they_are() -> None:
 
 def test_the_file_says_what_it_is(model: VAEModel, path: Path) -> None:
     spec = model.spec
-    assert (spec.format_version, spec.kind) == (2, REDRAWING)
+    assert (spec.format_version, spec.kind) == (3, REDRAWING)
     assert (spec.classes, spec.latents) == ((), None)
     assert (
         "Images redrawn towards another image of their class have"
@@ -561,11 +561,11 @@ def sampled_by(name: str, value: str) -> Callable[[onnx.ModelProto], None]:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (with_spec('"format_version": 2', '"format_version": 1'), ModelFormatError, "has the keys"),
+        (with_spec('"format_version": 3', '"format_version": 2'), ModelFormatError, "has the keys"),
         (
-            with_spec('"image_conditional": true', '"image_conditional": false'),
+            with_spec('"kind": "redrawing"', '"kind": "recolouring"'),
             ModelFormatError,
-            "image_conditional",
+            "kind is 'recolouring'; this vae-augment knows sampling, redrawing",
         ),
         (
             with_spec('"classes": []', '"classes": ["a"]'),
@@ -573,12 +573,12 @@ def sampled_by(name: str, value: str) -> Callable[[onnx.ModelProto], None]:
             "on an image, but names classes",
         ),
         (
-            with_spec('"format_version": 2', '"format_version": 2.0'),
+            with_spec('"format_version": 3', '"format_version": 3.0'),
             ModelFormatError,
-            "format_version is '2.0', which the format does not allow",
+            "format_version is '3.0', which the format does not allow",
         ),
         (
-            with_spec('"format_version": 2, "image_conditional": true', '"format_version": 1'),
+            with_spec('"kind": "redrawing"', '"kind": "sampling"'),
             ModelFormatError,
             "image reaches them past it",
         ),

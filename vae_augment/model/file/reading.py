@@ -16,6 +16,7 @@ import onnx.utils
 from google.protobuf.message import DecodeError
 
 from ...errors import ModelFormatError, NotFoundError, UnsafeModelError, suggestion
+from ..evidence import check_evidence
 from ..latents import LATENTS_KEY
 from ..spec import SPEC_KEY, Spec, part_interface
 from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
@@ -183,6 +184,7 @@ def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:
     try:
         check_contents(model, allow_ops)
         spec = Spec.from_metadata(_metadata(model))
+        check_evidence(spec.evidence, model)
         check_interface(model.graph, spec)
         check_cost(model)
     except UnicodeDecodeError:
