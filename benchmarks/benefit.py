@@ -135,7 +135,7 @@ def generating_config(of: Repetition, data: ImageData) -> FitConfig:
     """A wide VAE for samples, with a smaller weight of the KL term, smallest for garments."""
     beta, latent_dim = (0.1, 64) if data.name == "fashion-mnist" else (0.5, 32)
     config = vae_config(of, data)
-    return replace(config, width="base", beta=beta, latent_dim=latent_dim, label_dropout=0.1)
+    return replace(config, network="conv", beta=beta, latent_dim=latent_dim, label_dropout=0.1)
 
 
 def full_vae(of: Repetition) -> VAEModel:

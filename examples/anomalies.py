@@ -26,7 +26,7 @@ def main() -> None:
 
     train = load_data("digits")
     seen = train.subset((train.labels != options.unseen).nonzero()[:, 0])
-    config = FitConfig(width="small", beta=0.2, epochs=options.epochs)
+    config = FitConfig(network="conv-small", beta=0.2, epochs=options.epochs)
     with TemporaryDirectory() as folder:
         checkpoint = Path(folder, "digits.safetensors")
         fit(seen, checkpoint, config)

@@ -68,7 +68,7 @@ def main() -> None:
     data = load_data("digits")
     with TemporaryDirectory() as folder:
         checkpoint = Path(folder, "digits.safetensors")
-        fit(data, checkpoint, FitConfig(width="small", beta=0.2, epochs=options.epochs))
+        fit(data, checkpoint, FitConfig(network="conv-small", beta=0.2, epochs=options.epochs))
         export(checkpoint, Path(folder, "digits.onnx"))
         view = VAEAugment(Path(folder, "digits.onnx"), p=1.0)
 

@@ -32,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
 
     # In training, noise is added to the input and not to the target.
-    config = FitConfig(denoise=options.noise, beta=0.1, width="small", epochs=options.epochs)
+    config = FitConfig(denoise=options.noise, beta=0.1, network="conv-small", epochs=options.epochs)
     with TemporaryDirectory() as folder:
         checkpoint = Path(folder, "denoiser.safetensors")
         fit(load_data("digits"), checkpoint, config)

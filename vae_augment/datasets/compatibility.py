@@ -125,10 +125,11 @@ def _ranges(ours: list[Any], theirs: list[Any]) -> tuple[str, str]:
 
     The same words, if nothing says that they differ.
     """
-    spans = [_common_span(values) for values in (ours, theirs)]
-    if spans[0] is None or spans[1] is None:
+    found = [_common_span(values) for values in (ours, theirs)]
+    spans = [span for span in found if span is not None]
+    if len(spans) < len(found):
         return "", ""
-    kinds = [_range(*span) for span in spans if span is not None]
+    kinds = [_range(*span) for span in spans]
     if "" in kinds or kinds[0] == kinds[1]:
         return "", ""
     first, second = (
