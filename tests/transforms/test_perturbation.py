@@ -1,4 +1,4 @@
-"""What each mode of VAEAugment does to the latents, and what it says when something it needs is not there."""
+"""What each mode of VAEAugment does to the latents, and what it says when something is missing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -270,7 +270,7 @@ def test_prior_of_strength_1_is_a_fresh_sample_of_the_class(
 def test_labels_of_one_image(model: VAEModel, images: Tensor, labels: Any) -> None:
     transform = VAEAugment(model, mode="prior", p=1, labels_getter="default", residual=False)
     image, same = transform(images[0], labels)
-    assert same is labels
+    assert same == labels
     assert image.shape == SHAPE
 
 

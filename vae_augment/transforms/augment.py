@@ -38,7 +38,7 @@ class VAEAugment(v2.Transform):
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in
     [0, 1], of the model's channels and size; returns the same type, dtype, shape and device. Each
     image of a batch is chosen with probability `p` and gets noise of its own, all from torch's
-    global generator. Masks, boxes and keypoints are not changed: the shapes move by a pixel at
+    global generator; the frames of a clip, `tv_tensors.Video` [..., T, C, H, W], share both. Masks, boxes and keypoints are not changed: the shapes move by a pixel at
     most. Place it before `v2.Normalize`, and in the training pipeline only: as with torchvision's
     transforms, `.eval()` and `.to()` change nothing; `provider` chooses the device. To replay a
     perturbation, call `make_params` once and `transform` as often as needed.
@@ -144,7 +144,7 @@ class VAEAugment(v2.Transform):
             raise InputError(advice.on_no_image(fact, flat_inputs))
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw all random numbers, for as many images as the largest input has, one row per image.
+        """Draw all random numbers, one row per image or clip of the largest input.
 
         "apply" are booleans; a call with a `labels_getter` adds "labels", which must be added when
         called by hand.
@@ -183,10 +183,11 @@ class VAEAugment(v2.Transform):
         image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
         # Also when none is chosen: a wrong image or label must fail every time.
         batch = to_batch(image, image_shape)
-        rows = self._rows(params, len(batch))
+        frames = _frames(inpt)
+        rows = self._rows(params, len(batch) // max(1, frames), frames)
         if not any(rows["apply"].tolist()):
             return inpt
-        output = self._augmented(image, batch, rows)
+        output = self._augmented(image, batch, rows, frames)
         if is_pil:
             return to_pil(output)
         return (
@@ -243,18 +244,31 @@ class VAEAugment(v2.Transform):
             self._made = self._make_perturbation()
         return self._made
 
-    def _rows(self, params: dict[str, Any], count: int) -> dict[str, Tensor]:
-        """The params of the first `count` images; an input may have fewer than another."""
-        if "labels" in params:
-            labels = params["labels"]
-            checked = self._perturbation.checked_labels(labels, len(params["apply"]))
-            params = params | {"labels": checked}
-        if len(params["apply"]) == count:
-            return params
-        return {name: value[:count] for name, value in params.items()}
+    def _rows(self, params: dict[str, Any], count: int, frames: int) -> dict[str, Tensor]:
+        """The params of the first `count` images or clips, one row per frame.
 
-    def _augmented(self, image: Tensor, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
-        moved = from_batch(self._perturbation(batch, rows, self.strength), image.dtype)
+        An input may have fewer images than another.
+        """
+        given = len(params["apply"])
+        if count > given:
+            raise InputError(
+                f"There are params for {given} images, but {count} images. Where the images of an "
+                "item are the frames of a clip, wrap them: `tv_tensors.Video(image)`."
+            )
+        if "labels" in params:
+            labels = self._perturbation.checked_labels(params["labels"], given)
+            params = params | {"labels": labels}
+        if given != count:
+            params = {name: value[:count] for name, value in params.items()}
+        if frames == 1:
+            return params
+        return {name: value.repeat_interleave(frames, 0) for name, value in params.items()}
+
+    def _augmented(
+        self, image: Tensor, batch: Tensor, rows: dict[str, Tensor], frames: int
+    ) -> Tensor:
+        perturbed = self._perturbation(batch, rows, self.strength, frames)
+        moved = from_batch(perturbed, image.dtype)
         if len(moved) == len(batch):
             return moved.reshape(image.shape)
         return put(image.reshape(batch.shape), rows["apply"], moved).reshape(image.shape)
@@ -304,8 +318,16 @@ def is_image(item: Any) -> bool:
     return isinstance(item, PIL.Image.Image | Tensor)
 
 
+def _frames(image: Any) -> int:
+    """How many images in a row share their params: the frames of a clip."""
+    return image.shape[-4] if isinstance(image, tv_tensors.Video) else 1
+
+
 def _count(image: Any) -> int:
-    return 1 if isinstance(image, PIL.Image.Image) else math.prod(image.shape[:-3])
+    """How many images, or clips, have params of their own."""
+    if isinstance(image, PIL.Image.Image):
+        return 1
+    return math.prod(image.shape[: -4 if isinstance(image, tv_tensors.Video) else -3])
 
 
 def _name(getter: LabelsGetter | str) -> str:
