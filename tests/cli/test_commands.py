@@ -159,7 +159,7 @@ def test_a_missing_folder_is_named_before_the_work(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vae_augment.training.data.loading._digits", None)  # nothing is read before
+    monkeypatch.setattr("vae_augment.training.data.named._digits", None)  # nothing is read before
     code, text = run(*command, "no/there.bin")
     assert (code, text.splitlines()[-1]) == (
         1,

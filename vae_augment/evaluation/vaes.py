@@ -1,5 +1,6 @@
 """The small VAEs of a comparison, each trained on the images of one repetition."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,7 +57,10 @@ def fit_and_export(data: ImageData, path: Path, config: FitConfig) -> tuple[VAEM
     """Train a VAE and export it to `path`, replacing what is there."""
     with TemporaryDirectory() as folder:
         checkpoint = Path(folder, "model.safetensors")
-        fit(data, checkpoint, config)
+        with warnings.catch_warnings():
+            # What a few images are worth is what a comparison asks.
+            warnings.filterwarnings("ignore", ".* has too few images of ", UserWarning)
+            fit(data, checkpoint, config)
         report = export(checkpoint, path, overwrite=True)
     return load(path, provider="auto" if config.device == "cuda" else "cpu"), report
 

@@ -174,7 +174,7 @@ WAYS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*numbered")
+@pytest.mark.filterwarnings("ignore:.*numbered", "ignore:.*too few images")
 @pytest.mark.parametrize("make", WAYS.values(), ids=WAYS.keys())
 def test_a_model_knows_the_classes_that_have_images(
     make: Callable[[Path], Any], tmp_path: Path

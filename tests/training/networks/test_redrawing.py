@@ -144,6 +144,13 @@ def test_pairs_are_of_one_class_and_warped_alike(few: ImageData) -> None:
     )
 
 
+def striped(*shape: int) -> torch.Tensor:
+    """Images of black and white stripes."""
+    images = torch.zeros(*shape, dtype=torch.uint8)
+    images[..., ::2] = 255
+    return images
+
+
 def test_images_without_a_partner_are_left_out(few: ImageData) -> None:
     labels = few.labels.clone()
     labels[:10], labels[10] = -1, 11
@@ -161,7 +168,7 @@ def test_images_without_a_partner_are_left_out(few: ImageData) -> None:
         ),
         (
             lambda few: ImageData(
-                "odd", torch.zeros(4, 1, 9, 8, dtype=torch.uint8), torch.zeros(4).long(), ("a",)
+                "odd", striped(4, 1, 9, 8), torch.zeros(4, dtype=torch.int64), ("a",)
             ),
             QUICK,
             "The images are 9 x 8; a model conditioned on an image needs sides that are multiples",
@@ -518,12 +525,12 @@ def test_generate_redraws_chosen_classes(
 def test_images_of_another_size_are_refused_before_anything_is_written(
     path: Path, tmp_path: Path
 ) -> None:
-    np.savez(tmp_path / "a.npz", images=np.zeros((4, 9, 9), np.uint8), labels=np.arange(4))
+    np.savez(tmp_path / "a.npz", images=striped(4, 9, 9).numpy(), labels=np.arange(4))
     command = ["generate", path, "-n", 4, "-o", tmp_path / "out", "--images", tmp_path / "a.npz"]
     code, text = run(*map(str, command))
     assert (code, "9" in text, (tmp_path / "out").exists()) == (1, True, False)
     assert text.startswith("error: ")
-    np.savez(tmp_path / "b.npz", images=np.zeros((4, 8, 8), np.uint8))
+    np.savez(tmp_path / "b.npz", images=striped(4, 8, 8).numpy())
     code, text = run(*map(str, command[:-1]), str(tmp_path / "b.npz"))
     assert (code, "give the class index of each" in text, (tmp_path / "out").exists()) == (
         1,
