@@ -119,8 +119,10 @@ class Scaled(nn.Module):
 
     def __init__(self, low: list[float], high: list[float]) -> None:
         super().__init__()
-        self.low = nn.Buffer(torch.tensor(low).view(-1, 1, 1))
-        self.width = nn.Buffer(torch.tensor(high).view(-1, 1, 1) - self.low)
+        black = torch.tensor(low, dtype=torch.float32).view(-1, 1, 1)
+        white = torch.tensor(high, dtype=torch.float32).view(-1, 1, 1)
+        self.register_buffer("low", black)
+        self.register_buffer("width", white - black)
         self.enter = nn.Linear(3 * 64, 8)
         self.leave = nn.Linear(4, 3 * 64)
 

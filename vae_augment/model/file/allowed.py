@@ -44,7 +44,9 @@ _REDUCTIONS = (
 _NORMALIZATIONS = "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization"
 # Their buffers and arithmetic are counted by `cost`. Einsum is allowed as the product of two
 # tensors, each letter once in either, which is a matrix product between transpositions.
-_PRODUCTS = "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool MatMul MaxPool"
+_PRODUCTS = (
+    "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool GlobalMaxPool MatMul MaxPool"
+)
 # They move numbers and copy them. Sizes that they are given are numbers which `cost` knows before
 # anything runs: it limits what they make, for every batch. Copies to less than one are refused.
 _MOVES = (

@@ -48,6 +48,8 @@ _NEED_NUMBERS = frozenset(
     "Einsum Expand GridSample LogSoftmax ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMin "
     "ReduceProd ReduceSumSquare Tile".split(" ")
 )
+# Operators that onnx infers since 1.21, and older ones with the same inference.
+_LIKE = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 _EINSUM = re.compile(rb"[A-Za-z]{1,8}(,[A-Za-z]{1,8})?->[A-Za-z]{0,8}")
 # How often a kernel holds its inputs and results, besides the results themselves: Where keeps both
 # of its choices, Einsum transposes, Expand remembers where each number goes.
@@ -212,7 +214,7 @@ class _Walk:
         return sizes, result
 
     def _infer_einsum(self, node: onnx.NodeProto) -> dict[str, onnx.TypeProto]:
-        """By itself, because onnx before 1.19 does not infer it."""
+        """Without onnx, which does not infer it before 1.21."""
         sizes, result = self._einsum_sizes(node)
         dims = [sizes[letter] for letter in result]
         return {name: _tensor_type(self._element(node.input[0]), dims) for name in node.output}
@@ -232,7 +234,7 @@ class _Walk:
         names = {name for name in node.input if name}
         try:
             return onnx.shape_inference.infer_node_outputs(
-                onnx.defs.get_schema(node.op_type, self.opset, ""),
+                onnx.defs.get_schema(_LIKE.get(node.op_type, node.op_type), self.opset, ""),
                 node,
                 {name: self.types[name] for name in names},
                 {name: self.constants[name] for name in names & self.constants.keys()},
