@@ -27,9 +27,10 @@ _CSS = (
   min-width: 0; max-width: 100%; }
 #shown:has([role=alert]) #code { display: none; }
 @media (max-width: 640px) {
+  .gradio-container { overflow: visible !important; }
   .gradio-container .app { padding: .75rem !important; }
   #controls, #shown { display: contents !important; }
-  #pictures { order: -1; position: sticky; top: 0; z-index: 5; padding: .5rem 0;
+  #pictures { order: -1; position: sticky; top: 0; z-index: 60; padding: .5rem 0;
     background: var(--body-background-fill); }
   #code { order: 3; }
 }
@@ -90,7 +91,7 @@ def _launch(page: Any, port: int | None, opens_browser: bool) -> str:
             pwa=False,
             max_file_size=MAX_FILE_SIZE,
             theme=_theme(),
-            css=_CSS,
+            head=f"<style>{_CSS}</style>",  # `css` would rewrite the selectors
         )
     except OSError as error:
         taken = "No port is free" if port is None else f"The port {port} is taken"
