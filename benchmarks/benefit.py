@@ -4,8 +4,8 @@
     python -m benchmarks.benefit DIR --setting "1 label"    # of one setting
 
 DIR holds MNIST/raw, FashionMNIST/raw and symbols/. Each figure compares two methods, which train
-the same small CNN for 5,000 updates of 50 images, with the same labels and the same seed. Nothing
-was chosen on seeds 0 to 4. Everything takes about ten hours of one core.
+the same small CNN for 5,000 updates of 50 images, with the same labels and the same seed. Choose
+new methods on seeds from 100 on. Everything takes about ten hours of one core.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,7 @@ def test_committed_accuracies_are_percent_and_not_repeated(file: Path) -> None:
 def test_seeds_are_given_as_a_range() -> None:
     assert common.seed_range("2:4") == range(2, 4)
     for wrong in ("5:5", "3", "a:b", "-1:3"):
-        with pytest.raises(Exception, match="is not FIRST:END"):
+        with pytest.raises(ArgumentTypeError, match="is not FIRST:END"):
             common.seed_range(wrong)
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 from tests.helpers import run_command as run
 from tests.model.file.attacks.kernels import not_finite_on_white
-from vae_augment import load
+from vae_augment import VAEModel, load
 from vae_augment.errors import UnsafeModelError, VAEAugmentError
 from vae_augment.evaluation import compare, methods, vaes
-from vae_augment.exporters import export
-from vae_augment.training import FitConfig, ImageData, fit, load_data
+from vae_augment.training import FitConfig, ImageData
 
 QUICK = ("--updates", 2, "--draws", 2, "--workers", 1)
 FEW = ("--method", "flip+shift", "--method", "VAE")
@@ -68,43 +68,49 @@ def test_a_vae_is_trained_on_the_users_own_images(
 
 
 def test_own_images_are_split_by_class_and_the_rest_is_a_pool(
-    digits: ImageData, tmp_path: Path, short_training: None
+    digits: ImageData, tiny_model: VAEModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = write_folder(digits, tmp_path / "photos", 150)
+    fitted: list[ImageData] = []
+
+    def fit_model(data: ImageData, config: FitConfig) -> VAEModel:
+        fitted.append(data)
+        return tiny_model
+
+    monkeypatch.setattr(vaes, "fit_model", fit_model)
+    images, labels = digits.images[:150].numpy(), digits.labels[:150].numpy()
+    np.savez(tmp_path / "a.npz", images=images, labels=labels)
     said: list[str] = []
     found = compare(
-        folder,
+        tmp_path / "a.npz",
         labels_per_class=4,
         pool=True,
         methods=["VAE"],
         updates=1,
-        draws=1,
+        draws=2,
         workers=1,
         say=said.append,
     )
-    assert [(run.method, run.trained_on) for run in found.runs] == [
-        ("none", "none"),
-        ("VAE", "pool"),
+    assert [(run.seed, run.method, run.trained_on) for run in found.runs] == [
+        (seed, method, saw)
+        for seed in (0, 1)
+        for method, saw in (("none", "none"), ("VAE", "pool"))
     ]
     assert said == [
-        "40 labelled images and 30 to test on; 2 classifiers of 1 updates and 1 VAEs to train"
+        "40 labelled images and 30 to test on; 4 classifiers of 1 updates and 2 VAEs to train"
     ]
+    assert [(len(data), (data.labels >= 0).sum().item()) for data in fitted] == [(120, 40)] * 2
+    assert not torch.equal(fitted[0].images, fitted[1].images)
 
 
-def test_a_model_of_the_users_own_must_take_the_images(digits: ImageData, tmp_path: Path) -> None:
-    data = load_data(write_folder(digits, tmp_path / "photos", 60))
-    fit(data, tmp_path / "my.safetensors", FitConfig(epochs=1, latent_dim=2, width="small"))
-    model = tmp_path / "my.onnx"
-    export(tmp_path / "my.safetensors", model)
-    code, text = run(
-        "compare", tmp_path / "photos", "--model", model, "--no-residual", *FEW, *QUICK
-    )
-    assert code == 0, text
-    code, text = run("compare", "digits", "--model", model, *QUICK)
+def test_a_model_of_the_users_own_must_take_the_images(
+    digits: ImageData, tiny_model_path: Path, tmp_path: Path
+) -> None:
+    folder = write_folder(digits, tmp_path / "photos", 60)
+    code, text = run("compare", folder, "--model", tiny_model_path, *QUICK)
     assert code == 1
     assert text.rstrip().endswith(
-        "The model my takes images of shape (3, 8, 8); those of digits have (1, 8, 8). Leave the "
-        "model out, and one is trained on them, or resize them."
+        "The model digits takes images of shape (1, 8, 8); those of "
+        f"{folder} have (3, 8, 8). Leave the model out, and one is trained on them, or resize them."
     )
 
 

@@ -59,16 +59,19 @@ def test_a_run_says_what_was_trained(digits: ImageData) -> None:
     assert set(run.facts()) == {"method", "trained_on", "seed", "accuracy", "seconds"}
 
 
-def test_two_workers_find_what_one_finds() -> None:
+@pytest.mark.parametrize(
+    "seeds", [range(1), pytest.param(range(3), marks=pytest.mark.slow)], ids=["one", "two"]
+)
+def test_worker_processes_find_what_this_one_finds(seeds: range) -> None:
     experiment = Experiment(DIGITS, METHODS, labels_per_class=5, updates=2)
     images = DIGITS.load()
-    one = [*run_repetitions(experiment, images, range(2), workers=1)]
-    two = [*run_repetitions(experiment, images, range(2), workers=2)]
-    assert [(run.seed, run.method) for run in one] == [
-        (seed, method.name) for seed in range(2) for method in METHODS
+    here = [*run_repetitions(experiment, images, seeds, workers=1)]
+    there = [*run_repetitions(experiment, images, seeds, workers=2)]
+    assert [(run.seed, run.method) for run in here] == [
+        (seed, method.name) for seed in seeds for method in METHODS
     ]
-    found = {(run.seed, run.method): run.accuracy for run in two}
-    expected = {(run.seed, run.method): run.accuracy for run in one}
+    found = {(run.seed, run.method): run.accuracy for run in there}
+    expected = {(run.seed, run.method): run.accuracy for run in here}
     assert found == pytest.approx(expected, abs=1.0)
 
 
