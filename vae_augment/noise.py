@@ -75,7 +75,9 @@ def uniforms(
 def normals(
     seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int
 ) -> NDArray[np.float64]:
-    """Standard normal numbers, float64 [len(index), width], by Box and Muller (1958); errors as for `uniforms`.
+    """Standard normal numbers, float64 [len(index), width], by Box and Muller (1958).
+
+    Errors are those of `uniforms`.
 
     Cast them to float32 only at the end: NumPy's float32 logarithm differs between CPUs in its last
     bit, whereas the differences of the float64 one vanish in the cast.

@@ -30,29 +30,32 @@ from .wrappers import check_map_style
 
 
 class AugmentedDataset(SeededDataset):
-    """A dataset with a transform that runs once per batch that a DataLoader fetches, not once per item.
+    """A dataset with a transform that runs once per fetched batch, not once per item.
 
     The first image of each item, a PIL image or a tensor [C, H, W], is replaced by the transformed
     one; everything else in the item stays as it is. Images of one type, dtype and shape are
     transformed together. The transform gets PIL images of mode L and RGB as uint8 tensors, and
     items get PIL images back if it returns uint8 tensors.
 
-    >>> data = AugmentedDataset(datasets.MNIST("data", transform=v2.ToImage()), VAEAugment("mnist"), seed=0)
+    >>> digits = datasets.MNIST("data", transform=v2.ToImage())
+    >>> data = AugmentedDataset(digits, VAEAugment("mnist"), seed=0)
     >>> loader = DataLoader(data, batch_size=128, num_workers=2)
 
-    Args: dataset: any map-style dataset whose items are images, or tuples, lists or dicts that
-        contain one. transform: a `VAEAugment`, or a `v2.Compose` of transforms of batches [B, C, H,
-        W]. Most of torchvision's random
-            transforms draw one set of parameters per batch. With a `labels_getter`, the labels of a
-            batch are passed too: they are looked for in each item as "default" says, or by the
-            function of a lone `VAEAugment`.
+    Args:
+        dataset: any map-style dataset whose items are images, or tuples, lists or dicts that
+            contain one.
+        transform: a `VAEAugment`, or a `v2.Compose` of transforms of batches [B, C, H, W]. Most of
+            torchvision's random transforms draw one set of parameters per batch. With a
+            `labels_getter`, the labels of a batch are passed too: they are looked for in each item
+            as "default" says, or by the function of a lone `VAEAugment`.
         seed: None = all randomness is from torch's global generator. 0..2**64 - 1 = item i depends
             on (seed, epoch, i) alone: not on batch size, worker count or order. It needs a
             `VAEAugment` as the transform.
 
-    Raises: InputError: a seed out of range, with another transform, or with a mode whose partners
-        come from the batch. When
-            fetched: an item without an image. Errors about an image are those of the transform.
+    Raises:
+        InputError: a seed out of range, with another transform, or with a mode whose partners come
+            from the batch. When fetched: an item without an image. Errors about an image are those
+            of the transform.
     """
 
     def __init__(

@@ -20,25 +20,27 @@ _KEYS_PER_DRAW = 1 << 14  # about as many as a core's cache holds
 
 
 class MixedDataset(SeededDataset):
-    """Real and synthetic items in one map-style dataset, with an exact number or fraction of synthetic ones.
+    """Real and synthetic items in one map-style dataset, an exact number or fraction of each.
 
     An epoch has every real item once and as many synthetic ones as were asked for. The two kinds
     are evenly interleaved, so that every batch has the fraction too when the sampler does not
     shuffle; within each kind the order is shuffled by (seed, epoch). Unlike `ConcatDataset` it
     keeps batched fetching on both sides.
 
-    Args: real: any map-style dataset. synthetic: a dataset whose items are like those of `real`, in
-        type, shape, dtype, range and keys: by `output`,
-            `transform`, `target_transform` and `keys` of `VAESyntheticDataset`. Where the labels of
-            `real` are tensors, as in a `TensorDataset`, give it `target_transform=torch.as_tensor`.
+    Args:
+        real: any map-style dataset.
+        synthetic: a dataset whose items are like those of `real`, in type, shape, dtype, range and
+            keys: by `output`, `transform`, `target_transform` and `keys` of `VAESyntheticDataset`.
+            Where the labels of `real` are tensors, as in a `TensorDataset`, give it
+            `target_transform=torch.as_tensor`.
         synthetic_fraction: the fraction of synthetic items, at least 0 and below 1; 0.5 if neither
             it nor `synthetic_count` is given.
         seed: of the order, 0..2**64 - 1.
         synthetic_count: the number of synthetic items in an epoch, in place of the fraction.
 
-    Raises: InputError: a fraction, count or seed out of range, an empty dataset, or first items (or
-        names of classes) that
-            do not go together.
+    Raises:
+        InputError: a fraction, count or seed out of range, an empty dataset, or first items (or
+            names of classes) that do not go together.
     """
 
     seed: int

@@ -26,8 +26,8 @@ if hasattr(os, "register_at_fork"):
 class SeededDataset(Dataset[Any]):
     """A base class: items that depend on a seed and an epoch, fetched by `__getitems__`.
 
-    Item i is a function of (seed, epoch, i). Each pass of a `DataLoader` is an epoch of its own: the
-    first is epoch 0, the next one 1 and so on, whatever the trainer, the number of workers and
+    Item i is a function of (seed, epoch, i). Each pass of a `DataLoader` is an epoch of its own:
+    the first is epoch 0, the next one 1 and so on, whatever the trainer, the number of workers and
     whether they persist. Each `DataLoader` counts for itself, as does each rank of a distributed
     training, so that ranks agree. `dataset[i]` and all else that is done by hand has the epoch of
     the pass that was served last.

@@ -41,12 +41,13 @@ class VAESyntheticDataset(SeededDataset):
     >>> few = torch.rand(20, 1, 28, 28)
     >>> data = VAESyntheticDataset("glyphs", length=1_000, images=few, labels=[0, 1] * 10)
 
-    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`. length: the number of
-        images in an epoch, 1..2**63 - 1; None = as many as `labels` lists. labels: "balanced" (all
-        classes in turn), a class (index or name), a list of classes to go through in turn, as
-            `top_up` gives, or a mapping from classes to weights to draw from. A model without
-            classes gives the label -1. With `images`, their labels, class indices [N]; the classes
-            then come in turn.
+    Args:
+        model: a bundled name, the path of an .onnx file, or a `VAEModel`.
+        length: the number of images in an epoch, 1..2**63 - 1; None = as many as `labels` lists.
+        labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go
+            through in turn, as `top_up` gives, or a mapping from classes to weights to draw from. A
+            model without classes gives the label -1. With `images`, their labels, class indices
+            [N]; the classes then come in turn.
         seed: 0..2**64 - 1.
         output: "float" ([C, H, W] float32 in [0, 1]), "uint8" ([C, H, W] in 0..255) or "pil" (mode
             L or RGB).
@@ -57,8 +58,9 @@ class VAESyntheticDataset(SeededDataset):
             ("image", "label").
         provider: as for `load`.
 
-    Raises: InputError: a value out of range, or an unknown class or output. Errors about the model
-        are those of `load`.
+    Raises:
+        InputError: a value out of range, or an unknown class or output. Errors about the model are
+            those of `load`.
     """
 
     seed: int
@@ -144,7 +146,9 @@ class VAESyntheticDataset(SeededDataset):
         ]
 
     def batches(self, size: int) -> Iterator[Any]:
-        """Yield all items in order as (images [B, C, H, W], labels [B] int64): faster than a DataLoader.
+        """Yield all items in order, as (images [B, C, H, W], labels [B] int64).
+
+        Faster than a DataLoader.
 
         `transform` and `target_transform` are given whole batches here. torchvision's v2 transforms
         accept batches, but draw one set of parameters per batch.

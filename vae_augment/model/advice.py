@@ -124,7 +124,8 @@ def _reshape(given: tuple[int, ...], expected: tuple[int, int, int]) -> str:
 
 def _scale(low: float, high: float, limit: float = math.inf) -> str:
     if low < 0:
-        black, white = (-1, 1) if -1 <= low and high <= 1 else _around(low, high)
+        is_signed = low >= -1 and high <= 1
+        black, white = (-1, 1) if is_signed else _around(low, high)
         return (
             "State the values that stand for white and black, of all images rather than of this "
             f"one: `scaled(image, {white}, {black})`, {_SCALED}."

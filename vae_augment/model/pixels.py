@@ -1,4 +1,6 @@
-"""Pure functions between images of users (PIL, uint8, floating, any leading dimensions) and those of a model.
+"""Pure functions between images of users and those of a model.
+
+Those of users are PIL images or tensors, uint8 or floating, with any leading dimensions.
 
 Ranges are those of torchvision: floating images in [0, 1], uint8 images in 0..255.
 
@@ -27,8 +29,9 @@ _TOLERANCE = 1e-3  # resizing and half precision may exceed the range by this mu
 def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     """[..., C, H, W], uint8 or floating in [0, 1] -> contiguous float32 [N, C, H, W] in [0, 1].
 
-    Raises: InputError: wrong channels or size, integer types other than uint8, values outside [0,
-        1], requires_grad.
+    Raises:
+        InputError: wrong channels or size, integer types other than uint8, values outside [0, 1],
+            requires_grad.
     """
     _check_type(image)
     if tuple(image.shape[-3:]) != image_shape:
@@ -49,7 +52,10 @@ def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
 
 
 def from_batch(batch: Tensor, dtype: torch.dtype) -> Tensor:
-    """float32 in [0, 1] -> `dtype`, uint8 (0..255) or floating, rounded as by torchvision's `to_dtype(scale=True)`."""
+    """float32 in [0, 1] -> `dtype`, uint8 (0..255) or floating.
+
+    Rounded as by torchvision's `to_dtype(scale=True)`.
+    """
     if dtype is not torch.uint8:
         return batch.to(dtype)
     if batch.device.type != "cpu":
@@ -160,5 +166,5 @@ def is_finite(result: Tensor) -> bool:
 
 
 def psnr(images: Tensor, others: Tensor) -> float:
-    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all images."""
+    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over all pixels."""
     return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()

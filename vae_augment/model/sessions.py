@@ -80,15 +80,17 @@ def open_session(
 ) -> "InferenceSession":
     """Open a session on the bytes of an .onnx file, with one thread in a DataLoader's worker.
 
-    Args: threads: elsewhere than in a worker; None = as many as torch uses. strict: where CUDA is
-        among `providers` but cannot be used, raise `ProviderError` instead of using the CPU.
+    Args:
+        content: the file.
+        providers: those of onnxruntime, the best first.
+        threads: elsewhere than in a worker; None = as many as torch uses.
+        strict: where CUDA is among `providers` but cannot be used, raise `ProviderError` instead of
+            using the CPU.
     """
     onnxruntime = _import_onnxruntime()
-    for kind in (
-        np.float32,
-        np.float64,
-    ):  # NumPy measures a type once, and before 2.4 warns where denormals are 0
-        np.finfo(kind)
+    # NumPy measures a type once, and before 2.4 warns where denormals are 0.
+    np.finfo(np.float32)
+    np.finfo(np.float64)
     wants_cuda = provider_name(providers) == "cuda"
     if wants_cuda and os.getpid() != _IMPORTING_PROCESS:
         if strict:
@@ -135,7 +137,9 @@ def _spinning(threads: int, version: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def translated_errors(failure: str) -> Iterator[None]:
-    """Turn onnxruntime's own exceptions into ours; others, such as those of signal handlers, pass as they are.
+    """Turn onnxruntime's own exceptions into ours.
+
+    Others, such as those of signal handlers, pass as they are.
 
     Raises:
         VAEAugmentError: an allocation failed.

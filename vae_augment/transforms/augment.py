@@ -38,20 +38,23 @@ class VAEAugment(v2.Transform):
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in
     [0, 1], of the model's channels and size; returns the same type, dtype, shape and device. Each
     image of a batch is chosen with probability `p` and gets noise of its own, all from torch's
-    global generator; the frames of a clip, `tv_tensors.Video` [..., T, C, H, W], share both. Masks, boxes and keypoints are not changed: the shapes move by a pixel at
-    most. Place it before `v2.Normalize`, and in the training pipeline only: as with torchvision's
-    transforms, `.eval()` and `.to()` change nothing; `provider` chooses the device. To replay a
-    perturbation, call `make_params` once and `transform` as often as needed.
+    global generator; the frames of a clip, `tv_tensors.Video` [..., T, C, H, W], share both. Masks,
+    boxes and keypoints are not changed: the shapes move by a pixel at most. Place it before
+    `v2.Normalize`, and in the training pipeline only: as with torchvision's transforms, `.eval()`
+    and `.to()` change nothing; `provider` chooses the device. To replay a perturbation, call
+    `make_params` once and `transform` as often as needed.
 
-    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), v2.ToDtype(torch.float32, scale=True)])
+    >>> to_float = v2.ToDtype(torch.float32, scale=True)
+    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), to_float])
 
-    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`. mode: how the latent
-        moves. "posterior": by noise of the posterior (Kingma and Welling, 2014).
-            "interpolation" and "extrapolation": towards or away from another image of the class
-            (DeVries and Taylor, "Dataset augmentation in feature space", 2017). With labels for a
-            batch, the partner comes from the batch (an image alone in its class stays as it is),
-            else it is one of the 10 nearest samples of the file's distribution of latents. "prior": towards a new sample of
-            the image's class, which `labels_getter` must give.
+    Args:
+        model: a bundled name, the path of an .onnx file, or a `VAEModel`.
+        mode: how the latent moves. "posterior": by noise of the posterior (Kingma and Welling,
+            2014). "interpolation" and "extrapolation": towards or away from another image of the
+            class (DeVries and Taylor, "Dataset augmentation in feature space", 2017). With labels
+            for a batch, the partner comes from the batch (an image alone in its class stays as it
+            is), else it is one of the 10 nearest samples of the file's distribution of latents.
+            "prior": towards a new sample of the image's class, which `labels_getter` must give.
         strength: how far the latent moves, at least 0: 1 = the spread of the posterior; in "prior"
             mode 1 = the sample.
         p: probability of each image to be perturbed, in [0, 1].
@@ -65,10 +68,10 @@ class VAEAugment(v2.Transform):
             labels.
         provider: as for `load`.
 
-    Raises: InputError: a value out of range, or a mode that needs labels, classes or a
-        distribution of latents that are missing; later, a call
-            without an image or with one of another shape, type or range. Errors about the model are
-            those of `load`.
+    Raises:
+        InputError: a value out of range, or a mode that needs labels, classes or a distribution of
+            latents that are missing; later, a call without an image or with one of another shape,
+            type or range. Errors about the model are those of `load`.
     """
 
     _labels: Tensor | None = None  # of one call; set only on a copy made for that call

@@ -24,7 +24,10 @@ ALPHA = 34 / 28
 
 
 def affine(images: Tensor) -> Tensor:
-    """Rotate, shear, scale and shift each image of [B, C, H, W] at random, from torch's global generator."""
+    """Rotate, shear, scale and shift each image of [B, C, H, W] at random.
+
+    The random numbers are those of torch's global generator.
+    """
     return warp(images, _affine_grid(images))
 
 
@@ -34,7 +37,10 @@ def affine_elastic(images: Tensor) -> Tensor:
 
 
 def thickness(images: Tensor) -> Tensor:
-    """Thicken or thin the bright strokes of each image of [B, C, H, W] by up to one pixel on each side, at random."""
+    """Thicken or thin the bright strokes of each image of [B, C, H, W] at random.
+
+    By up to one pixel on each side.
+    """
     dilated = F.max_pool2d(images, 3, 1, 1)
     eroded = -F.max_pool2d(-images, 3, 1, 1)
     is_dilated, share = torch.rand(2, len(images), 1, 1, 1, device=images.device)
@@ -49,7 +55,10 @@ def thickness_affine_elastic(images: Tensor) -> Tensor:
 
 
 def flip_shift(images: Tensor) -> Tensor:
-    """Mirror half of the images [B, C, H, W] and shift each by up to 2/28 of a side, in whole pixels."""
+    """Mirror half of the images [B, C, H, W], shift each by up to 2/28 of a side.
+
+    Shifts are of whole pixels.
+    """
     count, _, height, width = images.shape
     moves = torch.eye(2, 3, device=images.device).repeat(count, 1, 1)
     moves[:, 0, 0] = 1 - 2 * torch.randint(2, (count,), device=images.device)
@@ -63,7 +72,10 @@ def flip_shift(images: Tensor) -> Tensor:
 
 
 def crop_flip_light(images: Tensor) -> Tensor:
-    """Crop each image of [B, C, H, W] to at least half of its area, resize, mirror half of them, change brightness."""
+    """Crop each image of [B, C, H, W] to at least half of its area, and resize it.
+
+    Half of them are mirrored, and the brightness of each is changed.
+    """
     count = len(images)
     device = images.device
     area, stretch, x, y, coin, gamma, gain = torch.rand(7, count, device=device)
@@ -84,7 +96,7 @@ def crop_flip_light(images: Tensor) -> Tensor:
 
 
 def one_by_one(transform: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """A transform of uint8 images, such as `v2.TrivialAugmentWide()`, of each of [B, C, H, W] by itself."""
+    """A transform of uint8 images, such as `v2.TrivialAugmentWide()`, of each image by itself."""
     return (
         torch.stack([transform(image) for image in from_batch(images, torch.uint8)]).float() / 255
     )
@@ -126,7 +138,7 @@ def _elastic_field(images: Tensor) -> Tensor:
 
 
 def _blur(sigma: float, side: int, like: Tensor) -> Tensor:
-    """A Gaussian blur along one side, with zeros beyond its ends, as a symmetric matrix [side, side]."""
+    """A Gaussian blur along one side, zeros beyond its ends, as a matrix [side, side]."""
     position = torch.arange(side, device=like.device)
     weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
     beyond = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, device=like.device)

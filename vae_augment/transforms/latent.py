@@ -37,7 +37,9 @@ def _share(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Te
 
 
 def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
-    """The index of another image of each image's class, chosen uniformly; its own where there is no other. [B] int64.
+    """The index of another image of each image's class, chosen uniformly, [B] int64.
+
+    Its own where there is no other.
 
     `labels` [B], -1 = unknown: such an image has no other; `choice` [B] uniform in [0, 1).
     """

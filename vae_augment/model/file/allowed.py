@@ -1,4 +1,4 @@
-"""What an .onnx file may contain: the operators, tensors, names and shapes of a VAE, and nothing else.
+"""What an .onnx file may contain: operators, tensors, names and shapes of a VAE, no more.
 
 onnxruntime has no list of allowed operators, resolves external data against the working directory
 and expands nested functions without a useful limit. Every rule here is therefore applied before
@@ -76,7 +76,9 @@ def check_contents(
     opsets: range = OPSETS,
     ir_versions: range = IR_VERSIONS,
 ) -> None:
-    """Apply the rules that do not depend on the spec. `allow_ops` are operators allowed besides `ALLOWED_OPS`.
+    """Apply the rules that do not depend on the spec.
+
+    `allow_ops` are operators allowed besides `ALLOWED_OPS`.
 
     Raises:
         UnsafeModelError: the file contains something that is not allowed.
@@ -98,7 +100,10 @@ def check_contents(
 
 
 def check_interface(graph: onnx.GraphProto, spec: Spec) -> None:
-    """Raise `ModelFormatError` unless the names, types and shapes are those of `spec` and the graph can be cut."""
+    """Raise `ModelFormatError` unless names, types and shapes are those of `spec`.
+
+    So it does for a graph that cannot be cut into encoder and decoder.
+    """
     image = list(spec.image_shape)
     latent = [spec.latent_dim]
     names, _ = part_interface("whole", spec)

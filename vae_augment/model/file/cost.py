@@ -59,9 +59,9 @@ _COPIES = {"Where": 2, "Einsum": 3, "Expand": 3}
 def check_cost(model: onnx.ModelProto) -> None:
     """Refuse a model that needs too much memory or time.
 
-    Raises: UnsafeModelError: it needs too much, how much cannot be known before it runs, or a
-        division could end the
-            process.
+    Raises:
+        UnsafeModelError: it needs too much, how much cannot be known before it runs, or a division
+            could end the process.
         ModelFormatError: names are used twice or before they exist, or shapes do not fit together.
     """
     walks: list[_Walk] = []
@@ -74,7 +74,7 @@ def check_cost(model: onnx.ModelProto) -> None:
 
 
 def check_foreign_cost(model: onnx.ModelProto, row: Sequence[int]) -> None:
-    """The same for a graph from elsewhere, whose only input has the shape `row` after the batch axis."""
+    """The same for a graph from elsewhere, whose input has the shape `row` after the batch."""
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = model.graph
     kind = graph.input[0].type.tensor_type
@@ -241,7 +241,8 @@ class _Walk:
                 opset_imports=list(self.model.opset_import),
                 ir_version=self.model.ir_version,
             )
-        except Exception as error:  # onnx raises many types, some from C++; all mean that the node is not well formed
+        # onnx raises many types, some from C++; all mean that the node is not well formed.
+        except Exception as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[0][:200]
             raise ModelFormatError(
                 f"A node of type {node.op_type} is not well formed: {reason!r}"

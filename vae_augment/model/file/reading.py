@@ -41,7 +41,10 @@ class ModelFile:
     content: bytes = field(repr=False)
 
     def part(self, name: str) -> bytes:
-        """The model "whole", or cut out of it the "encoder" (image -> mean, logvar) or "decoder" (latent -> image)."""
+        """The model "whole", or a half cut out of it.
+
+        The "encoder" (image -> mean, logvar) or the "decoder" (latent -> image).
+        """
         if name == "whole":
             return self.content
         extractor = onnx.utils.Extractor(onnx.load_from_string(self.content))
@@ -108,7 +111,9 @@ def read_checked(path: Path, sha256: str, spec: Spec) -> ModelFile:
 
 
 def read_foreign(path: Path) -> onnx.ModelProto:
-    """Read an .onnx file of any other origin, its weights beside it included, and check what does not need its shapes.
+    """Read an .onnx file of any other origin, and weights that lie beside it.
+
+    Checked is what does not need its shapes.
 
     Raises:
         NotFoundError, ModelFormatError, UnsafeModelError: as for `load`.

@@ -21,7 +21,10 @@ _PARENTS = {path[:depth] for path in _PAYLOADS for depth in range(1, len(path))}
 
 
 def check_structure(content: bytes, most: int = MAX_STRUCTURE_BYTES) -> None:
-    """Raise `UnsafeModelError` for more structure than a VAE needs, `ModelFormatError` for what is not protobuf."""
+    """Raise `UnsafeModelError` for more structure than a VAE needs.
+
+    `ModelFormatError` for what is not protobuf.
+    """
     if _spend(content, 0, len(content), (), most) < 0:
         raise UnsafeModelError(
             f"More than {most} bytes are neither weights nor metadata; to parse them could take "

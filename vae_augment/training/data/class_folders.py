@@ -34,8 +34,9 @@ class ClassFolders(NamedTuple):
 def find_class_folders(path: Path, options: ReadOptions) -> ClassFolders:
     """The classes and images below `path`, or below that of the split where it holds splits.
 
-    Raises: InputError: no images, a class without any, a folder above that of the class folders, or
-        splits of which none was chosen.
+    Raises:
+        InputError: no images, a class without any, a folder above that of the class folders, or
+            splits of which none was chosen.
     """
     split = _split(path, options)
     root = path if split is None else path / split

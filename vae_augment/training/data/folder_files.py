@@ -34,8 +34,9 @@ class Files(NamedTuple):
 def image_files(root: Path) -> Files:
     """The images in `root` and its folders, also those behind links, but nothing hidden.
 
-    Raises: InputError: a folder that cannot be opened, a link that leads nowhere, or an image of a
-        type that is not read.
+    Raises:
+        InputError: a folder that cannot be opened, a link that leads nowhere, or an image of a type
+            that is not read.
     """
     images: list[Path] = []
     hidden: list[Path] = []

@@ -46,8 +46,9 @@ def read_pages(
     Grey images of 16 bits are uint16, of floating values float32, of one bit bool, others uint8.
     `mode` is one of Pillow's that the image is read as.
 
-    Raises: InputError: the file cannot be read, has several pages without `options.frames`, or its
-        drawing vanishes in the background; the message says `name`.
+    Raises:
+        InputError: the file cannot be read, has several pages without `options.frames`, or its
+            drawing vanishes in the background; the message says `name`.
     """
     try:
         # From a path, Pillow would map the file and leave some TIFFs on their side.

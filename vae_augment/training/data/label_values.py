@@ -23,7 +23,8 @@ Place = Callable[[int], str]  # the number of an image -> where it is, in words
 def one_per_image(values: Any, count: int, where: object, place: Place) -> np.ndarray:
     """The labels of `count` images as an array [N]; a list of one counts as what it holds.
 
-    Raises: InputError: several labels per image, or not one for each.
+    Raises:
+        InputError: several labels per image, or not one for each.
     """
     rows = values
     if not isinstance(values, np.ndarray):

@@ -34,8 +34,9 @@ def number_labels(
     `names` are those of the values 0, 1, ...; without them a value is its own name. Warns where
     classes are left out or numbered anew. `unit` is as in `Arrays`.
 
-    Raises: InputError: several labels per image, or a label that is no class; the message names
-        the image.
+    Raises:
+        InputError: several labels per image, or a label that is no class; the message names the
+            image.
     """
 
     def place(row: int) -> str:
