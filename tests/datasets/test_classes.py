@@ -201,7 +201,7 @@ def test_ours_pass_names_and_targets_on_without_loading(
     assert data.classes == REVERSED
     assert data.class_to_idx == {name: index for index, name in enumerate(REVERSED)}
     assert list(data.targets) == targets
-    assert top_up(Subset(data, [0, 1, 1]).dataset.targets + [0, 0], to=5)
+    assert top_up([*Subset(data, [0, 1, 1]).dataset.targets, 0, 0], to=5)
 
 
 def test_targets_are_those_of_the_items(tiny_model: VAEModel) -> None:

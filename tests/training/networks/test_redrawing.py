@@ -399,7 +399,7 @@ def test_class_indices_that_are_none(index: int, path: Path, few: ImageData) -> 
     ],
 )
 def test_images_and_labels_that_are_no_tensors(path: Path, images: object, labels: object) -> None:
-    with pytest.raises(InputError, match="images cannot be read|are not one number per image"):
+    with pytest.raises(InputError, match=r"images cannot be read|are not one number per image"):
         VAESyntheticDataset(path, 5, images=images, labels=labels)  # type: ignore[arg-type]
 
 
