@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
-    """`text` with control characters escaped, except line ends: a stranger's names must not command a terminal.
+    """`text` with control characters escaped, except line ends.
+
+    A stranger's names must not command a terminal.
 
     >>> print(printable("\\x1b[2J"))
     \\x1b[2J

@@ -159,11 +159,11 @@ NO_ITEMS: dict[str, Callable[[], Any]] = {
 def test_what_has_no_items_to_choose_from(form: str, tiny_model: VAEModel) -> None:
     augment = VAEAugment(tiny_model)
     given = NO_ITEMS[form]()
-    with pytest.raises(VAEAugmentError, match="^dataset is a") as error:
+    with pytest.raises(VAEAugmentError, match=r"^dataset is a") as error:
         AugmentedDataset(given, augment)
-    with pytest.raises(VAEAugmentError, match="^real is a"):
+    with pytest.raises(VAEAugmentError, match=r"^real is a"):
         MixedDataset(given, VAESyntheticDataset(tiny_model, 5))
-    with pytest.raises(VAEAugmentError, match="^synthetic is a"):
+    with pytest.raises(VAEAugmentError, match=r"^synthetic is a"):
         MixedDataset(VAESyntheticDataset(tiny_model, 5), given)
     (way,) = ways_in(error)
     found = eval(way, {**NAMES, "dataset": given})

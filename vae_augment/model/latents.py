@@ -17,9 +17,10 @@ MAX_LATENT_VALUE = 1e6
 
 @dataclass(frozen=True)
 class Latents:
-    """Where the latents of the training images lie. G groups (one per class, or one), K components, D dimensions.
+    """Where the latents of the training images lie.
 
-    Generation draws from the mixture. The bank has the posterior means of some training images,
+    There are G groups (one per class, or one), K components and D dimensions. Generation draws from
+    the mixture. The bank has the posterior means of some training images,
     which serve as partners; a conditional model encodes each without and with its label, because
     the two means differ.
     """
@@ -28,9 +29,8 @@ class Latents:
     means: NDArray[np.float32]  # [G, K, D]
     scales: NDArray[np.float32]  # [G, K, D, D], lower Cholesky factors of the covariances
     bank: NDArray[np.float32]  # [N, D], encoded without the label
-    bank_given_label: NDArray[
-        np.float32
-    ]  # [N, D], encoded with it; equals `bank` when the model is not conditional
+    # [N, D], encoded with the label; equals `bank` when the model is not conditional
+    bank_given_label: NDArray[np.float32]
     bank_labels: NDArray[np.int64]  # [N], -1 = unknown
 
     def to_text(self) -> str:

@@ -27,7 +27,7 @@ class Spec(Facts):
     kind: Kind = SAMPLING
 
     def check(self) -> None:
-        """Raise `ModelFormatError` for what `from_metadata` would refuse, without looking at the latents."""
+        """Raise `ModelFormatError` for what `from_metadata` would refuse, but for the latents."""
         kind, facts = _checked(_parsed(replace(self, latents=None).to_metadata()))
         kind.check_facts(facts, has_latents=self.latents is not None)
 
@@ -93,9 +93,10 @@ def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ModelFormatError(f"{SPEC_KEY} is not a JSON object.")
     versions = [kind.format_version for kind in KINDS]
     if facts.get("format_version") not in versions:
+        known = " and ".join(map(str, versions))
         raise ModelFormatError(
             f"The file has format version {facts.get('format_version')!r}; this vae-augment reads "
-            f"{' and '.join(map(str, versions))}. Export the model again, or install the version of vae-augment that made it."
+            f"{known}. Export the model again, or install the version of vae-augment that made it."
         )
     return facts
 
@@ -118,10 +119,7 @@ def _is_classes(value: object) -> bool:
 
 
 def refused_names(names: Sequence[object]) -> list[object]:
-    """The class names that the format does not allow.
-
-    Repeated, too long, or with a line break or no-break space.
-    """
+    """The class names that the format does not allow: repeated, too long, or not printable."""
     seen: set[str] = set()
     refused = []
     for name in names:

@@ -38,20 +38,26 @@ class VAEAugment(v2.Transform):
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in
     [0, 1], of the model's channels and size; returns the same type, dtype, shape and device. Each
     image of a batch is chosen with probability `p` and gets noise of its own, all from torch's
-    global generator; the frames of a clip, `tv_tensors.Video` [..., T, C, H, W], share both. Masks, boxes and keypoints are not changed: the shapes move by a pixel at
-    most. Place it before `v2.Normalize`, and in the training pipeline only: as with torchvision's
+    global generator; the frames of a clip, `tv_tensors.Video` [..., T, C, H, W], share both. Masks,
+    boxes and keypoints are not changed: the shapes move by a pixel at most.
+
+    Place it before `v2.Normalize`, and in the training pipeline only: as with torchvision's
     transforms, `.eval()` and `.to()` change nothing; `provider` chooses the device. To replay a
     perturbation, call `make_params` once and `transform` as often as needed.
 
-    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), v2.ToDtype(torch.float32, scale=True)])
+    >>> transform = v2.Compose(
+    ...     [v2.ToImage(), VAEAugment("mnist"), v2.ToDtype(torch.float32, scale=True)]
+    ... )
 
-    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`. mode: how the latent
-        moves. "posterior": by noise of the posterior (Kingma and Welling, 2014).
+    Args:
+        model: a bundled name, the path of an .onnx file, or a `VAEModel`.
+        mode: how the latent moves.
+            "posterior": by noise of the posterior (Kingma and Welling, 2014).
             "interpolation" and "extrapolation": towards or away from another image of the class
             (DeVries and Taylor, "Dataset augmentation in feature space", 2017). With labels for a
             batch, the partner comes from the batch (an image alone in its class stays as it is),
-            else from the 10 nearest in the file's bank of latents. "prior": towards a new sample of
-            the image's class, which `labels_getter` must give.
+            else from the 10 nearest in the file's bank of latents.
+            "prior": towards a new sample of the image's class, which `labels_getter` must give.
         strength: how far the latent moves, at least 0: 1 = the spread of the posterior; in "prior"
             mode 1 = the sample.
         p: probability of each image to be perturbed, in [0, 1].
@@ -62,13 +68,14 @@ class VAEAugment(v2.Transform):
             such as "glyphs", whose decoder takes the detail from the image.
         labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a
             pair, or the entry named "labels" of a dict), or a function from the inputs to the
-            labels.
+            labels. Labels are one per image: class indices, whole floats or names of the model's
+            classes, as numbers, lists, arrays or tensors [B] or [B, 1]; -1 or None = unknown.
         provider: as for `load`.
 
-    Raises: InputError: a value out of range, or a mode that needs labels, classes or a bank that
-        are missing; later, a call
-            without an image or with one of another shape, type or range. Errors about the model are
-            those of `load`.
+    Raises:
+        InputError: a value out of range, or a mode that needs labels, classes or a bank that are
+            missing; later, a call without an image, or with an image or labels that do not fit.
+            Errors about the model are those of `load`.
     """
 
     _labels: Tensor | None = None  # of one call; set only on a copy made for that call
@@ -107,11 +114,9 @@ class VAEAugment(v2.Transform):
         """
         # torchvision does not pass labels to the methods below; its own MixUp overrides forward for
         # that reason too.
-        return (
-            super().forward(*inputs)
-            if self.labels_getter is None
-            else self._forward_with_labels(*inputs)
-        )
+        if self.labels_getter is None:
+            return super().forward(*inputs)
+        return self._forward_with_labels(*inputs)
 
     @torch.compiler.disable
     def _forward_with_labels(self, *inputs: Any) -> Any:
@@ -131,11 +136,10 @@ class VAEAugment(v2.Transform):
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Raise `InputError` when there is no image among the inputs.
 
-        Torchvision would return them unchanged.
+        torchvision would return them unchanged.
         """
-        dims = [
-            getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)
-        ]  # PIL images have no ndim
+        # PIL images have no ndim.
+        dims = [getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)]
         is_array = any(isinstance(item, np.ndarray) for item in flat_inputs)
         # A tensor of less than two dimensions is a label: next to an array, the array must have
         # been the image.
@@ -190,15 +194,14 @@ class VAEAugment(v2.Transform):
         output = self._augmented(image, batch, rows, frames)
         if is_pil:
             return to_pil(output)
-        return (
-            tv_tensors.wrap(output, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else output
-        )
+        is_wrapped = isinstance(inpt, tv_tensors.TVTensor)
+        return tv_tensors.wrap(output, like=inpt) if is_wrapped else output
 
     def extra_repr(self) -> str:
         """The arguments, and the provider that is used."""
-        getter = (
-            "" if self.labels_getter is None else f", labels_getter={_name(self.labels_getter)}"
-        )
+        getter = ""
+        if self.labels_getter is not None:
+            getter = f", labels_getter={_name(self.labels_getter)}"
         return (
             f"{self.model.name!r}, mode={self.mode!r}, strength={self.strength}, p={self.p}, "
             f"residual={self.residual}{getter}, provider={self.model.device_type!r}"
@@ -298,13 +301,9 @@ def default_labels(inputs: Any) -> Any:
 
 
 def is_image(item: Any) -> bool:
-    """Whether a transform changes this input.
-
-    A PIL image or a tensor, but not a mask, boxes or keypoints.
-    """
-    return isinstance(item, PIL.Image.Image) or (
-        isinstance(item, Tensor) and not isinstance(item, _UNTOUCHED)
-    )
+    """Whether a transform changes this: a PIL image or a tensor, no mask, boxes or keypoints."""
+    is_tensor = isinstance(item, Tensor) and not isinstance(item, _UNTOUCHED)
+    return is_tensor or isinstance(item, PIL.Image.Image)
 
 
 def _frames(image: Any) -> int:
@@ -320,8 +319,6 @@ def _count(image: Any) -> int:
 
 
 def _name(getter: LabelsGetter | str) -> str:
-    return (
-        repr(getter)
-        if isinstance(getter, str)
-        else getattr(getter, "__name__", type(getter).__name__)
-    )
+    if isinstance(getter, str):
+        return repr(getter)
+    return getattr(getter, "__name__", type(getter).__name__)

@@ -1,4 +1,4 @@
-"""Graphs of random operators, spliced into a good model: whatever they are, the loader must refuse or survive them.
+"""Graphs of random operators, spliced into a good model, which the loader refuses or survives.
 
 Optional inputs are left out, integers go through arithmetic, shapes are computed from the batch,
 and attributes and weights take values that kernels may trip over. The same seed gives the same
@@ -19,15 +19,14 @@ from vae_augment.model.file import ALLOWED_OPS
 
 KINDS = OpSchema.AttrType
 OPERATORS = sorted(ALLOWED_OPS - {"Constant"})
-OF_SHAPES = "Add Cast Concat Div Gather Mul Pad Reshape Resize Shape Slice Split Squeeze Sub Transpose Unsqueeze".split(
-    " "
+OF_SHAPES = (
+    "Add Cast Concat Div Gather Mul Pad Reshape Resize Shape Slice Split Squeeze Sub Transpose "
+    "Unsqueeze".split(" ")
 )
-GRID = make_node(
-    "Reshape", ["noise", "grid.shape"], ["grid"]
-)  # two coordinates per pixel, for GridSample
-WITH_INDICES = frozenset(
-    "Gather Pad Reshape Slice Split Squeeze Unsqueeze".split(" ")
-)  # in their second input
+# Two coordinates per pixel, for GridSample
+GRID = make_node("Reshape", ["noise", "grid.shape"], ["grid"])
+# In their second input
+WITH_INDICES = frozenset("Gather Pad Reshape Slice Split Squeeze Unsqueeze".split(" "))
 OPSETS = (18, 18, 20, 21, 23)
 INTEGERS = [
     -(1 << 63),
@@ -150,7 +149,8 @@ class _Graph:
         return [self._wild_input(place) for place in range(count)]
 
     def _wild_input(self, place: int) -> str:
-        names, chance = self._floats + self._integers, self.rng.random()
+        names = self._floats + self._integers
+        chance = self.rng.random()
         if chance < 0.06:
             return ""
         if chance < (0.65 if place == 0 else 0.4):
