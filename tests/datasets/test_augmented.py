@@ -309,7 +309,8 @@ def test_a_seed_makes_items_a_function_of_seed_epoch_and_index(
         images = images_of(DataLoader(data, batch_size=batch_size, sampler=order))
         return images[torch.tensor(order).argsort()]
 
-    first, before = items(), torch.get_rng_state()
+    first = items()
+    before = torch.get_rng_state()
     shuffled = random.Random(0).sample(range(LENGTH), LENGTH)
     for same in (items(), items(batch_size=1), items(batch_size=LENGTH), items(order=shuffled)):
         assert torch.equal(same, first)

@@ -23,7 +23,8 @@ from vae_augment import (
     top_up,
 )
 
-SHAPE, COUNT = (1, 8, 8), 20
+SHAPE = (1, 8, 8)
+COUNT = 20
 IN_ORDER = list("0123456789")
 REVERSED = IN_ORDER[::-1]
 

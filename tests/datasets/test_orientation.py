@@ -99,7 +99,8 @@ def test_images_that_were_turned_are_not(name: str, root: Path) -> None:
 
 
 def test_a_mixture_is_refused_with_a_way_out(root: Path) -> None:
-    for sides in ((emnist(root), Upright()), (Upright(), Subset(emnist(root), range(5)))):
+    pairs = [(emnist(root), Upright()), (Upright(), Subset(emnist(root), range(5)))]
+    for sides in pairs:
         with pytest.raises(VAEAugmentError, match="as torchvision's EMNIST holds them") as error:
             MixedDataset(*sides)
     way = str(error.value).split("`")[1]

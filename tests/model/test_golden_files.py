@@ -1,4 +1,4 @@
-"""Files of each format version as users hold them, tests/data/format-*.onnx, load and compute what they always did."""
+"""Files of each format version, tests/data/format-*.onnx, load and compute what they did."""
 
 from pathlib import Path
 

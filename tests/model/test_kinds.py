@@ -1,4 +1,4 @@
-"""What models of each kind offer, what generation makes images of, and what errors say of a kind."""
+"""What models of each kind offer, what generation makes images of, what errors say of them."""
 
 import copy
 import pickle

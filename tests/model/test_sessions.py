@@ -1,4 +1,4 @@
-"""Sessions and DataLoader workers: fork after use, spawn, forkserver, persistent workers, threads, CUDA.
+"""Sessions and workers: fork after use, spawn, forkserver, persistent workers, threads, CUDA.
 
 A hang is what these tests look for, so each has a hard time limit.
 """

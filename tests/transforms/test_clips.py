@@ -13,7 +13,9 @@ from torchvision.transforms import v2
 from vae_augment import AugmentedDataset, VAEAugment, VAEAugmentError, VAEModel, load
 from vae_augment.training import load_data
 
-SHAPE, FRAMES, CLIPS = (1, 8, 8), 5, 4
+SHAPE = (1, 8, 8)
+FRAMES = 5
+CLIPS = 4
 MODES = ("posterior", "interpolation", "extrapolation", "prior")
 
 
@@ -112,7 +114,8 @@ def test_in_a_pipeline_and_without_frames(model: VAEModel, stills: Tensor) -> No
 
 class Clips(torch.utils.data.Dataset[Any]):
     def __init__(self, clips: Tensor, wrap: Any) -> None:
-        self.clips, self.wrap = clips, wrap
+        self.clips = clips
+        self.wrap = wrap
 
     def __len__(self) -> int:
         return len(self.clips)

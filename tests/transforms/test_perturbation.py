@@ -146,7 +146,9 @@ def test_strength_1_has_the_posteriors_own_spread(model: VAEModel, images: Tenso
 
 def test_steps_are_measured_in_posterior_lengths() -> None:
     torch.manual_seed(0)
-    mean, partner, logvar = torch.randn(5, 3), torch.randn(5, 3) * 100, torch.randn(5, 3)
+    mean = torch.randn(5, 3)
+    partner = torch.randn(5, 3) * 100
+    logvar = torch.randn(5, 3)
     length = posterior_length(logvar)
     for move, sign in ((interpolate, 1), (extrapolate, -1)):
         step = move(mean, logvar, partner, 0.5) - mean
@@ -156,7 +158,8 @@ def test_steps_are_measured_in_posterior_lengths() -> None:
 
 
 def test_interpolation_stops_at_the_partner() -> None:
-    mean, partner = torch.zeros(1, 2), torch.tensor([[0.1, 0.0]])
+    mean = torch.zeros(1, 2)
+    partner = torch.tensor([[0.1, 0.0]])
     assert torch.equal(interpolate(mean, torch.zeros(1, 2), partner, 3.0), partner)
 
 
@@ -193,7 +196,8 @@ def test_partners_come_from_the_whole_batch_not_only_from_what_the_coins_chose(
     transform = VAEAugment(
         normal, mode="interpolation", p=1, labels_getter="default", residual=False
     )
-    pair, labels = images[[0, 10]], torch.tensor([0, 0])
+    pair = images[[0, 10]]
+    labels = torch.tensor([0, 0])
     params = transform.make_params([pair]) | {"labels": labels}
     both = transform.transform(pair, params)
     one = transform.transform(pair, params | {"apply": torch.tensor([True, False])})
@@ -254,7 +258,8 @@ def test_prior_of_strength_1_is_a_fresh_sample_of_the_class(
     model: VAEModel, images: Tensor
 ) -> None:
     transform = VAEAugment(model, mode="prior", p=1, labels_getter="default", residual=False)
-    first, second = augmented(transform, images), augmented(transform, images.flip(0))
+    first = augmented(transform, images)
+    second = augmented(transform, images.flip(0))
     torch.testing.assert_close(
         first, second, atol=1e-5, rtol=0
     )  # nothing of the images is left, only their classes

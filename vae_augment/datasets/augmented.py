@@ -1,7 +1,4 @@
-"""`AugmentedDataset`.
-
-A dataset whose images pass through a transform, one run per fetched batch.
-"""
+"""`AugmentedDataset`: images pass through a transform, one run per fetched batch."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,15 +27,15 @@ from .wrappers import check_map_style
 
 
 class AugmentedDataset(SeededDataset):
-    """A dataset with a transform that runs once per fetched batch, not once per item.
+    """A dataset with a transform that runs once per batch that a DataLoader fetches.
 
     The first image of each item, a PIL image or a tensor [C, H, W], is replaced by the transformed
     one; everything else in the item stays as it is. Images of one type, dtype and shape are
     transformed together. The transform gets PIL images of mode L and RGB as uint8 tensors, and
     items get PIL images back if it returns uint8 tensors.
 
-    >>> digits = datasets.MNIST("data", transform=v2.ToImage())
-    >>> data = AugmentedDataset(digits, VAEAugment("mnist"), seed=0)
+    >>> real = datasets.MNIST("data", transform=v2.ToImage())
+    >>> data = AugmentedDataset(real, VAEAugment("mnist"), seed=0)
     >>> loader = DataLoader(data, batch_size=128, num_workers=2)
 
     Args:
@@ -49,13 +46,14 @@ class AugmentedDataset(SeededDataset):
             `labels_getter`, the labels of a batch are passed too: they are looked for in each item
             as "default" says, or by the function of a lone `VAEAugment`.
         seed: None = all randomness is from torch's global generator. 0..2**64 - 1 = item i depends
-            on (seed, epoch, i) alone: not on batch size, worker count or order. It needs a
-            `VAEAugment` as the transform.
+            on (seed, epoch, i) alone, not on batch size, worker count or order: each pass of a
+            `DataLoader` is an epoch, until `set_epoch` chooses one. It needs a `VAEAugment` as the
+            transform.
 
     Raises:
-        InputError: a seed out of range, with another transform, or with a mode whose partners come
-            from the batch. When fetched: an item without an image. Errors about an image are those
-            of the transform.
+        InputError: a stream, a seed out of range, a seed with another transform or with a mode
+            whose partners come from the batch. When fetched: an item without an image. Errors about
+            an image are those of the transform.
     """
 
     def __init__(
@@ -123,30 +121,24 @@ class AugmentedDataset(SeededDataset):
     ) -> Sequence[Any]:
         labels = [self._label(item) for item in items] if self._needs_labels else None
         first = images[0]
-        is_pil = isinstance(images[0], Image.Image)
+        is_pil = isinstance(first, Image.Image)
         if is_pil and not _fits_into_batch(first):
             return [self._run(first, labels, index)]
         batch = torch.stack([pil_to_tensor(image) if is_pil else image for image in images])
-        output = self._run(
-            tv_tensors.wrap(batch, like=first) if _is_tv_tensor(first) else batch, labels, index
-        )
+        if _is_tv_tensor(first):
+            batch = tv_tensors.wrap(batch, like=first)
+        output = self._run(batch, labels, index)
         if not isinstance(output, Tensor) or output.shape[:1] != (len(images),):
             raise InputError(
                 f"The transform made a {type(output).__name__} of {len(images)} images, not as "
                 "many."
             )
-        if (
-            is_pil
-            and type(output) is Tensor
-            and output.dtype is torch.uint8
-            and output.shape[1] in PIL_MODES
-        ):
+        is_plain_uint8 = type(output) is Tensor and output.dtype is torch.uint8
+        if is_pil and is_plain_uint8 and output.shape[1] in PIL_MODES:
             return [to_pil(image) for image in output]
-        return (
-            [tv_tensors.wrap(image, like=output) for image in output]
-            if _is_tv_tensor(output)
-            else output.unbind()
-        )
+        if _is_tv_tensor(output):
+            return [tv_tensors.wrap(image, like=output) for image in output]
+        return output.unbind()
 
     def _label(self, item: Any) -> Any:
         getter = self.transform.labels_getter if isinstance(self.transform, VAEAugment) else None

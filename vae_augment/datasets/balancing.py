@@ -14,20 +14,20 @@ from ..model.sampling import Class
 def top_up(targets: Sequence[Class] | NDArray[Any], to: int | None = None) -> list[Class]:
     """The labels that `targets` lack for each class to have at least `to` items.
 
-    They are what `labels` of `VAESyntheticDataset` takes.
+    They serve as `labels` of `VAESyntheticDataset`.
 
     >>> top_up([0, 0, 0, 1, 2, 2])
     [1, 1, 2]
 
     Args:
-        targets: the labels of a dataset, indices or names. Classes that do not occur in them get
-            none, nor does -1.
+        targets: the labels of a dataset, one per item: class indices, whole floats or names, as a
+            list, array or tensor [N] or [N, 1]. Classes that do not occur in them get none, nor
+            does -1.
         to: the number of items per class, real and synthetic together; None = as many as the
             largest class has.
 
     Raises:
-        InputError: targets of more than one dimension, `to` no integer, or every class has as many
-            already.
+        InputError: several numbers per item, `to` no integer, or every class has as many already.
     """
     labels = one_per_image(targets)
     if not len(labels):

@@ -125,18 +125,19 @@ def _ranges(ours: list[Any], theirs: list[Any]) -> tuple[str, str]:
 
     The same words, if nothing says that they differ.
     """
-    found = [_common_span(values) for values in (ours, theirs)]
-    spans = [span for span in found if span is not None]
-    if len(spans) < len(found):
+    our_span = _common_span(ours)
+    their_span = _common_span(theirs)
+    if our_span is None or their_span is None:
         return "", ""
-    kinds = [_range(*span) for span in spans]
-    if "" in kinds or kinds[0] == kinds[1]:
+    kind = _range(*our_span)
+    other = _range(*their_span)
+    if "" in (kind, other) or kind == other:
         return "", ""
-    first, second = (
-        f"{kind} (from {low:.3g} to {high:.3g})"
-        for kind, (low, high) in zip(kinds, spans, strict=True)
-    )
-    return first, second
+    return _with_ends(kind, our_span), _with_ends(other, their_span)
+
+
+def _with_ends(kind: str, span: tuple[float, float]) -> str:
+    return f"{kind} (from {span[0]:.3g} to {span[1]:.3g})"
 
 
 def _common_span(values: list[Any]) -> tuple[float, float] | None:

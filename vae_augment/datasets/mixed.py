@@ -20,12 +20,13 @@ _KEYS_PER_DRAW = 1 << 14  # about as many as a core's cache holds
 
 
 class MixedDataset(SeededDataset):
-    """Real and synthetic items in one map-style dataset, an exact number or fraction of each.
+    """Real and synthetic items in one map-style dataset, with an exact share of synthetic ones.
 
     An epoch has every real item once and as many synthetic ones as were asked for. The two kinds
-    are evenly interleaved, so that every batch has the fraction too when the sampler does not
-    shuffle; within each kind the order is shuffled by (seed, epoch). Unlike `ConcatDataset` it
-    keeps batched fetching on both sides.
+    are evenly interleaved, so that every batch has the share too when the sampler does not shuffle;
+    within each kind the order is shuffled by (seed, epoch). Each pass of a `DataLoader` is an
+    epoch, until `set_epoch` chooses one. Unlike `ConcatDataset` it keeps batched fetching on both
+    sides.
 
     Args:
         real: any map-style dataset.
@@ -39,8 +40,8 @@ class MixedDataset(SeededDataset):
         synthetic_count: the number of synthetic items in an epoch, in place of the fraction.
 
     Raises:
-        InputError: a fraction, count or seed out of range, an empty dataset, or first items (or
-            names of classes) that do not go together.
+        InputError: a fraction, count or seed out of range, an empty dataset or a stream, or first
+            items, names of classes or orientations of images that do not go together.
     """
 
     seed: int
@@ -127,25 +128,20 @@ class MixedDataset(SeededDataset):
         if self._orders is None or self._orders[0] != epoch:
             self._orders = None  # before the next ones take memory
             counts = self._counts[0], self.synthetic_count
-            order = _shuffled(
-                self.seed, epoch, max(counts)
-            )  # the order of fewer items is a part of it
+            # The order of fewer items is a part of it.
+            order = _shuffled(self.seed, epoch, max(counts))
             self._orders = epoch, order[order < counts[0]], order[order < counts[1]]
         return self._orders
 
 
 def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.uint32]:
-    """The numbers 0..count - 1 in the order of their random numbers.
-
-    With millions of them, memory and time matter.
-    """
+    """0..count - 1 in the order of their random numbers; with millions, memory and time matter."""
     keys = np.empty(count, np.uint64)
     for start in range(0, count, _KEYS_PER_DRAW):
         index = np.arange(start, min(start + _KEYS_PER_DRAW, count))
         words = uniforms(seed, Stream.MIXING, epoch, index, 1)[:, 0] * 2.0**32
-        keys[index[0] : index[-1] + 1] = words.astype(np.uint64) << np.uint64(32) | index.astype(
-            np.uint64
-        )
+        high = words.astype(np.uint64) << np.uint64(32)
+        keys[index[0] : index[-1] + 1] = high | index.astype(np.uint64)
     keys.sort()  # a quarter of the time and memory of a stable argsort
     return keys.astype(np.uint32)
 
@@ -160,6 +156,5 @@ def _synthetic_count(real: int, fraction: float | None, count: int | None) -> in
         if not 0.0 <= fraction < 1.0:
             raise InputError(f"synthetic_fraction is {fraction}; it must lie in [0, 1).")
         count = round(real * fraction / (1 - fraction))
-    return whole_number(
-        "synthetic_count", count, 0, 30
-    )  # products of two such numbers fit into an int64
+    # Products of two such numbers fit into an int64.
+    return whole_number("synthetic_count", count, 0, 30)

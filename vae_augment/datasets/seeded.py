@@ -1,4 +1,4 @@
-"""What all our datasets are made of: a seed, an epoch that workers see, and fetching in batches."""
+"""What our datasets share: a seed, an epoch that workers see, and fetching in batches."""
 
 import itertools
 import os
@@ -20,7 +20,8 @@ from . import passes as passes  # whose import makes loaders announce their pass
 _NUMBERS_PER_BLOCK = 128
 _shared_numbers: list[Tensor] = []  # not yet given away
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_shared_numbers.clear)  # the parent gives these away
+    # The parent gives these away.
+    os.register_at_fork(after_in_child=_shared_numbers.clear)
 
 
 class SeededDataset(Dataset[Any]):
@@ -138,10 +139,7 @@ class SeededDataset(Dataset[Any]):
 
 
 def _shared_number() -> Tensor:
-    """An int64 in memory that workers share.
-
-    Many lie in one block, because each block takes a file descriptor.
-    """
+    """An int64 in memory that workers share, in a block with others: each takes a descriptor."""
     if not _shared_numbers:
         block = torch.zeros(_NUMBERS_PER_BLOCK, dtype=torch.int64, device="cpu")
         _shared_numbers.extend(block.share_memory_().unbind())
@@ -152,11 +150,10 @@ def fetch(dataset: Dataset[Any], index: NDArray[np.int64]) -> NDArray[np.object_
     """The items at `index`, in one call where the dataset can."""
     rows = index.tolist()
     batched = getattr(dataset, "__getitems__", None)
-    found = (
-        list(itertools.islice(batched(rows), len(rows) + 1))
-        if batched and rows
-        else [dataset[row] for row in rows]
-    )
+    if batched and rows:
+        found = list(itertools.islice(batched(rows), len(rows) + 1))
+    else:
+        found = [dataset[row] for row in rows]
     if len(found) != len(rows):
         raise InputError(
             f"{type(dataset).__name__}.__getitems__ gave {len(found)} items for {len(rows)} "
@@ -178,9 +175,7 @@ def checked_index(indices: Sequence[int], length: int) -> NDArray[np.int64]:
         raise InputError(f"The indices are {str(indices)[:100]}; give integers.")
     index = index.astype(np.int64)
     wrapped = np.where(index < 0, index + length, index)
-    if ((wrapped < 0) | (wrapped >= length)).any():
-        raise IndexError(
-            f"index {index[(wrapped < 0) | (wrapped >= length)][0]} is out of range for {length} "
-            "items"
-        )
+    is_outside = (wrapped < 0) | (wrapped >= length)
+    if is_outside.any():
+        raise IndexError(f"index {index[is_outside][0]} is out of range for {length} items")
     return wrapped

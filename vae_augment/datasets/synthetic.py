@@ -1,7 +1,4 @@
-"""Datasets.
-
-Generated images, and a mixture of real and generated ones. Both are fetched in whole batches.
-"""
+"""`VAESyntheticDataset`: labelled images drawn from a VAE, fetched in whole batches."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +24,9 @@ _LATENTS_PER_DRAW = 1024  # for small batches, calling NumPy costs more than dra
 class VAESyntheticDataset(SeededDataset):
     """Labelled images drawn from a VAE, generated on request and never stored.
 
-    Item i depends on (seed, epoch, i) alone: not on batch size, worker count, order or rank.
-    Another epoch has the same labels and other images.
+    Item i depends on (seed, epoch, i) alone: not on batch size, worker count, order or rank. Each
+    pass of a `DataLoader` is an epoch with other images of the same labels, until `set_epoch`
+    chooses one.
 
     >>> data = VAESyntheticDataset("mnist", length=60_000)
     >>> image, label = data[0]
@@ -146,10 +144,9 @@ class VAESyntheticDataset(SeededDataset):
         ]
 
     def batches(self, size: int) -> Iterator[Any]:
-        """Yield all items in order, as (images [B, C, H, W], labels [B] int64).
+        """Yield all items in order as (images [B, C, H, W], labels [B] int64).
 
-        Faster than a DataLoader.
-
+        This is faster than a `DataLoader`, and starts no epoch: `set_epoch` chooses it.
         `transform` and `target_transform` are given whole batches here. torchvision's v2 transforms
         accept batches, but draw one set of parameters per batch.
 

@@ -42,7 +42,7 @@ def _is_dataset(value: object) -> bool:
 
 
 def check_map_style(name: str, data: object) -> None:
-    """Raise `InputError` for what has no items by index: streams, loaders, splits."""
+    """Raise `InputError` for what has no items to choose by index: streams, loaders, splits."""
     if isinstance(data, DataLoader):
         raise InputError(f"{name} is a DataLoader. Give its dataset: `{name}.dataset`.")
     if isinstance(data, Mapping):

@@ -98,7 +98,7 @@ def draw_latents(
     choice: NDArray[np.floating],
     noise: NDArray[np.floating],
 ) -> NDArray[np.float32]:
-    """Latents [B, D] from the mixture of each label's group; from N(0, I) without `latents`.
+    """Latents [B, D] from the mixture of each label's group; from N(0, I) where `latents` is None.
 
     The random numbers are `choice` [B], uniform in (0, 1), and `noise` [B, D], standard normal.
     """

@@ -65,7 +65,8 @@ class VAEAugment(v2.Transform):
             such as "glyphs", whose decoder takes the detail from the image.
         labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a
             pair, or the entry named "labels" of a dict), or a function from the inputs to the
-            labels.
+            labels. Labels are one per image: class indices, whole floats or names of the model's
+            classes, as numbers, lists, arrays or tensors [B] or [B, 1]; -1 or None = unknown.
         provider: as for `load`.
 
     Raises:
@@ -110,11 +111,9 @@ class VAEAugment(v2.Transform):
         """
         # torchvision does not pass labels to the methods below; its own MixUp overrides forward for
         # that reason too.
-        return (
-            super().forward(*inputs)
-            if self.labels_getter is None
-            else self._forward_with_labels(*inputs)
-        )
+        if self.labels_getter is None:
+            return super().forward(*inputs)
+        return self._forward_with_labels(*inputs)
 
     @torch.compiler.disable
     def _forward_with_labels(self, *inputs: Any) -> Any:
@@ -134,11 +133,10 @@ class VAEAugment(v2.Transform):
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Raise `InputError` when there is no image among the inputs.
 
-        Torchvision would return them unchanged.
+        torchvision would return them unchanged.
         """
-        dims = [
-            getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)
-        ]  # PIL images have no ndim
+        # PIL images have no ndim.
+        dims = [getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)]
         is_array = any(isinstance(item, np.ndarray) for item in flat_inputs)
         # A tensor of less than two dimensions is a label: next to an array, the array must have
         # been the image.
@@ -193,9 +191,8 @@ class VAEAugment(v2.Transform):
         output = self._augmented(image, batch, rows, frames)
         if is_pil:
             return to_pil(output)
-        return (
-            tv_tensors.wrap(output, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else output
-        )
+        is_wrapped = isinstance(inpt, tv_tensors.TVTensor)
+        return tv_tensors.wrap(output, like=inpt) if is_wrapped else output
 
     # torchvision before 0.21 calls the three methods above by these names.
 
@@ -210,9 +207,9 @@ class VAEAugment(v2.Transform):
 
     def extra_repr(self) -> str:
         """The arguments, and the provider that is used."""
-        getter = (
-            "" if self.labels_getter is None else f", labels_getter={_name(self.labels_getter)}"
-        )
+        getter = ""
+        if self.labels_getter is not None:
+            getter = f", labels_getter={_name(self.labels_getter)}"
         return (
             f"{self.model.name!r}, mode={self.mode!r}, strength={self.strength}, p={self.p}, "
             f"residual={self.residual}{getter}, provider={self.model.device_type!r}"
@@ -334,8 +331,6 @@ def _count(image: Any) -> int:
 
 
 def _name(getter: LabelsGetter | str) -> str:
-    return (
-        repr(getter)
-        if isinstance(getter, str)
-        else getattr(getter, "__name__", type(getter).__name__)
-    )
+    if isinstance(getter, str):
+        return repr(getter)
+    return getattr(getter, "__name__", type(getter).__name__)

@@ -1,7 +1,4 @@
-"""What `VAEAugment` does to a batch of images.
-
-Draw random numbers, move the latents, decode them.
-"""
+"""What `VAEAugment` does to a batch of images: it moves their latents and decodes them."""
 
 from dataclasses import dataclass
 
@@ -24,7 +21,7 @@ MODES = ("posterior", *PARTNER_MODES, "prior")
 class Perturbation:
     """One way of moving latents.
 
-    Random numbers are arguments, one row per image, so that a call can be replayed.
+    Random numbers are arguments, one row per image, so that a call can be repeated exactly.
     """
 
     model: VAEModel
@@ -74,9 +71,8 @@ class Perturbation:
         """The random numbers for `count` images, from torch's global generator."""
         rows = {}
         if self.mode in ("posterior", "prior"):
-            rows["noise"] = torch.randn(
-                count, self.model.spec.latent_dim, device="cpu", dtype=torch.float32
-            )
+            shape = (count, self.model.spec.latent_dim)
+            rows["noise"] = torch.randn(shape, device="cpu", dtype=torch.float32)
         if self.mode != "posterior":
             rows["choice"] = torch.rand(count, device="cpu", dtype=torch.float32)
         return rows
