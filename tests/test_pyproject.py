@@ -18,7 +18,12 @@ PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 FOLDERS = {"vae_augment": ROOT / "vae_augment", "vae_augment.exporters": ROOT / "exporters"}
 # Where the name that is imported is not the name of the package.
-PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "google": "onnx"}  # onnx brings protobuf
+PACKAGES = {
+    "PIL": "pillow",
+    "dp_accounting": "dp-accounting",
+    "google": "onnx",  # which brings protobuf
+    "sklearn": "scikit-learn",
+}
 # Imported where it is asked for, with a message of its own; no extra of ours.
 BY_REQUEST = {"datasets", "pythae"}
 FOR_DEVELOPERS = ("bench", "docs", "test")
