@@ -162,10 +162,11 @@ def test_changed_data_are_read_again(
 def test_other_test_classes_are_refused(digits: ImageData, tmp_path: Path) -> None:
     folder = write_folder(digits, tmp_path / "photos", 60)
     other = write_folder(digits, tmp_path / "other", 3)
+    shutil.copytree(next(other.iterdir()), other / "x")
     code, text = run("compare", folder, "--test-data", other)
     assert code == 1
     assert (
-        "The test images of other are (3, 8, 8) of the classes ('digit 0', 'digit 1', 'digit 2')"
+        "The test images of other are (3, 8, 8) of the classes ('digit 0', 'digit 1', 'digit 2', 'x')"
         in text
     )
 
