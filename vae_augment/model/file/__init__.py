@@ -9,6 +9,7 @@ from .cost import check_foreign_cost
 from .reading import (
     BUNDLED,
     ModelFile,
+    check_model,
     find_model,
     model_reference,
     read_checked,
@@ -22,6 +23,7 @@ __all__ = [
     "MAX_BATCH",
     "ModelFile",
     "check_foreign_cost",
+    "check_model",
     "find_model",
     "model_reference",
     "read_checked",
