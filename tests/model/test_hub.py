@@ -37,7 +37,7 @@ class StandIn(BaseHTTPRequestHandler):
         """The file itself."""
         self._answer(with_content=True)
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Nothing."""
 
     def _answer(self, *, with_content: bool) -> None:
@@ -121,15 +121,21 @@ def test_what_is_not_there_is_not_found(address: str) -> None:
     assert len(text.splitlines()) <= 3
 
 
-def test_without_a_connection_the_cache_serves(
-    hub: ThreadingHTTPServer, tiny_model: VAEModel
-) -> None:
+@pytest.mark.usefixtures("hub")
+def test_offline_the_cache_serves(tiny_model: VAEModel, monkeypatch: pytest.MonkeyPatch) -> None:
     load("hf://owner/name/file.onnx")
-    hub.shutdown()
-    hub.server_close()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert load("hf://owner/name/file.onnx").sha256 == tiny_model.sha256
     with pytest.raises(VAEAugmentError, match=r"file.onnx cannot be fetched: .*give the path"):
         load("hf://owner/name/sub/file.onnx")
+
+
+@pytest.mark.slow  # huggingface_hub tries again for half a minute
+def test_a_server_that_is_gone(hub: ThreadingHTTPServer) -> None:
+    hub.shutdown()
+    hub.server_close()
+    with pytest.raises(VAEAugmentError, match=r"file.onnx cannot be fetched: .*give the path"):
+        load("hf://owner/name/file.onnx")
 
 
 @pytest.mark.parametrize(

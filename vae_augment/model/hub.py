@@ -57,18 +57,18 @@ def _fetched(address: str, repository: str, file: str, revision: str | None) -> 
             library_name="vae-augment",
             endpoint=os.environ.get("HF_ENDPOINT"),
         )
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+    except errors.LocalEntryNotFoundError as error:  # neither on the way nor in the cache
         raise _unreachable(address, error) from None
     except (
         errors.EntryNotFoundError,
         errors.RepositoryNotFoundError,
         errors.RevisionNotFoundError,
-    ) as error:
+    ):
         raise NotFoundError(
-            f"There is no {address} on the Hub, or you may not see it: {_first_line(error)} Check "
-            "the address, or log in: hf auth login."
+            f"There is no {address} on the Hub, or you may not see it. Check the address and the "
+            "revision, or log in: hf auth login."
         ) from None
-    except errors.HfHubHTTPError as error:
+    except OSError as error:  # as errors of the Hub and of connections are
         raise _unreachable(address, error) from None
     return Path(path)
 
