@@ -64,6 +64,7 @@ class Audit:
         classes: a row for each class.
         closest: the pairs for the picture; None for a model that redraws images.
         bank: how many latents of training images the file carries.
+        exposed: how many components of the latent distribution are single training images.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Audit:
     classes: tuple[ClassRow, ...]
     closest: Closest | None = field(repr=False)
     bank: int
+    exposed: int
 
     @property
     def strongest(self) -> str:
@@ -130,6 +132,12 @@ class Audit:
                 f"The file carries the latents of {self.bank} training images (its bank), which "
                 "its decoder turns back into images close to them. Export it again without "
                 "--keep-bank."
+            )
+        if self.exposed:
+            found.append(
+                f"{self.exposed} components of the latent distribution are the latents of single "
+                "training images, which the decoder turns back into images close to them. Fit "
+                "more images per class."
             )
         return tuple(found)
 
