@@ -91,9 +91,11 @@ def _quantize(file: ModelFile, images: Tensor) -> onnx.ModelProto:
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"node.{index}"  # the quantizer finds nodes by their names
     with tempfile.TemporaryDirectory() as folder, quiet():
+        whole = Path(folder, "whole.onnx")
         path = Path(folder, "int8.onnx")
+        onnx.save(model, whole)  # onnxruntime before 1.21 fails on a model that is not in a file
         quantize_static(
-            model,
+            whole,
             path,
             _Batches(_inputs(file, images)),
             op_types_to_quantize=["Conv", "Gemm", "MatMul"],
