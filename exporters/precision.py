@@ -91,11 +91,12 @@ def _quantize(file: ModelFile, images: Tensor) -> onnx.ModelProto:
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"node.{index}"  # the quantizer finds nodes by their names
     with tempfile.TemporaryDirectory() as folder, quiet():
-        whole = Path(folder, "whole.onnx")
+        full = Path(folder, "fp32.onnx")
         path = Path(folder, "int8.onnx")
-        onnx.save(model, whole)  # onnxruntime before 1.21 fails on a model that is not in a file
+        # By its path: given the model itself, older versions lose its weights on the way.
+        onnx.save(model, full)
         quantize_static(
-            whole,
+            full,
             path,
             _Batches(_inputs(file, images)),
             op_types_to_quantize=["Conv", "Gemm", "MatMul"],
