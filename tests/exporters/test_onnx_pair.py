@@ -220,9 +220,10 @@ INTERFACE = "encoder (float[n,1,8,8] x) => (float[n,4] mu, float[n,4] log_var)"
 FINISH = "log_var = Identity (mu)"
 HOSTILE = {
     "an endless loop": (
-        f"{INTERFACE} {{ rows = ReduceMean <axes = [1, 2]> (x) more = Constant <value = bool "
-        "{1}> () mu = Loop (, more, rows) <body = body (int64 i, bool c, float[n,8] s) => (bool "
-        f"d, float[n,8] t) {{ d = Identity (c) t = Identity (s) }}> {FINISH} }}",
+        f"{INTERFACE} {{ rows = ReduceMean <axes = [1, 2]> (x) more = Constant <value = bool {{1}}> "
+        f"() rounds = Constant <value = int64 {{{2**63 - 1}}}> () mu = Loop (rounds, more, rows) <body "
+        "= body (int64 i, bool c, float[n,8] s) => (bool d, float[n,8] t) { d = Identity (c) t = "
+        f"Identity (s) }}> {FINISH} }}",
         "the operator 'Loop'",
     ),
     "eight gigabytes": (

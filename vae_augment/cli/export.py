@@ -14,7 +14,9 @@ from . import options
 if TYPE_CHECKING:
     from .. import exporters
 
-_SOURCE = "A checkpoint of vae-augment fit, or a folder saved by pythae."
+_SOURCE = (
+    "A checkpoint of vae-augment fit, or what another library saved, such as a folder of pythae."
+)
 _IMAGE_SHAPE = (
     "channels,height,width (as in 1,28,28), if SOURCE does not hold it; needed for --module."
 )

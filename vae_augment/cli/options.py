@@ -7,7 +7,8 @@ import typer
 
 _DATA = (
     "Images: digits, mnist, fashion-mnist, kmnist, qmnist, usps, emnist-SPLIT, a folder with one "
-    "folder per class or of Hugging Face's save_to_disk, or an .npz, .mat, .csv or IDX file."
+    "folder per class or of Hugging Face's save_to_disk, or a file, such as an .npz, .mat, .csv or "
+    "IDX file."
 )
 Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
 _MODEL = "mnist, fashion-mnist, glyphs, or the path of an .onnx file."
