@@ -48,6 +48,7 @@ def export(
     allow_pickle: bool = False,
     images: ImageData | None = None,
     precision: str = "fp32",
+    keep_bank: bool = False,
     overwrite: bool = False,
 ) -> ParityReport:
     """Write the VAE at `source` to `path` as one .onnx file, after comparing it with PyTorch.
@@ -77,6 +78,9 @@ def export(
             (`UserWarning`) where its reconstructions are poor.
         precision: "fp32", "fp16" (weights of half the size) or "int8" (faster for `mlp` on a CPU
             with VNNI).
+        keep_bank: keep latents of training images in the file; whoever holds it can decode them
+            into images close to the originals. They are those that `fit(keep_bank=True)` kept, or
+            come from `images`.
         overwrite: replace the file at `path`.
 
     Returns:
@@ -100,7 +104,8 @@ def export(
     if images is not None:
         _check_images(vae, images)
         warn_if_poor(vae, images)
-        vae = _with_latents(vae, images)
+        vae = _with_latents(vae, images, keep_bank)
+    vae = _with_bank(vae) if keep_bank else _without_bank(vae)
     with atomic_path(path, overwrite=overwrite) as temporary:
         file = _checked(temporary, model_bytes(vae))
         report = check_parity(vae, file)
@@ -136,11 +141,7 @@ def _read(
 
 def _check_images(vae: ExportableVAE, images: ImageData) -> None:
     spec = vae.spec
-    if spec.image_conditional:
-        raise InputError(
-            "A model conditioned on an image has no distribution of latents to fit. Leave the "
-            "images out."
-        )
+    spec.kind.check_latents()
     if images.image_shape != spec.image_shape or (spec.classes and images.classes != spec.classes):
         raise InputError(
             f"{images.name} has images {images.image_shape} of the classes {images.classes}; the "
@@ -149,9 +150,26 @@ def _check_images(vae: ExportableVAE, images: ImageData) -> None:
         )
 
 
-def _with_latents(vae: ExportableVAE, images: ImageData) -> ExportableVAE:
-    latents = fit_latents(vae.encode, images)
+def _with_latents(vae: ExportableVAE, images: ImageData, keep_bank: bool) -> ExportableVAE:
+    latents = fit_latents(vae.encode, images, keep_bank=keep_bank)
     return replace(vae, spec=replace(vae.spec, classes=images.classes, latents=latents))
+
+
+def _with_bank(vae: ExportableVAE) -> ExportableVAE:
+    latents = vae.spec.latents
+    if latents is None or not len(latents.bank):
+        raise InputError(
+            "keep_bank (--keep-bank) is given, but the source has no bank of latents. Fit it with "
+            "--keep-bank, or give the training images: --fit-latents DATA."
+        )
+    return vae
+
+
+def _without_bank(vae: ExportableVAE) -> ExportableVAE:
+    latents = vae.spec.latents
+    if latents is None:
+        return vae
+    return replace(vae, spec=replace(vae.spec, latents=latents.without_bank()))
 
 
 def _checked(path: Path, content: bytes) -> ModelFile:

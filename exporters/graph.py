@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ExportError
+from ..model.evidence import write_metadata
 from ..model.file import ALLOWED_OPS
 from ..model.spec import INNER, Spec, part_interface
 from .batch_size import read_from_own_input
@@ -96,7 +97,7 @@ def finish(model: onnx.ModelProto, spec: Spec) -> bytes:
     graph.name = "vae_augment"
     graph.doc_string = ""
     model.doc_string = ""
-    onnx.helper.set_model_props(model, spec.to_metadata())
+    write_metadata(model, spec)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -11,15 +11,13 @@ from tqdm import tqdm
 
 from ..errors import ExportError, ModelFormatError
 from ..model.file import ModelFile
+from ..model.kinds import SAMPLING
 from ..model.vae_model import VAEModel
 from .exportable import ExportableVAE
 from .graph import AugmentGraph, example_inputs
 from .pixel_values import beyond_images
 
-TOLERANCE = 1e-5
-# Of models conditioned on an image: next to an edge, a small difference of place is a larger one of
-# brightness.
-WARPED_TOLERANCE = 1e-4
+TOLERANCE = SAMPLING.parity_tolerance
 BATCHES = (1, 2, 5, 64)
 
 
@@ -76,8 +74,7 @@ def check_parity(vae: ExportableVAE, file: ModelFile) -> ParityReport:
             raise ExportError(f"The model does not run on a batch of {batch}: {error}") from error
         for name, (expected, actual) in compared.items():
             differences.setdefault(name, {})[batch] = _difference(expected, actual)
-    tolerance = WARPED_TOLERANCE if vae.spec.image_conditional else TOLERANCE
-    report = ParityReport(differences, tolerance)
+    report = ParityReport(differences, vae.spec.kind.parity_tolerance)
     if not report.worst <= report.tolerance:  # not ">": a NaN must fail
         raise ExportError(
             f"The exported file differs from PyTorch, so it was not kept.\n{report.table()}"

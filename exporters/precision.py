@@ -5,6 +5,7 @@ from the batch at hand, so that an image's result would depend on its neighbours
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..model.evidence import KEPT_BY_ROUNDING
 from ..model.file import ModelFile
 from ..model.pixels import psnr
 from ..model.vae_model import VAEModel
@@ -36,7 +38,9 @@ def reduce_precision(file: ModelFile, precision: str, images: Tensor) -> bytes:
         precision: "fp16" or "int8".
         images: float32 [N, C, H, W] in [0, 1], on which int8 is calibrated.
     """
-    return finish(_halve(file) if precision == "fp16" else _quantize(file, images), file.spec)
+    model = _halve(file) if precision == "fp16" else _quantize(file, images)
+    kept = {name: entry for name, entry in file.spec.evidence.items() if name in KEPT_BY_ROUNDING}
+    return finish(model, replace(file.spec, evidence=kept))
 
 
 def reference_images(file: ModelFile, data: ImageData | None) -> Tensor:

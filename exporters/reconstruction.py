@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..training import ImageData
 from ..training.data.image_data import to_float
-from ..training.quality import POOR
+from ..training.quality import POOR_SHARE
 from .exportable import ExportableVAE, Reading
 
 IMAGES = 256
@@ -29,8 +29,8 @@ def warn_if_poor(vae: ExportableVAE, data: ImageData) -> None:
         share = _share_of_error(used, images)
         shares = {reading.options: _share_of_error(reading, images) for reading in others}
     best = min(shares, key=shares.__getitem__)
-    is_better = shares[best] < _CLEARLY * min(share, POOR)
-    if share <= POOR and not is_better:
+    is_better = shares[best] < _CLEARLY * min(share, POOR_SHARE)
+    if share <= POOR_SHARE and not is_better:
         return
     remedy = "If the module is trained, image_range or decoder_output (docs/export.md) is wrong."
     if is_better:

@@ -138,7 +138,7 @@ def _by_dynamo(
 def _by_torchscript(
     module: nn.Module, example: Mapping[str, Tensor], outputs: list[str]
 ) -> onnx.ModelProto:
-    content = io.BytesIO()
+    content: Any = io.BytesIO()  # which newer type annotations leave out
     newer: dict[str, Any] = {"dynamo": False} if _has_dynamo() else {}
     try:
         with warnings.catch_warnings(record=True) as caught:

@@ -34,7 +34,7 @@ def digits() -> ImageData:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(digits: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "digits.safetensors"
-    fit(digits, path, FitConfig(width="small", conditional=True, epochs=2))
+    fit(digits, path, FitConfig(network="conv-small", conditional=True, epochs=2))
     return path
 
 

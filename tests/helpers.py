@@ -1,5 +1,8 @@
 """What test files of several rooms share."""
 
+import contextlib
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,17 @@ def count_runs(model: VAEModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(model, "run", counted)
     return counts
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Inside, the system refuses larger files, as it refuses one that the disk has no room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def run_command(*arguments: object) -> tuple[int, str]:

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
-    """`text` with control characters escaped, except line ends: a stranger's names must not command a terminal.
+    """`text` with control characters escaped, except line ends.
+
+    A stranger's names must not command a terminal.
 
     >>> print(printable("\\x1b[2J"))
     \\x1b[2J
@@ -59,6 +61,10 @@ class NotFoundError(VAEAugmentError, FileNotFoundError):
 
 class OutputExistsError(VAEAugmentError, FileExistsError):
     """The output is there already, or belongs to another plan; it was left as it is."""
+
+
+class MissingPackageError(VAEAugmentError, ImportError):
+    """A package that is needed is not installed; the message has the command that installs it."""
 
 
 class ProviderError(VAEAugmentError, RuntimeError):

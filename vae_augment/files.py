@@ -1,4 +1,4 @@
-"""Atomic writes, of which a reader sees the old file or the new one and never half of either, and digests of arrays."""
+"""Atomic writes, of which a reader sees the old file or the new one, and digests of arrays."""
 
 import contextlib
 import hashlib
@@ -48,7 +48,12 @@ def refuse_existing_files(overwrite: bool, *paths: Path | None) -> None:
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
-    """Raise `NotFoundError` or `InputError` where no file can be written to `path`, for its folder or what is there."""
+    """Check that a file can be written to `path`.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        InputError: the folder cannot be written, or what is at `path` is no file.
+    """
     path = Path(path)
     if not path.parent.is_dir():
         raise NotFoundError(
@@ -67,10 +72,11 @@ def check_folder(path: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it is synced and renamed to `path`, else removed.
+    """Yield a temporary path in the same folder; on success it becomes `path`, else it is removed.
 
-    Raises: OutputExistsError: without `overwrite`, when something is at `path` by then; the new
-        file then lies beside it.
+    Raises:
+        OutputExistsError: without `overwrite`, when something is at `path` by then; the new file
+            then lies beside it.
     """
     path = Path(path)
     token = secrets.token_hex(4)
@@ -85,10 +91,7 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iter
 
 
 def _claim(path: Path, temporary: Path, beside: Path) -> None:
-    """Take the name `path` for the finished file in one step.
-
-    Where another process has it, leave the file `beside`.
-    """
+    """Take the name `path` for the finished file in one step; if it is taken, leave it `beside`."""
     _sync(temporary)
     try:
         os.link(temporary, path)
@@ -98,7 +101,8 @@ def _claim(path: Path, temporary: Path, beside: Path) -> None:
             f"Another process has written {path} in the meantime. It was left as it is; what was "
             f"to be written there is in {beside}."
         ) from None
-    except OSError:  # a file system without links, where a moment stays in which both may write
+    except OSError:
+        # A file system without links, where a moment stays in which both may write.
         refuse_existing(path, overwrite=False)
 
 
@@ -121,16 +125,18 @@ def save_arrays(
 
 
 def publish(places: Mapping[Path, Path]) -> None:
-    """Sync the files and rename each from its temporary path (the key) to its final one, on the same file system."""
+    """Sync the files and rename each from its temporary path (the key) to its final one.
+
+    Both are on the same file system.
+    """
     # A journalling file system merges syncs of many threads: thousands of small files take a
     # fortieth of the time.
     with ThreadPoolExecutor(min(SYNC_THREADS, len(places))) as threads:
         list(threads.map(_sync, places))
     for temporary, place in places.items():
         os.replace(temporary, place)
-    if (
-        os.name == "posix"
-    ):  # on Windows a folder cannot be opened, and the rename is durable by itself
+    # On Windows a folder cannot be opened, and the rename is durable by itself.
+    if os.name == "posix":
         for folder in {place.parent for place in places.values()}:
             _sync(folder)
 

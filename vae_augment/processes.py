@@ -11,9 +11,10 @@ from types import FrameType
 
 
 class Interruptible:
-    """A context in which the first SIGINT or SIGTERM only sets `requested`; the second acts as it did before.
+    """A context in which the first SIGINT or SIGTERM only sets `requested`.
 
-    It does nothing outside the main thread, because Python runs signal handlers only there.
+    The second acts as it did before. Outside the main thread it does nothing, because Python runs
+    signal handlers only there.
     """
 
     def __init__(self) -> None:
@@ -37,9 +38,8 @@ class Interruptible:
             raise SystemExit(128 + signal.SIGTERM)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        if (
-            self.requested is None
-        ):  # the handlers stay, because the next signal may already be on its way to them
+        if self.requested is None:
+            # The handlers stay, because the next signal may already be on its way to them.
             self.requested = number
         else:
             self._restore()
@@ -53,13 +53,12 @@ class Interruptible:
 
 @contextlib.contextmanager
 def children_deaf() -> Iterator[None]:
-    """Processes started in this context do not notice Ctrl-C until `follow_parent`, while their imports still run."""
+    """Processes started in this context do not notice Ctrl-C until `follow_parent`."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT}
-    )  # a child starts with what is blocked here
+    # A child starts with what is blocked here, and its imports still run then.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
@@ -67,19 +66,15 @@ def children_deaf() -> Iterator[None]:
 
 
 def kill_children(others: Set[BaseProcess]) -> None:
-    """End all child processes but `others`, also one that waits for ever for a lock that a dead one held."""
+    """End all child processes but `others`, also one that waits for a lock that a dead one held."""
     for child in set(multiprocessing.active_children()) - others:
         child.kill()
 
 
 def follow_parent() -> None:
-    """In a child process.
-
-    Ignore Ctrl-C, which the parent handles, and end when the parent ends for any reason.
-    """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal sends Ctrl-C to every process of the group
+    """In a child process, leave Ctrl-C to the parent, and end when the parent ends."""
+    # A terminal sends Ctrl-C to every process of the group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -87,9 +82,12 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os._exit(1)  # nothing else would end a worker whose parent was killed
+    # Nothing else would end a worker whose parent was killed.
+    os._exit(1)
 
 
 def default_workers() -> int:
     """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

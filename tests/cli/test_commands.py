@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 from tests.helpers import run_command as run
 from vae_augment import __version__, load
 from vae_augment.cli import EXAMPLES, app
+from vae_augment.generation import make_job
+from vae_augment.generation import run as run_job
+from vae_augment.generation.engines.ranks import run_serially
 from vae_augment.training import FitConfig, ImageData, load_checkpoint, save_checkpoint
 from vae_augment.training.trainer import Trainer
 
@@ -26,7 +29,7 @@ runner = CliRunner()
 def test_fit_export_info_preview(tmp_path: Path) -> None:
     checkpoint, model, picture = (tmp_path / name for name in ("c.safetensors", "m.onnx", "p.png"))
     code, output = run(
-        "fit", "digits", "-o", checkpoint, "--width", "small", "--epochs", 2, "--conditional"
+        "fit", "digits", "-o", checkpoint, "--network", "conv-small", "--epochs", 2, "--conditional"
     )
     assert code == 0
     assert "1297 images (1, 8, 8) of 10 classes from digits" in output
@@ -101,11 +104,11 @@ def test_a_name_written_otherwise_is_suggested(name: str, tmp_path: Path) -> Non
 
 def test_a_resumed_run_says_where_it_goes_on(tmp_path: Path, digits: ImageData) -> None:
     checkpoint = tmp_path / "c.safetensors"
-    trainer = Trainer(digits, FitConfig(width="small", epochs=3))
-    for _ in range(trainer.per_epoch + 1):
+    trainer = Trainer(digits, FitConfig(network="conv-small", epochs=3))
+    for _ in range(trainer.steps_per_epoch + 1):
         trainer.update()
     save_checkpoint(trainer.checkpoint(), checkpoint)
-    command = "fit", "digits", "-o", checkpoint, "--width", "small", "--epochs"
+    command = "fit", "digits", "-o", checkpoint, "--network", "conv-small", "--epochs"
     assert "resuming" not in run(*command, 4)[1]
     code, output = run(*command, 3)
     assert code == 0
@@ -130,7 +133,8 @@ def test_an_option_means_the_same_in_all_commands() -> None:
             types.setdefault(name, set()).update(set(get_args(hint) or [hint]) - {type(None)})
         for parameter in get_command(app).commands[command.__name__].params:
             kinds.setdefault(parameter.name, set()).add(parameter.param_type_name)
-    assert {name: found for name, found in types.items() if len(found) > 1} == {}
+    # audit names the test images, where other commands choose the test part of DATA.
+    assert {name for name, found in types.items() if len(found) > 1} == {"test"}
     assert {name for name, found in kinds.items() if len(found) > 1} == {
         "model"
     }  # of compare, beside its DATA
@@ -156,7 +160,7 @@ def test_a_missing_folder_is_named_before_the_work(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vae_augment.training.data.loading._digits", None)  # nothing is read before
+    monkeypatch.setattr("vae_augment.training.data.named._digits", None)  # nothing is read before
     code, text = run(*command, "no/there.bin")
     assert (code, text.splitlines()[-1]) == (
         1,
@@ -184,8 +188,15 @@ def test_ctrl_c_gives_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("info", "mnist") == (130, "Interrupted.\n")
 
 
-def test_output_that_nobody_reads_ends_the_command_quietly() -> None:
-    command = [sys.executable, "-m", "vae_augment", "info", "mnist"]
+def test_output_that_nobody_reads_ends_the_command_quietly(
+    tiny_model_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "made"
+    job = make_job(
+        tiny_model_path, 3, folder, format="npz", labels="balanced", seed=0, shard_size=None
+    )
+    run_job(job, run_serially)
+    command = [sys.executable, "-m", "vae_augment", "generate", "-o", str(folder), "--verify"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     process.stdout.close()

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -15,9 +16,9 @@ from vae_augment.evaluation import projection
 from vae_augment.evaluation.compression import compress, decompress, load_compressed
 from vae_augment.evaluation.pictures import save_scatter
 from vae_augment.evaluation.projection import project, rows_to_draw
-from vae_augment.exporters import export
 from vae_augment.model.pixels import psnr, to_pil
-from vae_augment.training import FitConfig, ImageData, fit, load_data
+from vae_augment.model.spec import SPEC_KEY
+from vae_augment.training import ImageData, load_data
 from vae_augment.training.data.image_data import to_float
 
 
@@ -112,13 +113,15 @@ def test_file_names_and_labels_are_written(
 
 
 def test_denoise_warns_of_a_model_that_was_not_trained_for_it(
-    tiny_model_path: Path, tmp_path: Path, digits: ImageData
+    tiny_model_path: Path, tmp_path: Path
 ) -> None:
     warning = "warning: this model was not trained to denoise"
     assert warning in run("denoise", tiny_model_path, "digits", "-o", tmp_path / "a.png")[1]
-    checkpoint = tmp_path / "c.safetensors"
-    fit(digits, checkpoint, FitConfig(width="small", epochs=1, denoise=0.3))
-    export(checkpoint, tmp_path / "m.onnx")
+    model = onnx.load(tiny_model_path)
+    (spec,) = (entry for entry in model.metadata_props if entry.key == SPEC_KEY)
+    assert '"denoise": 0.0' in spec.value
+    spec.value = spec.value.replace('"denoise": 0.0', '"denoise": 0.3')
+    onnx.save(model, tmp_path / "m.onnx")
     code, text = run("denoise", tmp_path / "m.onnx", "digits", "-o", tmp_path / "b.png")
     assert (code, warning in text) == (0, False)
 

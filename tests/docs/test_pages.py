@@ -1,7 +1,4 @@
-"""The README and the pages of docs/.
-
-Their links, pictures and blocks of Python, and the tables of commands.
-"""
+"""The README and the pages of docs/: links, pictures, blocks of Python, and tables of commands."""
 
 import os
 import re
@@ -29,6 +26,7 @@ README = (ROOT / "README.md").read_text()
 REPOSITORY_PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     ROOT / "CHANGELOG.md",
     ROOT / "benchmarks" / "README.md",
 ]

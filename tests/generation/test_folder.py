@@ -1,4 +1,4 @@
-"""One folder and several jobs, somebody else's files, damaged manifests, and plans too large to manage."""
+"""One folder and several jobs, others' files, damaged manifests, plans too large to manage."""
 
 import dataclasses
 import json
@@ -18,6 +18,7 @@ from vae_augment.generation import Job, Record, make_job, run, verify
 from vae_augment.generation import shard as shard_module
 from vae_augment.generation.engines.ranks import run_serially
 from vae_augment.generation.formats import FORMATS
+from vae_augment.generation.plan import ALL_SHARDS, Share
 
 JOBS = 4
 
@@ -30,16 +31,16 @@ def job_for(model: Path, output: Path, n: int = 20, **options: Any) -> Job:
 # Several jobs in one folder
 
 
-@pytest.mark.parametrize("parts", [JOBS, 1])  # an array of jobs, and the same command four times
-def test_jobs_started_at_the_same_time(parts: int, tiny_model_path: Path, tmp_path: Path) -> None:
+# The same command four times, and an array of jobs.
+@pytest.mark.parametrize("shares", [1, pytest.param(JOBS, marks=pytest.mark.slow)])
+def test_jobs_started_at_the_same_time(shares: int, tiny_model_path: Path, tmp_path: Path) -> None:
     context = get_context("spawn")
     barrier = context.Barrier(JOBS)
-    processes = [
-        context.Process(
-            target=run_rounds, args=(tiny_model_path, tmp_path, (index % parts, parts), barrier)
-        )
-        for index in range(JOBS)
-    ]
+    processes = []
+    for index in range(JOBS):
+        share = Share(index % shares, shares)
+        arguments = (tiny_model_path, tmp_path, share, barrier)
+        processes.append(context.Process(target=run_rounds, args=arguments))
     for process in processes:
         process.start()
     for process in processes:
@@ -292,14 +293,14 @@ def test_the_largest_plan_starts_at_once(tiny_model_path: Path, tmp_path: Path) 
     ((seconds, shards),) = given
     assert (shards, reports) == (10**6, [0, 0])
     assert seconds < 2
-    assert job.plan.images_of((0, 1)) == 10**12 - 1
-    assert job.plan.images_of((999_999, 10**6)) == 10**6 - 1
+    assert job.plan.images_of(ALL_SHARDS) == 10**12 - 1
+    assert job.plan.images_of(Share(999_999, 10**6)) == 10**6 - 1
 
 
-def test_the_images_of_parts(tiny_model_path: Path, tmp_path: Path) -> None:
+def test_the_images_of_shares(tiny_model_path: Path, tmp_path: Path) -> None:
     plan = job_for(tiny_model_path, tmp_path).plan
-    assert [plan.images_of((index, 2)) for index in range(2)] == [13, 7]
-    assert [plan.images_of((index, 5)) for index in range(5)] == [7, 7, 6, 0, 0]
+    assert [plan.images_of(Share(index, 2)) for index in range(2)] == [13, 7]
+    assert [plan.images_of(Share(index, 5)) for index in range(5)] == [7, 7, 6, 0, 0]
 
 
 def test_a_shard_that_does_not_fit_into_memory(tiny_model_path: Path, tmp_path: Path) -> None:

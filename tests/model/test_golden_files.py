@@ -1,4 +1,4 @@
-"""Files of each format version as users hold them, tests/data/format-*.onnx, load and compute what they always did."""
+"""Files of each format version, tests/data/format-*.onnx, load and compute what they did."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import onnx
 import torch
 
 from vae_augment import load
+from vae_augment.model.kinds import REDRAWING, SAMPLING
 
 GOLDEN = Path(__file__).parents[1] / "data" / "format-1.onnx"
 GOLDEN_2 = GOLDEN.with_name("format-2.onnx")
@@ -15,6 +16,8 @@ SHA256 = "3d21a20aefe5edeed69ece97a2d572ecfd7f63885bbeee0fac143054b1102d7b"
 def test_format_1_onnx_has_its_exact_metadata():
     spec = load(GOLDEN, sha256=SHA256).spec
     assert vars(spec) | {"latents": None} == {
+        "evidence": {},
+        "format_version": 1,
         "image_shape": (1, 8, 8),
         "latent_dim": 3,
         "classes": tuple("0123456789"),
@@ -39,7 +42,7 @@ def test_format_1_onnx_has_its_exact_metadata():
             "width": "small",
         },
         "exporter": "vae-augment 0.1.0",
-        "image_conditional": False,
+        "kind": SAMPLING,
         "latents": None,
     }
     assert spec.format_version == 1
@@ -88,12 +91,8 @@ def test_format_2_onnx_loads_and_computes_what_it_did():
         sha256="c615c6e581d1ec96e6e5ed0684f70bb0be04423d79b0a648877272680c13ab75",
     )
     spec = model.spec
-    assert (spec.format_version, spec.image_conditional, spec.image_shape, spec.latent_dim) == (
-        2,
-        True,
-        (1, 8, 8),
-        3,
-    )
+    assert (spec.format_version, spec.kind) == (2, REDRAWING)
+    assert (spec.image_shape, spec.latent_dim) == ((1, 8, 8), 3)
     image = torch.linspace(0, 1, 64).view(1, 1, 8, 8)
     mean, logvar = model.encode(image)
     torch.testing.assert_close(mean, torch.tensor([[0.1432, -0.0337, 0.2541]]), atol=1e-4, rtol=0)
@@ -103,3 +102,32 @@ def test_format_2_onnx_loads_and_computes_what_it_did():
     row = model.decode(torch.ones(1, 3), images=image)[0, 0, 3]
     expected = torch.tensor([0.1179, 0.3937, 0.4162, 0.4404, 0.4652, 0.4894, 0.5118, 0.5320])
     torch.testing.assert_close(row, expected, atol=1e-4, rtol=0)
+
+
+def test_format_3_onnx_loads_and_computes_what_it_did():
+    model = load(
+        GOLDEN.with_name("format-3.onnx"),
+        provider="cpu",
+        sha256="cdeeae4541c57f8e2ffa60df2c7e578ad1e35d003573dfb32c98e113e6755e09",
+    )
+    spec = model.spec
+    assert (spec.format_version, spec.kind, spec.conditional) == (3, SAMPLING, True)
+    assert spec.evidence == {
+        "audit": {
+            "membership_auc": [0.5, 0.48, 0.52],
+            "findings": [],
+            "weights_sha256": "26ce4ea56c619332fa867651cfe27a6374bc0686ed997d4df6ffc250e5f7770b",
+        }
+    }
+    assert spec.latents.scales.shape == (10, 13, 3, 3)
+    assert len(spec.latents.bank) == 0
+    mean, logvar = model.encode(torch.linspace(0, 1, 64).view(1, 1, 8, 8))
+    torch.testing.assert_close(mean, torch.tensor([[0.2992, -0.1300, -0.1133]]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        logvar, torch.tensor([[-0.1462, -0.2019, -0.0945]]), atol=1e-4, rtol=0
+    )
+    row = model.decode(torch.zeros(1, 3), [3])[0, 0, 0]
+    expected = torch.tensor([0.0024, 0.0177, 0.4188, 0.6983, 0.8313, 0.4587, 0.0987, 0.0106])
+    torch.testing.assert_close(row, expected, atol=1e-4, rtol=0)
+    partner = torch.tensor([-0.2967, -0.1911, 0.4587])
+    torch.testing.assert_close(model.partners.given_label[200], partner, atol=1e-4, rtol=0)

@@ -1,4 +1,4 @@
-"""Sessions and DataLoader workers: fork after use, spawn, forkserver, persistent workers, threads, CUDA.
+"""Sessions and workers: fork after use, spawn, forkserver, persistent workers, threads, CUDA.
 
 A hang is what these tests look for, so each has a hard time limit.
 """
@@ -51,13 +51,13 @@ class Probe(Dataset[Any]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         self.model.sample(4)
-        options = self.model._sessions["decoder"].get_session_options()
+        options = self.model._graph.sessions["decoder"].get_session_options()
         return {
             "threads": options.intra_op_num_threads,
             "spinning": options.get_session_config_entry("session.intra_op.allow_spinning"),
             "inherited lives": self.inherited is None or self.inherited() is not None,
             "own session": self.inherited is None
-            or self.inherited() is not self.model._sessions["decoder"],
+            or self.inherited() is not self.model._graph.sessions["decoder"],
         }
 
 
@@ -78,11 +78,11 @@ def test_fork_after_use_in_the_parent(tiny_model_path: Path, threads: int) -> No
     model = load(tiny_model_path, threads=threads)
     data = VAESyntheticDataset(model, 40)
     expected = next(data.batches(40))[0]
-    session = weakref.ref(model._sessions["decoder"])
+    session = weakref.ref(model._graph.sessions["decoder"])
     for _ in range(2):
         images = torch.cat([images for images, _ in batches(data, "fork", batch_size=8)])
         assert torch.equal(images, expected)
-    assert model._sessions["decoder"] is session(), "the parent lost its session"
+    assert model._graph.sessions["decoder"] is session(), "the parent lost its session"
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -91,7 +91,7 @@ def test_an_inherited_session_is_parked_and_a_worker_has_one_thread(
 ) -> None:
     model = load(tiny_model_path, threads=threads)
     model.sample(4)
-    session = weakref.ref(model._sessions["decoder"])
+    session = weakref.ref(model._graph.sessions["decoder"])
     for found in batches(Probe(model, session), "fork", batch_size=None):
         assert found == {
             "threads": 1,
@@ -117,9 +117,9 @@ def test_a_pool_spins_only_for_a_limited_time(
 def test_a_session_is_opened_once(tiny_model_path: Path) -> None:
     model = load(tiny_model_path)
     model.sample(4)
-    session = model._sessions["decoder"]
+    session = model._graph.sessions["decoder"]
     model.sample(4)
-    assert model._sessions == {"decoder": session}
+    assert model._graph.sessions == {"decoder": session}
 
 
 def test_a_model_dropped_in_a_child_takes_no_session_with_it(tiny_model_path: Path) -> None:
@@ -260,3 +260,25 @@ def test_twenty_lines_give_the_same_first_batch_twice(
     )
     assert first.startswith("torch.Size([64, 1, 8, 8]) torch.Size([64])")
     assert first == second
+
+
+def test_onnxruntime_is_told_to_send_nothing() -> None:
+    """It reads the variable once, when it is imported."""
+    code = """if True:
+        import builtins, os, sys
+        from vae_augment import load
+
+        plain = builtins.__import__
+        seen = []
+
+        def watched(name, *arguments, **options):
+            if name == "onnxruntime" and "onnxruntime" not in sys.modules:
+                seen.append(os.environ.get("ORT_DISABLE_TELEMETRY"))
+            return plain(name, *arguments, **options)
+
+        builtins.__import__ = watched
+        load("mnist").sample(1)
+        assert seen == ["1"], seen
+        """
+    unset = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=unset, timeout=120, check=True)

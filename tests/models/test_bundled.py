@@ -12,6 +12,7 @@ from tests.helpers import DATA, needs_mnist
 from vae_augment import VAEAugment, load
 from vae_augment.evaluation.classifier import accuracy, small_cnn
 from vae_augment.model.file import BUNDLED
+from vae_augment.model.kinds import REDRAWING, SAMPLING
 from vae_augment.training import load_data
 from vae_augment.training.data.image_data import to_float
 
@@ -24,8 +25,8 @@ def test_size_kind_and_documentation(name: str) -> None:
     assert (MODELS / f"{name}.onnx").stat().st_size <= 5_000_000
     assert model.spec.image_shape == (1, 28, 28)
     redraws = name == "glyphs"
-    assert (model.spec.conditional, model.spec.image_conditional, len(model.spec.classes)) == (
-        (False, True, 0) if redraws else (True, False, 10)
+    assert (model.spec.conditional, model.spec.kind, len(model.spec.classes)) == (
+        (False, REDRAWING, 0) if redraws else (True, SAMPLING, 10)
     )
     text = (MODELS / "README.md").read_text()
     assert model.sha256 in text
@@ -66,9 +67,13 @@ def test_glyphs_redraws_digits_that_it_never_saw() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_labels_survive() -> None:
-    """A classifier that is 99 % right gives 97 % of the test images the same answer after VAEAugment, and 97 % of the
-    generated images the label they were asked for."""
-    train, test = load_data("mnist", DATA), load_data("mnist", DATA, train=False)
+    """What a classifier says of perturbed and of generated images.
+
+    One that is 99 % right gives 97 % of the test images the same answer after VAEAugment, and 97 %
+    of the generated images the label that they were asked for.
+    """
+    train = load_data("mnist", DATA)
+    test = load_data("mnist", DATA, train=False)
     torch.manual_seed(0)
     classifier = small_cnn((1, 28, 28), 10)
     optimizer = torch.optim.Adam(classifier.parameters(), 1e-3)

@@ -1,10 +1,8 @@
-"""What `fit` does when a user gives no more than images.
+"""What `fit` refuses, what it leaves on disk, and what a signal does to it."""
 
-Enough updates, a verdict, and refusals before any work.
-"""
-
-import math
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,171 +10,70 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
-from vae_augment import load
-from vae_augment.cli import app
-from vae_augment.errors import InputError, VAEAugmentError
+from tests.helpers import largest_file
+from tests.helpers import run_command as run
+from tests.training.helpers import SMALL, same_weights
+from vae_augment import VAEAugment, load
+from vae_augment.errors import InputError, OutputExistsError
 from vae_augment.exporters import export
-from vae_augment.training import Epoch, FitConfig, ImageData, fit, judge, load_checkpoint, verdict
-from vae_augment.training.networks.vae import VAE, Terms
+from vae_augment.training import (
+    Epoch,
+    FitConfig,
+    ImageData,
+    fit,
+    load_checkpoint,
+    load_data,
+    save_checkpoint,
+)
+from vae_augment.training.fitting import _CheckpointFile
 from vae_augment.training.trainer import Trainer
 
-SHAPES = ("circle", "cross", "square")
+
+def test_unknown_network_and_missing_labels(few: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="network is 'vit'; choose one of mlp, conv-small"):
+        fit(few, tmp_path / "a", replace(SMALL, network="vit"))
+    unlabelled = ImageData("mine", few.images, torch.full_like(few.labels, -1))
+    with pytest.raises(InputError, match="mine has no labels, which a conditional model needs"):
+        fit(unlabelled, tmp_path / "a", SMALL)
 
 
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.output
+def test_classes_too_small_to_learn_are_named(tmp_path: Path) -> None:
+    labels = torch.tensor([0] * 20 + [1] * 2 + [2] * 3 + [3])
+    images = torch.arange(26, dtype=torch.uint8).mul(9).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+    data = ImageData("mine", images, labels, ("a", "b", "c", "d"))
+    config = FitConfig(network="conv-small", epochs=1)
+    with pytest.warns(UserWarning, match=r"mine has too few images of 'b' \(2\), 'd' \(1\) to lea"):
+        fit(data, tmp_path / "a.safetensors", config)
+    fit(data, tmp_path / "b.safetensors", replace(config, conditional=False))
 
 
-def shapes(count: int, side: int = 32, channels: int = 3) -> ImageData:
-    """Circles, crosses and squares of any colour, size and place on a dark ground of any colour."""
-    generator = torch.Generator().manual_seed(0)
-    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    images = []
-    for index in range(count):
-        radius, down, right = side * (
-            torch.tensor([0.15, 0.35, 0.35]) + 0.2 * torch.rand(3, generator=generator)
-        )
-        dy, dx = (y - down).abs(), (x - right).abs()
-        furthest = torch.maximum(dy, dx)
-        cross = (torch.minimum(dy, dx) < radius / 3) & (furthest < radius)
-        inside = (torch.hypot(dy, dx) < radius, cross, furthest < 0.85 * radius)[index % 3]
-        bright, dark = torch.rand(2, channels, 1, 1, generator=generator)
-        images.append(torch.where(inside, 0.5 + bright / 2, dark / 2))
-    return ImageData(
-        "shapes", (255 * torch.stack(images)).to(torch.uint8), torch.arange(count) % 3, SHAPES
-    )
+def test_a_checkpoint_does_not_get_the_name_of_a_model_file(few: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.onnx ends in \.onnx, but this writes a checkpoint"):
+        fit(few, tmp_path / "a.onnx", SMALL)
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("images", "updates"),
-    [
-        (1, 1500),
-        (100, 1500),
-        (300, 1608),
-        (1_000, 2400),
-        (10_000, 5171),
-        (60_000, 9396),
-        (1_000_000, 24_000),
-    ],
-)
-def test_the_default_number_of_updates_grows_with_the_images(images: int, updates: int) -> None:
-    config = FitConfig()
-    per_epoch = math.ceil(images / config.batch_size)
-    epochs = config.for_images(images).epochs
-    assert epochs
-    assert (epochs - 1) * per_epoch < updates <= epochs * per_epoch
-    assert replace(config, epochs=7).for_images(images).epochs == 7
+def test_a_conditional_model_of_a_single_class_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "cats").mkdir(parents=True)
+    image = Image.new("L", (8, 8))
+    image.paste(200, (2, 2, 6, 6))
+    image.save(tmp_path / "photos" / "cats" / "1.png")
+    photos, output = load_data(tmp_path / "photos"), tmp_path / "a.safetensors"
+    with pytest.raises(
+        InputError, match="photos has one class, 'cats'; a conditional model needs at least two"
+    ):
+        fit(photos, output, SMALL)
+    assert not output.exists()
+    fit(photos, output, replace(SMALL, conditional=False, epochs=1))
 
 
-def test_held_out_images_do_not_count_and_patience_grows_with_the_epochs() -> None:
-    trainer = Trainer(shapes(40, 8, 1), FitConfig(width="small", batch_size=10, held_out=0.25))
-    assert (trainer.facts["epochs"], trainer.facts["patience"]) == (500, 50)
-    assert FitConfig(epochs=3).for_images(40).patience == 10
-
-
-def test_a_dead_model_is_called_poor(tmp_path: Path) -> None:
-    for index, image in enumerate(shapes(30).images):
-        folder = tmp_path / "mine" / SHAPES[index % 3]
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{index}.png")
-    path = tmp_path / "a.safetensors"
-    code, text = run(
-        "fit", tmp_path / "mine", "-o", path, "--conditional", "--epochs", 2, "--width", "small"
-    )
-    assert code == 0
-    assert "warning: Reconstructions have " in text
-    assert "That is poor" in text
-    assert "Train longer (--epochs above 2)" in text
-    facts = load_checkpoint(path).spec.training
-    assert facts["reconstruction_error"] > 0.9 * facts["mean_image_error"]
-    code, text = run("export", path, "-o", tmp_path / "a.onnx")
-    assert code == 0
-    assert "warning: Reconstructions have " in text
-    code, text = run("info", tmp_path / "a.onnx")
-    assert code == 0
-    assert "quality     Reconstructions have " in text
-
-
-def test_the_judgement_against_its_definition() -> None:
-    data, network = shapes(50, 8, 1), VAE("mlp", (1, 8, 8), 4).eval()
-    network.mean.weight.data.zero_()
-    network.logvar.weight.data.zero_()
-    network.logvar.bias.data.zero_()
-    network.mean.bias.data = torch.tensor([0.0, 0.1, 1.0, -1.0])  # KL 0, 0.005, 0.5, 0.5
-    facts = judge(network, data)
-    assert facts["dimensions_in_use"] == 2
-    images = data.images / 255
-    assert facts["mean_image_error"] == pytest.approx(
-        images.var(0, correction=0).mean().item(), abs=2e-6
-    )
-    error = (network.decode(network.mean.bias[None]) - images).square().mean()
-    assert facts["reconstruction_error"] == pytest.approx(error.item(), abs=2e-6)
-
-
-def test_an_unfinished_run_is_called_so_when_it_is_exported(tmp_path: Path) -> None:
-    data, path = shapes(20, 8, 1), tmp_path / "a.safetensors"
-
-    def stop(epoch: Epoch) -> None:
-        if epoch.number == 2:  # the first save is after the first epoch
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(data, path, FitConfig(network="mlp", epochs=30), report=stop)
-    code, text = run("export", path, "-o", tmp_path / "a.onnx")
-    assert code == 0
-    assert "warning: Training did not finish: 1 epochs were run" in text
-
-
-@pytest.mark.parametrize(
-    "facts",
-    [
-        {},
-        {
-            "reconstruction_error": "much",
-            "mean_image_error": 1.0,
-            "dimensions_in_use": 2,
-            "latent_dim": 4,
-            "epochs": 5,
-        },
-        {
-            "reconstruction_error": 10**400,
-            "mean_image_error": 1,
-            "dimensions_in_use": 2,
-            "latent_dim": 4,
-            "epochs": 5,
-        },
-        {
-            "reconstruction_error": 0.1,
-            "mean_image_error": 1,
-            "dimensions_in_use": [],
-            "latent_dim": 4,
-            "epochs": 5,
-        },
-    ],
-)
-def test_there_is_no_verdict_on_facts_that_are_missing_or_strange(facts: dict[str, Any]) -> None:
-    assert verdict(facts) is None
-
-
-@pytest.mark.parametrize(
-    ("error", "used", "is_poor"), [(0.02, 20, False), (0.09, 20, True), (0.02, 0, True)]
-)
-def test_verdict(error: float, used: int, is_poor: bool) -> None:
-    facts = {
-        "reconstruction_error": error,
-        "mean_image_error": 0.1,
-        "dimensions_in_use": used,
-        "latent_dim": 20,
-    }
-    text, poor = verdict(facts | {"epochs": 20})
-    assert poor is is_poor
-    assert text.startswith(
-        f"Reconstructions have {error / 0.1:.0%} of the mean image's squared error; {used} of 20 "
-    )
+def test_labels_that_are_not_int64_are_refused(digits: ImageData):
+    for labels in (digits.labels + 0.7, digits.labels.to(torch.uint8)):
+        with pytest.raises(
+            InputError, match=f"digits has labels of type {labels.dtype}; give int64"
+        ):
+            replace(digits, labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -220,40 +117,78 @@ def test_what_export_would_refuse_is_refused_before_the_first_step(
     message: str,
     tmp_path: Path,
 ) -> None:
-    data = ImageData(
-        "mine", torch.zeros(4, *shape, dtype=torch.uint8), torch.full((4,), -1), classes
-    )
-    config = FitConfig(**{"width": "small", "epochs": 1} | settings)
+    count = max(4, len(classes))  # an image for each class
+    images = torch.zeros(count, *shape, dtype=torch.uint8)
+    images[..., ::2] = 255
+    labels = torch.arange(count) if classes else torch.full((count,), -1)
+    labels[labels >= len(classes)] = -1
+    data = ImageData("mine", images, labels, classes)
+    config = FitConfig(**{"network": "conv-small", "epochs": 1} | settings)
     with pytest.raises(InputError, match=message):
         fit(data, tmp_path / "a.safetensors", config)
     assert not list(tmp_path.iterdir())
 
 
-def test_many_classes_get_fewer_components_and_export(tmp_path: Path) -> None:
-    labels, classes = torch.arange(20 * 300) // 20, tuple(map(str, range(300)))
-    data = ImageData("many", torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), labels, classes)
-    path = tmp_path / "a.safetensors"
-    fit(data, path, FitConfig(width="small", epochs=1, latent_dim=64, batch_size=3000))
-    export(path, path.with_suffix(".onnx"))
-    latents = load(path.with_suffix(".onnx")).spec.latents
-    assert latents is not None
-    assert latents.weights.shape == (300, 2)
-    assert latents.weights.sum(1) == pytest.approx(1)
-
-
 def test_a_folder_and_an_unknown_device_are_refused(tmp_path: Path) -> None:
     code, text = run("fit", "digits", "-o", tmp_path, "--overwrite")
-    assert (code, text.splitlines()[-1]) == (
-        1,
-        (
-            f"error: The output {tmp_path} is a folder, a pipe or a device. Name a file, such as one "
-            "in it."
-        ),
+    assert code == 1
+    assert text.splitlines()[-1] == (
+        f"error: The output {tmp_path} is a folder, a pipe or a device. Name a file, such as one "
+        "in it."
     )
     assert run("fit", "digits", "-o", tmp_path / "a", "--device", "bogus") == (
         1,
         "error: device is 'bogus'; choose cpu or cuda.\n",
     )
+
+
+def test_resume_refuses_other_settings(few: ImageData, tmp_path: Path) -> None:
+    part = tmp_path / "part.safetensors"
+    trainer = Trainer(few, SMALL)
+    trainer.update()
+    save_checkpoint(trainer.checkpoint(), part)
+    with pytest.raises(InputError, match="unfinished run with other settings: seed 0, now 1"):
+        fit(few, part, replace(SMALL, seed=1))
+
+
+def test_a_finished_checkpoint_is_not_replaced(few: ImageData, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    config = replace(SMALL, epochs=1)
+    fit(few, path, config)
+    before = path.read_bytes()
+    with pytest.raises(OutputExistsError):
+        fit(few, path, config)
+    assert path.read_bytes() == before
+    fit(few, path, config, overwrite=True)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), pytest.param((1, 64, 64), marks=pytest.mark.slow)])
+def test_larger_and_coloured_images_go_the_whole_way(
+    shape: tuple[int, int, int], tmp_path: Path
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = (255 * torch.rand(40, *shape, generator=generator)).to(torch.uint8)
+    data = ImageData("made", images, torch.arange(40) % 2, ("a", "b"))
+    checkpoint, path = tmp_path / "c.safetensors", tmp_path / "m.onnx"
+    fit(data, checkpoint, replace(SMALL, epochs=1, latent_dim=6))
+    export(checkpoint, path)
+    augmented = VAEAugment(path, p=1.0)(images)
+    assert augmented.shape == images.shape
+    assert not torch.equal(augmented, images)
+    assert load(path).sample(4)[0].shape == (4, *shape)
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(
+    tiny_checkpoint: Path, few: ImageData, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.safetensors"
+    before = tiny_checkpoint.read_bytes()
+    path.write_bytes(before)
+    config = FitConfig(network="conv-small", epochs=1)
+    with largest_file(100_000), pytest.raises(OSError, match="File too large"):
+        fit(few, path, config, overwrite=True)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -273,37 +208,110 @@ def test_ctrl_c_before_the_first_save_claims_no_file(
     assert "resumes" not in text
 
 
-def test_ruined_weights_do_not_replace_a_sound_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def ruining(self: Trainer) -> Terms:
-        terms = update(self)
-        if self.step == 3:
-            self.model.mean.bias.data.fill_(float("nan"))
-        return terms
+COMMAND = [
+    sys.executable,
+    "-m",
+    "vae_augment",
+    "fit",
+    "digits",
+    "--network",
+    "conv-small",
+    "--epochs",
+    "40",
+]
 
-    update = Trainer.update
-    monkeypatch.setattr(Trainer, "update", ruining)
-    monkeypatch.setattr("vae_augment.training.fitting.SECONDS_BETWEEN_SAVES", -1.0)
-    path = tmp_path / "a.safetensors"
-    with pytest.raises(
-        VAEAugmentError, match=r"Weights are not finite at step 3 .*smaller --learning-rate and --o"
-    ):
-        fit(shapes(30, 8, 1), path, FitConfig(width="small", batch_size=10))
-    checkpoint = load_checkpoint(path)
-    assert int(checkpoint.state["step"]) == 2
-    assert all(tensor.isfinite().all() for tensor in checkpoint.weights.values())
+
+def started(path: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [*COMMAND, "-o", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("epoch 2/"):
+            break
+    return process
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    "make", [lambda: shapes(300), lambda: shapes(1000, 8, 1), lambda: shapes(100, 8, 1)]
-)
-def test_the_defaults_train_a_usable_model(make: Callable[[], ImageData], tmp_path: Path) -> None:
-    facts = fit(make(), tmp_path / "a.safetensors", FitConfig(conditional=True)).spec.training
-    assert facts["reconstruction_error"] < 0.6 * facts["mean_image_error"]
-    assert (
-        facts["dimensions_in_use"] >= 3
-    )  # place, size and brightness; 4 were in use for 1,000 images of 8x8
-    assert not verdict(facts)[1]
+def test_ctrl_c_ends_with_130_and_resumes(tmp_path: Path, digits: ImageData) -> None:
+    path = tmp_path / "a.safetensors"
+    process = started(path)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "The same command resumes it." in rest
+    assert not load_checkpoint(path).is_finished
+    subprocess.run([*COMMAND, "-o", str(path)], check=True, timeout=120)
+    whole = fit(digits, tmp_path / "b.safetensors", FitConfig(network="conv-small", epochs=40))
+    assert same_weights(load_checkpoint(path).weights, whole.weights)
+
+
+@pytest.mark.slow
+def test_kill_and_resume_gives_the_same_weights(tmp_path: Path, digits: ImageData) -> None:
+    path = tmp_path / "a.safetensors"
+    process = started(path)
+    process.kill()
+    process.communicate(timeout=10)
+    assert not load_checkpoint(path).is_finished
+    subprocess.run([*COMMAND, "-o", str(path)], check=True, timeout=120)
+    whole = fit(digits, tmp_path / "b.safetensors", FitConfig(network="conv-small", epochs=40))
+    assert same_weights(load_checkpoint(path).weights, whole.weights)
+
+
+OTHER = "import sys; from pathlib import Path; Path(sys.argv[1]).write_bytes(b'of another process')"
+
+
+def written_by_another_process(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", OTHER, path], check=True)
+
+
+def test_of_two_runs_that_start_together_one_stops_at_its_first_save(
+    digits: ImageData, tmp_path: Path
+):
+    output, config = (
+        tmp_path / "a.safetensors",
+        FitConfig(network="conv-small", epochs=2, batch_size=900),
+    )
+
+    def start_another(epoch: object) -> None:
+        with pytest.raises(OutputExistsError, match="exists already and was left as it is"):
+            rival.save(load_checkpoint(output))
+
+    rival = _CheckpointFile(output, overwrite=False)
+    fit(digits, output, config, report=start_another)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+    assert load_checkpoint(output).is_finished
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_that_another_process_wrote_is_left_and_the_work_kept(
+    digits: ImageData, tmp_path: Path, overwrite: bool
+):
+    output, config = (
+        tmp_path / "a.safetensors",
+        FitConfig(network="conv-small", epochs=2, batch_size=900),
+    )
+
+    def disturb(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            written_by_another_process(output)
+
+    if overwrite:
+        fit(digits, output, config, overwrite=True, report=disturb)
+        assert load_checkpoint(output).is_finished
+        return
+    with pytest.raises(OutputExistsError, match="Another process has written") as caught:
+        fit(digits, output, config, report=disturb)
+    assert output.read_bytes() == b"of another process"
+    (kept,) = [path for path in tmp_path.iterdir() if path != output]
+    assert str(kept) in str(caught.value)
+    assert load_checkpoint(kept).is_finished
+
+
+def test_a_run_whose_file_was_removed_writes_it_again(digits: ImageData, tmp_path: Path):
+    output, config = (
+        tmp_path / "a.safetensors",
+        FitConfig(network="conv-small", epochs=1, batch_size=900),
+    )
+    fit(digits, output, config, report=lambda epoch: output.unlink())
+    assert load_checkpoint(output).is_finished

@@ -1,8 +1,10 @@
-"""What each mode of VAEAugment does to the latents, and what it says when something it needs is not there."""
+"""What each mode of VAEAugment does to the latents, and what it says when something is missing."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -15,7 +17,7 @@ from vae_augment.model.file import read_model
 from vae_augment.model.posterior import posterior_length
 from vae_augment.model.spec import Spec
 from vae_augment.training import load_data
-from vae_augment.training.networks.vae import VAE
+from vae_augment.training.networks import build_network
 from vae_augment.transforms.latent import (
     extrapolate,
     interpolate,
@@ -33,13 +35,13 @@ def model(tiny_model_path: Path) -> VAEModel:
 
 
 @pytest.fixture(scope="module")
-def bankless(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
-    """The same model without the latents of its training images."""
+def normal(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
+    """The same model without its distribution of latents: it draws from N(0, I)."""
     proto = onnx.load(tiny_model_path)
     spec = replace(read_model(tiny_model_path).spec, latents=None)
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, spec.to_metadata())
-    path = tmp_path_factory.mktemp("bankless") / "bankless.onnx"
+    path = tmp_path_factory.mktemp("normal") / "normal.onnx"
     onnx.save(proto, path)
     return load(path)
 
@@ -48,8 +50,9 @@ def bankless(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
     """A model without classes, latents and training."""
     torch.manual_seed(0)
-    module = VAE("mlp", SHAPE, latent_dim=4).eval()
-    vae = ExportableVAE(module, module.encode, module.decode, Spec(image_shape=SHAPE, latent_dim=4))
+    module = build_network(SHAPE, 4, network="mlp").eval()
+    spec = Spec(image_shape=SHAPE, latent_dim=4)
+    vae = ExportableVAE(module, module.encode, module.decode, spec)
     path = tmp_path_factory.mktemp("unlabelled") / "unlabelled.onnx"
     path.write_bytes(model_bytes(vae))
     return load(path)
@@ -143,7 +146,9 @@ def test_strength_1_has_the_posteriors_own_spread(model: VAEModel, images: Tenso
 
 def test_steps_are_measured_in_posterior_lengths() -> None:
     torch.manual_seed(0)
-    mean, partner, logvar = torch.randn(5, 3), torch.randn(5, 3) * 100, torch.randn(5, 3)
+    mean = torch.randn(5, 3)
+    partner = torch.randn(5, 3) * 100
+    logvar = torch.randn(5, 3)
     length = posterior_length(logvar)
     for move, sign in ((interpolate, 1), (extrapolate, -1)):
         step = move(mean, logvar, partner, 0.5) - mean
@@ -153,7 +158,8 @@ def test_steps_are_measured_in_posterior_lengths() -> None:
 
 
 def test_interpolation_stops_at_the_partner() -> None:
-    mean, partner = torch.zeros(1, 2), torch.tensor([[0.1, 0.0]])
+    mean = torch.zeros(1, 2)
+    partner = torch.tensor([[0.1, 0.0]])
     assert torch.equal(interpolate(mean, torch.zeros(1, 2), partner, 3.0), partner)
 
 
@@ -185,12 +191,13 @@ def test_partners_of_the_last_choice_and_of_none() -> None:
 
 
 def test_partners_come_from_the_whole_batch_not_only_from_what_the_coins_chose(
-    bankless: VAEModel, images: Tensor
+    normal: VAEModel, images: Tensor
 ) -> None:
     transform = VAEAugment(
-        bankless, mode="interpolation", p=1, labels_getter="default", residual=False
+        normal, mode="interpolation", p=1, labels_getter="default", residual=False
     )
-    pair, labels = images[[0, 10]], torch.tensor([0, 0])
+    pair = images[[0, 10]]
+    labels = torch.tensor([0, 0])
     params = transform.make_params([pair]) | {"labels": labels}
     both = transform.transform(pair, params)
     one = transform.transform(pair, params | {"apply": torch.tensor([True, False])})
@@ -198,26 +205,24 @@ def test_partners_come_from_the_whole_batch_not_only_from_what_the_coins_chose(
     assert torch.equal(one[1], pair[1])
 
 
-def test_interpolation_goes_to_the_partner_in_the_batch(bankless: VAEModel, images: Tensor) -> None:
+def test_interpolation_goes_to_the_partner_in_the_batch(normal: VAEModel, images: Tensor) -> None:
     transform = VAEAugment(
-        bankless, mode="interpolation", strength=1e6, p=1, labels_getter="default", residual=False
+        normal, mode="interpolation", strength=1e6, p=1, labels_getter="default", residual=False
     )
     output = transform(images, LABELS)[0]
-    reconstructed = bankless.reconstruct(images, LABELS)
+    reconstructed = normal.reconstruct(images, LABELS)
     torch.testing.assert_close(
         output, reconstructed.roll(10, 0), atol=1e-5, rtol=0
     )  # two of each class
 
 
-def test_a_single_image_goes_to_a_near_one_of_its_class_in_the_bank(
-    model: VAEModel, images: Tensor
-) -> None:
+def test_a_single_image_goes_to_a_near_sample_of_its_class(model: VAEModel, images: Tensor) -> None:
     transform = VAEAugment(
         model, mode="interpolation", strength=1e6, p=1, labels_getter="default", residual=False
     )
-    latents = model.spec.latents
-    assert latents is not None
-    rows = torch.from_numpy(latents.bank_given_label)[torch.from_numpy(latents.bank_labels) == 3]
+    partners = model.partners
+    assert partners is not None
+    rows = partners.given_label[partners.labels == 3]
     mean, _ = model.encode(images[3:4], torch.tensor([3]))
     near = rows[(rows - mean).norm(dim=1).topk(10, largest=False).indices]
     candidates = model.decode(near, torch.full((10,), 3))
@@ -229,7 +234,7 @@ def test_a_single_image_goes_to_a_near_one_of_its_class_in_the_bank(
     assert len(chosen) > 4
 
 
-def test_the_bank_serves_without_labels(model: VAEModel, images: Tensor) -> None:
+def test_images_without_labels_find_partners(model: VAEModel, images: Tensor) -> None:
     for mode in ("interpolation", "extrapolation"):
         assert (
             len(
@@ -241,10 +246,10 @@ def test_the_bank_serves_without_labels(model: VAEModel, images: Tensor) -> None
         )
 
 
-def test_neighbours_of_a_class_that_the_bank_lacks_are_the_image_itself() -> None:
-    mean, bank = torch.zeros(2, 2), torch.ones(3, 2)
+def test_neighbours_of_a_class_without_partners_are_the_image_itself() -> None:
+    mean, latents = torch.zeros(2, 2), torch.ones(3, 2)
     partners = nearest_partner(
-        mean, torch.tensor([4, 1]), torch.rand(2), bank, torch.ones(3).long()
+        mean, torch.tensor([4, 1]), torch.rand(2), latents, torch.ones(3).long()
     )
     assert torch.equal(partners, torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
 
@@ -253,7 +258,8 @@ def test_prior_of_strength_1_is_a_fresh_sample_of_the_class(
     model: VAEModel, images: Tensor
 ) -> None:
     transform = VAEAugment(model, mode="prior", p=1, labels_getter="default", residual=False)
-    first, second = augmented(transform, images), augmented(transform, images.flip(0))
+    first = augmented(transform, images)
+    second = augmented(transform, images.flip(0))
     torch.testing.assert_close(
         first, second, atol=1e-5, rtol=0
     )  # nothing of the images is left, only their classes
@@ -263,13 +269,13 @@ def test_prior_of_strength_1_is_a_fresh_sample_of_the_class(
 
 @pytest.mark.parametrize(
     "labels",
-    [torch.tensor(3), 3, torch.tensor([3])],
-    ids=["0-d", "int", "1-d"],
+    [torch.tensor(3), 3, torch.tensor([3]), np.int64(3), np.array([3]), 3.0, [3], "3"],
+    ids=["0-d", "int", "1-d", "NumPy's", "array of one number", "float", "list", "name"],
 )
-def test_labels_of_one_image(model: VAEModel, images: Tensor, labels: Tensor | int) -> None:
+def test_labels_of_one_image(model: VAEModel, images: Tensor, labels: Any) -> None:
     transform = VAEAugment(model, mode="prior", p=1, labels_getter="default", residual=False)
     image, same = transform(images[0], labels)
-    assert same is labels
+    assert same == labels
     assert image.shape == SHAPE
 
 
@@ -306,7 +312,7 @@ NO_LABELS = (
 
 def test_missing_labels_are_an_error_each_time(model: VAEModel, images: Tensor) -> None:
     transform = VAEAugment(model, mode="interpolation", p=0, labels_getter="default")
-    for inputs in (images, {"image": images}, (images,), (images, "seven")):
+    for inputs in (images, {"image": images}, (images,)):
         with pytest.raises(VAEAugmentError) as caught:
             transform(inputs)
         assert str(caught.value) == NO_LABELS
@@ -316,7 +322,10 @@ def test_missing_labels_are_an_error_each_time(model: VAEModel, images: Tensor) 
     ("labels", "message"),
     [
         (torch.tensor([1, 2]), "labels of type torch.int64 and length 2 do not go with 20 images."),
-        (torch.rand(20), "labels of type torch.float32 and length 20 do not go with 20 images."),
+        (
+            torch.full((20,), 1.5),
+            "The label 1.5 is no class index. Give 0, 1, 2, ..., or -1 = unknown.",
+        ),
         (torch.full((20,), 10), "labels lie in 10..10; the model knows -1 (unknown) and 0..9."),
         (torch.full((20,), -2), "labels lie in -2..-2; the model knows -1 (unknown) and 0..9."),
     ],
@@ -373,10 +382,10 @@ def test_a_posterior_mode_uses_labels_that_are_given(model: VAEModel, images: Te
             "None and 'unlabelled' does not.",
         ),
         (
-            "bankless",
+            "normal",
             {"mode": "interpolation"},
-            "mode='interpolation' needs partners, but 'bankless' carries no bank of latents and "
-            "no labels_getter is given. Export the model with --fit-latents DATA, or pass "
+            "mode='interpolation' needs partners, but 'normal' carries no distribution of latents "
+            "and no labels_getter is given. Export the model with --fit-latents DATA, or pass "
             "labels_getter='default' and batches.",
         ),
         (
@@ -399,13 +408,15 @@ def test_a_mode_says_what_it_lacks_when_it_is_built(
     assert str(caught.value) == message
 
 
-def test_a_single_image_without_a_bank_is_an_error(bankless: VAEModel, images: Tensor) -> None:
-    transform = VAEAugment(bankless, mode="interpolation", p=1, labels_getter="default")
+def test_a_single_image_without_a_distribution_of_latents_is_an_error(
+    normal: VAEModel, images: Tensor
+) -> None:
+    transform = VAEAugment(normal, mode="interpolation", p=1, labels_getter="default")
     with pytest.raises(VAEAugmentError) as caught:
         transform(images[0], 3)
     assert str(caught.value) == (
-        "A single image needs a partner from the model's bank, which 'bankless' lacks. Give "
-        "batches."
+        "A single image needs a partner from the model's distribution of latents, which 'normal' "
+        "lacks. Give batches."
     )
 
 

@@ -1,10 +1,9 @@
-"""The command `vae-augment`.
+"""The command `vae-augment`: each command is a thin file of its own over a function."""
 
-Each command is a thin file of its own over a function of the package.
-"""
-
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from typer.core import TyperGroup
 
 from .._version import __version__
 from ..errors import VAEAugmentError
+from .audit import audit
 from .compare import compare
 from .compress import compress
 from .decompress import decompress
@@ -20,6 +20,7 @@ from .demo import demo
 from .denoise import denoise
 from .embed import embed
 from .evaluate import evaluate
+from .explore import explore
 from .export import export
 from .fit import fit
 from .generate import generate
@@ -39,11 +40,12 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except BrokenPipeError:
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # or Python complains of it when it ends
+            # Or Python complains of it when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         except (VAEAugmentError, OSError) as error:
             typer.echo(f"error: {error}", err=True)
@@ -51,6 +53,10 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)
             raise typer.Exit(130) from None
+
+
+def _show_warning(message: object, *place: object, **more: object) -> None:
+    typer.echo(f"warning: {message}", err=True)
 
 
 def _show_version(is_asked: bool) -> None:
@@ -64,13 +70,15 @@ app = typer.Typer(
 )
 EXAMPLES: dict[Callable[..., None], str] = {
     demo: "",
-    fit: "FOLDER -o mine.safetensors --conditional",
+    fit: "FOLDER -o mine.onnx",
     export: "mine.safetensors -o mine.onnx",
     info: "mine.onnx --check",
     preview: "mine.onnx FOLDER -o mine.png",
+    explore: "mnist digits",
     generate: "mnist -n 1_000_000 -o DIR --format npz",
     evaluate: "mnist mnist --root DIR --protocol iwae-mnist",
     compare: "FOLDER --labels-per-class 10",
+    audit: "mnist --train mnist --test mnist --root DIR",
     label: "FOLDER -o labelled.npz",
     embed: "mnist DATA -o latents.npz --plot map.png",
     compress: "mnist DATA -o small.npz",
@@ -78,14 +86,13 @@ EXAMPLES: dict[Callable[..., None], str] = {
     denoise: "denoiser.onnx DATA -o cleaned.png",
     score: "mnist DATA -o scores.csv --plot extremes.png",
 }
+OTHER_USES = (label, embed, compress, decompress, denoise, score)
+
 for command, example in EXAMPLES.items():
-    panel = (
-        "Other uses of a VAE"
-        if command in (label, embed, compress, decompress, denoise, score)
-        else None
-    )
-    epilog = f"Example: vae-augment {command.__name__} {example}".strip()
-    app.command(epilog=epilog, rich_help_panel=panel)(command)
+    app.command(
+        epilog=f"Example: vae-augment {command.__name__} {example}".strip(),
+        rich_help_panel="Other uses of a VAE" if command in OTHER_USES else None,
+    )(command)
 
 
 @app.callback()
@@ -101,6 +108,21 @@ def main_options(
 
     Train one, export it to one file, use it, measure it.
     """
+    _show_log()
+
+
+class _Lines(logging.Handler):
+    """Shows what the package logs as lines of a command's output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record))
+
+
+def _show_log() -> None:
+    log = logging.getLogger(__package__.partition(".")[0])
+    log.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Lines) for handler in log.handlers):
+        log.addHandler(_Lines())
 
 
 def main() -> None:

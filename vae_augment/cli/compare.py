@@ -11,12 +11,15 @@ from . import options
 _POOL = "Train the VAE also on the images whose labels are not used."
 _MODEL = "Try this model (a bundled name or an .onnx file) instead of a VAE trained on DATA."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
-_WORKERS = "Processes at once; if not given, one per draw, at most one per core."
+MOST_DIGITS = 18  # of a number that fits into 64 bits
+_METHODS = "A method to compare, as in the table; repeat for more. All if not given."
+_WORKERS = "Processes at once; if not given, one per repetition, at most one per core."
 
 
 def compare(
     data: options.Data,
     root: options.Root = None,
+    read: options.Read = None,
     labels_per_class: Annotated[
         str, typer.Option(help="How many labels per class are used, or all.")
     ] = "all",
@@ -27,6 +30,7 @@ def compare(
     ] = None,
     p: Annotated[float | None, typer.Option(help="Of VAEAugment; 0.5 if not given.")] = None,
     residual: Annotated[bool | None, typer.Option(help="Of VAEAugment; on if not given.")] = None,
+    method: Annotated[list[str] | None, typer.Option(metavar="NAME", help=_METHODS)] = None,
     test_data: Annotated[list[str] | None, typer.Option(metavar="DATA", help=_TEST)] = None,
     draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
     seed: Annotated[
@@ -42,23 +46,18 @@ def compare(
     device: options.Device = "cpu",
 ) -> None:
     """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
-    from ..evaluation import comparison
+    from ..evaluation import compare as run_comparison
 
-    if labels_per_class != "all" and not (
-        labels_per_class.isdecimal() and len(labels_per_class) < 19
-    ):
-        raise InputError(
-            f"--labels-per-class is {labels_per_class!r}; give a number of at least 1, or all."
-        )
     given = {"strength": strength, "p": p, "residual": residual}
     settings = {name: value for name, value in given.items() if value is not None}
-    verdict = comparison.compare(
+    found = run_comparison(
         data,
         root,
-        labels_per_class=None if labels_per_class == "all" else int(labels_per_class),
+        labels_per_class=_parse_labels(labels_per_class),
         pool=pool,
         model=model,
         settings=settings or None,
+        methods=method,
         test=test_data or (),
         draws=draws,
         seed=seed,
@@ -66,6 +65,14 @@ def compare(
         output=output,
         workers=workers,
         device=device,
-        say=typer.echo,
+        reading=options.reading(read),
     )
-    typer.echo(f"\n{verdict.table}\n\n{verdict.advice}")
+    typer.echo(f"\n{found.table}\n\n{found.advice}")
+
+
+def _parse_labels(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
+        raise InputError(f"--labels-per-class is {text!r}; give a number of at least 1, or all.")
+    return int(text)

@@ -2,14 +2,17 @@
 
 import io
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..files import refuse_existing_files, save_arrays
 from . import options
 
-_PNG_IMAGES = 200  # whose size as PNG is measured
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PNG_IMAGES = 200  # whose size as PNG is measured
 
 
 def compress(
@@ -20,6 +23,7 @@ def compress(
         Path | None, typer.Option(help="Picture of images before and after (.png).")
     ] = None,
     root: options.Root = None,
+    read: options.Read = None,
     test: options.Test = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -31,20 +35,27 @@ def compress(
 
     refuse_existing_files(overwrite, output, plot)
     loaded = load(model)
-    images = training.load_data(data, root, train=not test).images
+    images = training.load_data(data, root, train=not test, **options.reading(read)).images
     compressed = compression.compress(loaded, images)
     save_arrays(output, compressed._asdict(), compress=True)
     restored = compression.decompress(loaded, compressed)
-    png = io.BytesIO()
-    for image in images[:_PNG_IMAGES]:
-        pixels.to_pil(image).save(png, format="PNG", optimize=True)
+    bytes_per_image = output.stat().st_size / len(images)
     typer.echo(
-        f"wrote {output}: {output.stat().st_size / len(images):.1f} bytes per image "
-        f"(PNG {png.tell() / min(_PNG_IMAGES, len(images)):.0f}, raw {images[0].numel()}), "
+        f"wrote {output}: {bytes_per_image:.1f} bytes per image "
+        f"(PNG {_bytes_as_png(images[:PNG_IMAGES]):.0f}, raw {images[0].numel()}), "
         f"PSNR {pixels.psnr(restored, to_float(images)):.1f} dB"
     )
     if plot:
-        pictures.save_rows(
-            [pictures.Row("originals", images), pictures.Row("compressed", restored)], plot
-        )
+        originals = pictures.Row("originals", images)
+        pictures.save_rows([originals, pictures.Row("compressed", restored)], plot)
         typer.echo(f"wrote {plot}")
+
+
+def _bytes_as_png(images: "Tensor") -> float:
+    """The mean size of these images as PNG files."""
+    from ..model import pixels
+
+    png = io.BytesIO()
+    for image in images:
+        pixels.to_pil(image).save(png, format="PNG", optimize=True)
+    return png.tell() / len(images)

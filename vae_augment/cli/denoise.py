@@ -20,10 +20,11 @@ def denoise(
         Path | None, typer.Option(help="Also write all cleaned images (.npz).")
     ] = None,
     root: options.Root = None,
+    read: options.Read = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Add noise to images, reconstruct them, draw both, and give the PSNR before and after."""
+    """Add noise to images, reconstruct them, show both, and give the PSNR before and after."""
     import torch
 
     from .. import load, training
@@ -32,7 +33,8 @@ def denoise(
     from ..training.data import to_float
 
     refuse_existing_files(overwrite, output, cleaned)
-    clean = to_float(training.load_data(data, root, train=False).images)
+    found = training.load_data(data, root, train=False, **options.reading(read))
+    clean = to_float(found.images)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     noisy = (clean + sigma * noise).clamp_(0, 1)
     loaded = load(model)
@@ -44,14 +46,11 @@ def denoise(
             err=True,
         )
     restored = loaded.reconstruct(noisy)
-    save_rows(
-        [Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", restored)],
-        output,
-    )
-    typer.echo(
-        f"wrote {output}: PSNR {psnr(noisy, clean):.1f} dB before, {psnr(restored, clean):.1f} dB "
-        "after"
-    )
+    rows = [Row("originals", clean), Row(f"with noise {sigma:g}", noisy), Row("cleaned", restored)]
+    save_rows(rows, output)
+    before = psnr(noisy, clean)
+    after = psnr(restored, clean)
+    typer.echo(f"wrote {output}: PSNR {before:.1f} dB before, {after:.1f} dB after")
     if cleaned:
         save_arrays(cleaned, {"images": from_batch(restored, torch.uint8).numpy()})
         typer.echo(f"wrote {cleaned}")

@@ -19,31 +19,31 @@ def embed(
     projection: Annotated[str, typer.Option(help="pca or tsne, for --plot.")] = "pca",
     test: options.Test = False,
     root: options.Root = None,
+    read: options.Read = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Write the mean, log-variance and label of each image, the names of the classes, and of a folder's files."""
+    """Write the mean, log-variance and label of each image, and the names of classes and files."""
     from .. import load, training
     from ..evaluation.pictures import save_scatter
     from ..evaluation.projection import project, rows_to_draw
 
     refuse_existing_files(overwrite, output, plot)
-    images = training.load_data(data, root, train=not test)
+    images = training.load_data(data, root, train=not test, **options.reading(read))
     mean, logvar = (moment.numpy() for moment in load(model).encode(images.images))
     if plot:
         rows = rows_to_draw(len(mean), projection)
         points = project(mean[rows], projection)
         save_scatter(points, images.labels.numpy()[rows], images.classes, plot)
-        some = (
-            f": {len(rows):,} of {len(mean):,} images, as t-SNE takes long for more"
-            if len(rows) < len(mean)
-            else ""
-        )
-        typer.echo(f"wrote {plot}{some}")
-    arrays = {
+        is_partial = len(rows) < len(mean)
+        some = f": {len(rows):,} of {len(mean):,} images, as t-SNE takes long for more"
+        typer.echo(f"wrote {plot}{some if is_partial else ''}")
+    arrays: dict[str, object] = {
         "mean": mean,
         "logvar": logvar,
         "labels": images.labels.numpy(),
         "classes": images.classes,
     }
-    save_arrays(output, arrays | ({"files": images.files} if images.files else {}))
+    if images.files:
+        arrays["files"] = images.files
+    save_arrays(output, arrays)
     typer.echo(f"wrote {output}: {len(images)} images in {mean.shape[1]} dimensions")

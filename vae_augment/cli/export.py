@@ -58,15 +58,18 @@ def export(
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help=_ALLOW_PICKLE)] = False,
     fit_latents: Annotated[str | None, typer.Option(metavar="DATA", help=_FIT_LATENTS)] = None,
     root: options.Root = None,
+    read: options.Read = None,
     precision: Annotated[
         str, typer.Option(help="fp32, fp16 (half the size) or int8 (faster mlp).")
     ] = "fp32",
+    keep_bank: options.KeepBank = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Export SOURCE to one ONNX file and compare it with PyTorch."""
     typer.echo(f"exporting {source or module or f'{encoder} and {decoder}'} ...")
     from .. import exporters, load, training
 
+    images = training.load_data(fit_latents, root, **options.reading(read)) if fit_latents else None
     with _warnings_as_lines():
         report = exporters.export(
             _source(source, module, weights, encoder, decoder),
@@ -76,14 +79,15 @@ def export(
             decoder_output=decoder_output,
             image_range=_parse_range(image_range),
             allow_pickle=allow_pickle,
-            images=training.load_data(fit_latents, root) if fit_latents else None,
+            images=images,
             precision=precision,
+            keep_bank=keep_bank,
             overwrite=overwrite,
         )
-    typer.echo(f"{report.table()}\n{_summary(output)}")
-    text, is_poor = training.verdict(load(output).spec.training) or ("", False)
-    if is_poor:
-        typer.echo(f"warning: {text}", err=True)
+    typer.echo(f"{report.table()}\n{summary(output)}")
+    quality = training.describe_quality(load(output).spec.training)
+    if quality is not None and quality.is_poor:
+        typer.echo(f"warning: {quality.text}", err=True)
 
 
 def _source(
@@ -135,7 +139,8 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
 
 
-def _summary(output: Path) -> str:
+def summary(output: Path) -> str:
+    """The size and digest of a model file, and how it is used."""
     import onnx
 
     content = output.read_bytes()

@@ -1,51 +1,53 @@
 """`vae-augment fit`: train a VAE."""
 
 import math
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..files import check_folder
+from ..errors import InputError
+from ..files import check_folder, refuse_existing
 from . import options
+from .export import summary
 
 if TYPE_CHECKING:
-    from ..training import Epoch
+    from ..training import Checkpoint, Epoch, FitConfig, ImageData
 
 
-LINES = 100  # at most this many epochs are shown
-_BUDGET = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
-_CONDITION = "nothing, or image: learn from pairs of one class how an image may be redrawn."
-_OBJECTIVE = (
-    "cross-entropy, or energy: samples with random detail instead of a blur; with --beta 0.1."
+MOST_LINES = 100  # of epochs that are shown
+DEFAULT_NETWORK = "conv"
+_OUTPUT = "Model to write (.onnx), or the checkpoint alone (.safetensors)."
+_CONDITIONAL = "Give the labels to encoder and decoder; by default where there are labels."
+_MINUTES = "Instead of --epochs: as many updates as let it end after about so many minutes."
+_NETWORK = (
+    "conv (the default), conv-small, conv-large, mlp (the classic 784-400-20), or energy: samples "
+    "with random detail instead of a blur, with --beta 0.1."
 )
+_REDRAW = "Learn from pairs of one class how an image may be redrawn, instead of --network."
+_EPOCHS = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
 def fit(
-    context: typer.Context,
     data: options.Data,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")
-    ],
-    network: Annotated[str, typer.Option(help="conv, or mlp (the classic 784-400-20).")] = "conv",
-    width: Annotated[str, typer.Option(help="Of conv: small, base or large.")] = "base",
-    objective: Annotated[str, typer.Option(help=_OBJECTIVE)] = "cross-entropy",
+    output: Annotated[Path, typer.Option("--output", "-o", help=_OUTPUT)],
+    network: Annotated[str | None, typer.Option(help=_NETWORK)] = None,
+    redraw: Annotated[bool, typer.Option("--redraw", help=_REDRAW)] = False,
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
-    condition: Annotated[str, typer.Option(help=_CONDITION)] = "nothing",
     conditional: Annotated[
-        bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")
-    ] = False,
+        bool | None, typer.Option("--conditional/--unconditional", help=_CONDITIONAL)
+    ] = None,
     label_dropout: Annotated[
         float, typer.Option(help="Share of labels hidden from a conditional model.")
     ] = 0.25,
     epochs: Annotated[
-        int | None, typer.Option(min=1, show_default=_BUDGET, help="Passes over the data.")
+        int | None, typer.Option(min=1, show_default=_EPOCHS, help="Passes over the data.")
     ] = None,
+    minutes: Annotated[float | None, typer.Option(help=_MINUTES)] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per update.")] = 128,
     learning_rate: Annotated[
-        float, typer.Option(help="Learning rate of Adam; for conv its peak.")
+        float, typer.Option(help="Learning rate of Adam; its peak, except for mlp.")
     ] = 1e-3,
     beta: Annotated[
         float, typer.Option(help="Weight of the KL term; below 1: sharper, closer perturbations.")
@@ -62,52 +64,144 @@ def fit(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     seed: options.Seed = 0,
     device: options.Device = "cpu",
+    keep_bank: options.KeepBank = False,
     root: options.Root = None,
+    read: options.Read = None,
     download: options.Download = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Train a VAE on DATA. The same command again resumes a run that was interrupted or killed."""
+    """Train a VAE on DATA and export it. The same command resumes a run that was stopped or killed.
+
+    With --output something.safetensors only the checkpoint is written, for vae-augment export.
+    """
     from .. import training
     from ..training import distributed
 
-    # Each field of the config has an option of the same name.
     config = training.FitConfig(
-        **{field.name: context.params[field.name] for field in fields(training.FitConfig)}
+        network=_choose_network(network, redraw),
+        latent_dim=latent_dim,
+        conditional=conditional,
+        label_dropout=label_dropout,
+        epochs=epochs,
+        minutes=minutes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        beta=beta,
+        denoise=denoise,
+        held_out=held_out,
+        patience=patience,
+        precision=precision,
+        seed=seed,
+        device=device,
     )
     with distributed.process_group(device):
-        say = typer.echo if distributed.rank() == 0 else lambda text: None
-        if distributed.rank() == 0:  # the others do not write
-            check_folder(output)
-        images = training.load_data(data, root, download=download)
-        say(
+        _check_output(output, overwrite)
+        images = training.load_data(data, root, download=download, **options.reading(read))
+        _say(
             f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from "
             f"{images.name}"
         )
-        before = _changed(output)
-        try:
-            checkpoint = training.fit(
-                images, output, config, overwrite=overwrite, report=_report, say=say
-            )
-        except KeyboardInterrupt:
-            if _changed(output) != before:
-                command = (
-                    "The same command without --overwrite" if overwrite else "The same command"
-                )
-                typer.echo(f"\nStopped; {output} holds the state. {command} resumes it.", err=True)
-            else:
-                typer.echo(f"\nStopped before anything was written to {output}.", err=True)
-            raise
-        text, is_poor = training.verdict(checkpoint.spec.training) or ("", False)
-        say(f"warning: {text}" if is_poor else text)
-        say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
+        if output.suffix == ".onnx":
+            _fit_and_export(images, output, config, keep_bank, overwrite)
+            return
+        repeated = "The same command without --overwrite" if overwrite else "The same command"
+        _show_quality(_fit(images, output, config, keep_bank, overwrite, repeated))
+        _say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
 
 
-def _changed(output: Path) -> int | None:
+def _check_output(output: Path, overwrite: bool) -> None:
+    from ..training import distributed
+
+    if distributed.rank() > 0:  # the others do not write
+        return
+    if output.suffix == ".onnx":
+        refuse_existing(output, overwrite)
+    else:
+        check_folder(output)
+
+
+def _fit_and_export(
+    images: "ImageData", output: Path, config: "FitConfig", keep_bank: bool, overwrite: bool
+) -> None:
+    """Write a model file, beside which the checkpoint lies until that is done."""
+    from .. import exporters, training
+    from ..training import distributed
+
+    path = output.with_name(f"{output.stem}.unfinished.safetensors")
+    is_same = path.exists() and training.holds_same_run(path, images, config)
+    if is_same and training.load_checkpoint(path).is_finished:
+        checkpoint = training.load_checkpoint(path)
+    else:
+        start_anew = overwrite and not is_same
+        checkpoint = _fit(images, path, config, keep_bank, start_anew, "The same command")
+    _show_quality(checkpoint)
+    distributed.wait_for_all()
+    if distributed.rank() > 0:
+        return
+    typer.echo(f"exporting to {output} ...")
+    report = exporters.export(path, output, overwrite=overwrite)
+    path.unlink()
+    typer.echo(f"{report.table()}\n{summary(output)}")
+
+
+def _show_quality(checkpoint: "Checkpoint") -> None:
+    from .. import training
+
+    quality = training.describe_quality(checkpoint.spec.training)
+    if quality is not None:
+        _say(f"warning: {quality.text}" if quality.is_poor else quality.text)
+
+
+def _choose_network(network: str | None, redraw: bool) -> str:
+    if redraw and network is not None:
+        raise InputError(f"--redraw does not go with --network {network}. Give one of the two.")
+    return "redrawing" if redraw else network or DEFAULT_NETWORK
+
+
+def _fit(
+    images: "ImageData",
+    output: Path,
+    config: "FitConfig",
+    keep_bank: bool,
+    overwrite: bool,
+    repeated: str,
+) -> "Checkpoint":
+    """Train, and say after Ctrl-C how the run is resumed: by the command `repeated`."""
+    from .. import training
+
+    before = _time_of_change(output)
+    try:
+        return training.fit(
+            images,
+            output,
+            config,
+            keep_bank=keep_bank,
+            overwrite=overwrite,
+            report=_show_epoch,
+            say=_say,
+        )
+    except KeyboardInterrupt:
+        if _time_of_change(output) == before:
+            typer.echo(f"\nStopped before anything was written to {output}.", err=True)
+        else:
+            typer.echo(f"\nStopped; {output} holds the state. {repeated} resumes it.", err=True)
+        raise
+
+
+def _say(text: str) -> None:
+    from ..training import distributed
+
+    if distributed.rank() == 0:
+        typer.echo(text)
+
+
+def _time_of_change(output: Path) -> int | None:
     return output.stat().st_mtime_ns if output.exists() else None
 
 
-def _report(epoch: "Epoch") -> None:
-    if epoch.number % math.ceil(epoch.epochs / LINES) and epoch.number != epoch.epochs:
+def _show_epoch(epoch: "Epoch") -> None:
+    between_lines = math.ceil(epoch.epochs / MOST_LINES)
+    if epoch.number % between_lines and epoch.number != epoch.epochs:
         return
     held_out = "" if epoch.held_out is None else f", held out {epoch.held_out:.2f}"
     typer.echo(

@@ -18,10 +18,13 @@ from . import options
 if TYPE_CHECKING:
     from ..generation import Job, Manifest
     from ..generation.generating import Engine
-    from ..generation.plan import Part
+    from ..generation.plan import Share
     from ..model.sampling import Labels
 
 _IMAGES = "Labelled images, as for fit, that glyphs redraws; --labels then chooses classes of them."
+_FORMAT = "npz, idx, imagefolder, parquet or webdataset."
+_LABELS = "balanced, a class, classes 3,5 or weights 3:0.9,5:0.1."
+_WORKERS = "Processes or Ray actors; default: one per core."
 
 
 def generate(
@@ -30,21 +33,16 @@ def generate(
     n: Annotated[
         int | None, typer.Option("-n", help="Number of images; required without --verify.")
     ] = None,
-    format: Annotated[
-        str, typer.Option(help="npz, idx, imagefolder, parquet or webdataset.")
-    ] = "npz",  # noqa: A002
-    labels: Annotated[
-        str, typer.Option(help="balanced, a class, classes 3,5 or weights 3:0.9,5:0.1.")
-    ] = "balanced",
+    format: Annotated[str, typer.Option(help=_FORMAT)] = "npz",  # noqa: A002
+    labels: Annotated[str, typer.Option(help=_LABELS)] = "balanced",
     images: Annotated[str | None, typer.Option(help=_IMAGES)] = None,
     root: options.Root = None,
+    read: options.Read = None,
     seed: options.Seed = 0,
     shard_size: Annotated[
         int | None, typer.Option(help="Images per shard; default: about 40 MiB of pixels.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes or Ray actors; default: one per core.")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
     num_shards: Annotated[int, typer.Option(min=1, help="Number of jobs that share the work.")] = 1,
     shard_index: Annotated[
         int, typer.Option(min=0, help="Which of these jobs this is, from 0.")
@@ -60,11 +58,9 @@ def generate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Generate N images with MODEL into a folder.
-
-    The same command continues a run that was stopped or killed.
-    """
+    """Generate N images with MODEL into a folder. The same command goes on with a stopped run."""
     from .. import generation
+    from ..generation.plan import Share
     from ..model.file import find_model, read_model
 
     if verify:
@@ -76,24 +72,30 @@ def generate(
         )
     if n is None:
         raise InputError("-n is required: how many images to generate.")
-    make, part = _engine(engine, workers, address, (shard_index, num_shards))
+    if shard_index >= num_shards:
+        raise InputError(
+            f"--shard-index is {shard_index}; with --num-shards {num_shards} it must be below that."
+        )
+    make, share = _engine(engine, workers, address, Share(shard_index, num_shards))
+    file = read_model(find_model(model))
     if images:
-        wanted = _originals(images, root, labels)
+        wanted = _originals(images, root, labels, options.reading(read))
     else:
-        wanted = {"labels": _labels(labels, read_model(find_model(model)).spec.classes)}
+        wanted = {"labels": _labels(labels, file.spec.classes)}
     job = generation.make_job(
-        model, n, output, format=format, seed=seed, shard_size=shard_size, **wanted
+        file, n, output, format=format, seed=seed, shard_size=shard_size, **wanted
     )
-    _print(output, *_run(job, make, part), as_json)
+    manifest, facts = _run(job, make, share)
+    _print(output, manifest, facts, as_json)
 
 
-def _run(job: "Job", engine: "Engine", part: "Part") -> tuple["Manifest | None", dict[str, Any]]:
+def _run(job: "Job", engine: "Engine", share: "Share") -> tuple["Manifest | None", dict[str, Any]]:
     from ..generation import run
 
-    bar = _Bar(job.plan.images_of(part), is_silent=part[0] > 0)
+    bar = _Bar(job.plan.images_of(share), is_silent=share.index > 0)
     start = time.perf_counter()
     try:
-        manifest = run(job, engine, part, bar.show)
+        manifest = run(job, engine, share, bar.show)
     except OutputExistsError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -108,12 +110,12 @@ def _run(job: "Job", engine: "Engine", part: "Part") -> tuple["Manifest | None",
         bar.close()
     made = bar.done - bar.first
     seconds = time.perf_counter() - start
-    rate = {
+    return manifest, {
+        "images": bar.done,
         "made": made,
         "seconds": round(seconds, 3),
         "images_per_second": round(made / seconds, 1),
     }
-    return manifest, {"images": bar.done, **rate}
 
 
 def _print(output: Path, manifest: "Manifest | None", facts: dict[str, Any], as_json: bool) -> None:
@@ -126,31 +128,25 @@ def _print(output: Path, manifest: "Manifest | None", facts: dict[str, Any], as_
         }
     if as_json:
         typer.echo(json.dumps(facts))
-    elif manifest is not None:
+        return
+    if manifest is not None:
         typer.echo(
-            "{output}: {images:,} images in {shards:,} shards, {bytes:,} bytes, as planned".format(
-                **facts
-            )
+            f"{facts['output']}: {facts['images']:,} images in {facts['shards']:,} shards, "
+            f"{facts['bytes']:,} bytes, as planned"
         )
     else:
         typer.echo(
-            "{images:,} images of this part are done; the last part writes manifest.json".format(
-                **facts
-            )
+            f"{facts['images']:,} images of this job are done; the last job writes manifest.json"
         )
-    if "made" in facts and not as_json:
+    if "made" in facts:
         typer.echo(
-            "{made:,} made in {seconds:.1f} s, {images_per_second:,.0f} images per second".format(
-                **facts
-            )
+            f"{facts['made']:,} made in {facts['seconds']:.1f} s, "
+            f"{facts['images_per_second']:,.0f} images per second"
         )
 
 
 class _Bar:
-    """tqdm's bar.
-
-    What a resumed run finds does not count towards its rate, and off a terminal it is silent.
-    """
+    """tqdm's bar, silent off a terminal; what a resumed run finds does not count in its rate."""
 
     def __init__(self, total: int, is_silent: bool) -> None:
         self.total = total
@@ -172,34 +168,29 @@ class _Bar:
 
 
 def _engine(
-    name: str | None, workers: int | None, address: str | None, part: "Part"
-) -> tuple["Engine", "Part"]:
+    name: str | None, workers: int | None, address: str | None, share: "Share"
+) -> tuple["Engine", "Share"]:
     from ..generation.engines import processes, ranks, ray_cluster
 
-    if part[0] >= part[1]:
-        raise InputError(
-            f"--shard-index is {part[0]}; with --num-shards {part[1]} it must be below that."
-        )
     if name == "torchrun" or (name is None and "TORCHELASTIC_RUN_ID" in os.environ):
-        return ranks.run_serially, ranks.torchrun_part()
+        return ranks.run_serially, ranks.torchrun_share()
     if name == "ray":
-        return functools.partial(ray_cluster.in_ray, workers=workers, address=address), part
+        return functools.partial(ray_cluster.in_ray, workers=workers, address=address), share
     if name in (None, "local"):
-        return functools.partial(processes.in_pool, workers=workers), part
+        return functools.partial(processes.in_pool, workers=workers), share
     raise InputError(f"--engine is {name!r}; choose local, torchrun or ray.")
 
 
-def _originals(images: str, root: Path | None, labels: str) -> dict[str, Any]:
-    """The images to redraw with their labels and the names of their classes.
-
-    Those of --labels alone.
-    """
+def _originals(
+    images: str, root: Path | None, labels: str, reading: dict[str, Any]
+) -> dict[str, Any]:
+    """The images to redraw, of the classes of --labels, with their labels and class names."""
     import torch
 
     from ..model.sampling import class_index
     from ..training import load_data
 
-    data = load_data(images, root)
+    data = load_data(images, root, **reading)
     if labels != "balanced":
         wanted = _labels(labels, data.classes)
         if isinstance(wanted, dict):

@@ -7,10 +7,7 @@ import typer
 from ..files import refuse_existing, save_arrays
 from . import options
 
-_BY = (
-    "agreement (digits, glyphs), or neighbours (garments, textures and whatever a distortion "
-    "harms)."
-)
+_BY = "agreement (digits, glyphs), or neighbours (garments, textures, what a distortion harms)."
 
 
 def label(
@@ -26,18 +23,19 @@ def label(
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     root: options.Root = None,
+    read: options.Read = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Guess labels for the unlabelled images of DATA from the labelled ones; doubtful images stay unlabelled.
+    """Guess labels for the unlabelled images of DATA from the labelled ones.
 
-    In a folder, the unlabelled images lie beside the class folders. Fit a conditional VAE to the
-    result.
+    Doubtful images stay unlabelled. In a folder, the unlabelled images lie beside the class
+    folders. Fit a conditional VAE to the result.
     """
     from ..evaluation.pseudo_labels import label_pool
     from ..training import load_data
 
     refuse_existing(output, overwrite)
-    images = load_data(data, root)
+    images = load_data(data, root, **options.reading(read))
     found = label_pool(images, by=by, share=share, updates=updates, seed=seed, device=device)
     arrays = {
         "images": found.images.numpy(),
@@ -45,8 +43,7 @@ def label(
         "classes": found.classes,
     }
     save_arrays(output, arrays, compress=True)
-    before, now = ((part.labels >= 0).sum().item() for part in (images, found))
+    before = int((images.labels >= 0).sum())
+    now = int((found.labels >= 0).sum())
     typer.echo(f"wrote {output}: {len(found)} images, {now} with a label in place of {before}")
-    typer.echo(
-        f"Next: vae-augment fit {output} -o {output.with_suffix('.safetensors')} --conditional"
-    )
+    typer.echo(f"Next: vae-augment fit {output} -o {output.with_suffix('.onnx')}")

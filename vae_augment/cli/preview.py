@@ -18,6 +18,7 @@ def preview(
     ] = None,
     output: options.Picture = Path("preview.png"),
     root: options.Root = None,
+    read: options.Read = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -27,6 +28,8 @@ def preview(
     from ..training.data.loading import load_data
 
     refuse_existing(output, overwrite)
-    images = None if data is None else load_data(data, root, train=False).images
+    images = None
+    if data is not None:
+        images = load_data(data, root, train=False, **options.reading(read)).images
     save_rows(preview_rows(load(model), images, seed), output)
     typer.echo(f"wrote {output}")

@@ -18,22 +18,24 @@ def score(
         Path | None, typer.Option(help="Picture of the most and the least typical images (.png).")
     ] = None,
     root: options.Root = None,
+    read: options.Read = None,
     test: options.Test = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Write index, label, anomaly score (in nats.
-
-    Larger = less like the training data) and a folder's file names.
-    """
+    """Write each image's label, file name and anomaly score in nats; larger is less typical."""
     from .. import load, training
     from ..evaluation.pictures import Row, save_rows
 
     refuse_existing_files(overwrite, output, plot)
-    images = training.load_data(data, root, train=not test)
+    images = training.load_data(data, root, train=not test, **options.reading(read))
     scores = load(model).anomaly_score(images.images)
-    with atomic_path(output) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        atomic_path(output) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         writer = csv.writer(file)
-        files = [images.files] if images.files else []  # a column only where there are names
+        # A column only where there are names.
+        files = [images.files] if images.files else []
         writer.writerow(["index", *["file"] * len(files), "label", "score"])
         written = [f"{value:.3f}" for value in scores.tolist()]
         writer.writerows(

@@ -1,10 +1,6 @@
-"""Datasets.
-
-Generated images, and a mixture of real and generated ones. Both are fetched in whole batches.
-"""
+"""`VAESyntheticDataset`: labelled images drawn from a VAE, fetched in whole batches."""
 
 import os
-import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,11 +11,9 @@ from torch import Tensor
 
 from ..arguments import check_seed, whole_number
 from ..errors import InputError
-from ..model.originals import Originals
-from ..model.pixels import PIL_MODES, from_batch, to_batch, to_pil
-from ..model.sampling import Labels, check_generates, draw, parse_labels
+from ..model.pixels import PIL_MODES, from_batch, to_pil
+from ..model.sampling import Labels
 from ..model.sessions import Provider
-from ..model.spec import MAX_CLASSES, Spec
 from ..model.vae_model import VAEModel, as_model
 from .seeded import SeededDataset, checked_index
 
@@ -30,8 +24,9 @@ _LATENTS_PER_DRAW = 1024  # for small batches, calling NumPy costs more than dra
 class VAESyntheticDataset(SeededDataset):
     """Labelled images drawn from a VAE, generated on request and never stored.
 
-    Item i depends on (seed, epoch, i) alone: not on batch size, worker count, order or rank.
-    Another epoch has the same labels and other images.
+    Item i depends on (seed, epoch, i) alone: not on batch size, worker count, order or rank. Each
+    pass of a `DataLoader` is an epoch with other images of the same labels, until `set_epoch`
+    chooses one.
 
     >>> data = VAESyntheticDataset("mnist", length=60_000)
     >>> image, label = data[0]
@@ -44,12 +39,13 @@ class VAESyntheticDataset(SeededDataset):
     >>> few = torch.rand(20, 1, 28, 28)
     >>> data = VAESyntheticDataset("glyphs", length=1_000, images=few, labels=[0, 1] * 10)
 
-    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`. length: the number of
-        images in an epoch, 1..2**63 - 1; None = as many as `labels` lists. labels: "balanced" (all
-        classes in turn), a class (index or name), a list of classes to go through in turn, as
-            `top_up` gives, or a mapping from classes to weights to draw from. A model without
-            classes gives the label -1. With `images`, their labels, class indices [N]; the classes
-            then come in turn.
+    Args:
+        model: a bundled name, the path of an .onnx file, or a `VAEModel`.
+        length: the number of images in an epoch, 1..2**63 - 1; None = as many as `labels` lists.
+        labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go
+            through in turn, as `top_up` gives, or a mapping from classes to weights to draw from. A
+            model without classes gives the label -1. With `images`, their labels, class indices
+            [N]; the classes then come in turn.
         seed: 0..2**64 - 1.
         output: "float" ([C, H, W] float32 in [0, 1]), "uint8" ([C, H, W] in 0..255) or "pil" (mode
             L or RGB).
@@ -60,8 +56,9 @@ class VAESyntheticDataset(SeededDataset):
             ("image", "label").
         provider: as for `load`.
 
-    Raises: InputError: a value out of range, or an unknown class or output. Errors about the model
-        are those of `load`.
+    Raises:
+        InputError: a value out of range, or an unknown class or output. Errors about the model are
+            those of `load`.
     """
 
     seed: int
@@ -106,32 +103,27 @@ class VAESyntheticDataset(SeededDataset):
         self.transform = transform
         self.target_transform = target_transform
         self.keys = keys
-        self._originals: Originals | None = None
-        if images is None:
-            check_generates(self.model.spec, self.model.name)
-            self._policy = parse_labels(labels, self.model.spec)  # type: ignore[arg-type]
-        else:
-            self._originals = as_originals(self.model.spec, self.model.name, images, labels)
-            self._policy = self._originals.policy
+        self._source = self.model.source(labels, images)
 
     def __len__(self) -> int:
         return self.length
 
     def __repr__(self) -> str:
-        source = (
-            f"images={len(self._originals.images)}"
-            if self._originals
-            else f"labels={reprlib.repr(self.labels)}"
-        )
         return (
-            f"VAESyntheticDataset({self.model.name!r}, length={self.length}, {source}, "
-            f"seed={self.seed}, output={self.output!r}, provider={self.model.device_type!r})"
+            f"VAESyntheticDataset({self.model.name!r}, length={self.length}, "
+            f"{self._source.argument}, seed={self.seed}, output={self.output!r}, "
+            f"provider={self.model.device_type!r})"
         )
 
     @property
     def classes(self) -> list[str]:
         """The names of the classes; with `images`, their indices as text."""
-        return list(self._originals.classes if self._originals else self.model.spec.classes)
+        return list(self._source.classes)
+
+    @property
+    def has_class_names(self) -> bool:
+        """Whether `classes` are names, rather than indices as text."""
+        return self._source.has_names
 
     @property
     def class_to_idx(self) -> dict[str, int]:
@@ -141,19 +133,20 @@ class VAESyntheticDataset(SeededDataset):
     @property
     def targets(self) -> Tensor:
         """The labels of all items, [length] int64, the same in every epoch."""
-        return torch.from_numpy(self._policy.at(np.arange(self.length), self.seed))
+        return torch.from_numpy(self._source.policy.at(np.arange(self.length), self.seed))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        labels, *drawn = self._drawn(checked_index(indices, self.length))
-        images = self._decoded(labels, *drawn)
+        labels, inputs = self._drawn(checked_index(indices, self.length))
+        images = self._made(inputs)
         items = [to_pil(image) for image in images] if self.output == "pil" else images.unbind()
         return [
             self._finish(item, label) for item, label in zip(items, labels.tolist(), strict=True)
         ]
 
     def batches(self, size: int) -> Iterator[Any]:
-        """Yield all items in order as (images [B, C, H, W], labels [B] int64): faster than a DataLoader.
+        """Yield all items in order as (images [B, C, H, W], labels [B] int64).
 
+        This is faster than a `DataLoader`, and starts no epoch: `set_epoch` chooses it.
         `transform` and `target_transform` are given whole batches here. torchvision's v2 transforms
         accept batches, but draw one set of parameters per batch.
 
@@ -165,27 +158,21 @@ class VAESyntheticDataset(SeededDataset):
             raise InputError("batches() gives tensors; choose output='float' or 'uint8'.")
         count = max(size, _LATENTS_PER_DRAW // size * size)
         for start in range(0, self.length, count):
-            drawn = self._drawn(np.arange(start, min(start + count, self.length)))
-            for label, *others in zip(*(rows.split(size) for rows in drawn), strict=True):
-                yield self._finish(self._decoded(label, *others), label)
+            labels, inputs = self._drawn(np.arange(start, min(start + count, self.length)))
+            for first in range(0, len(labels), size):
+                rows = slice(first, first + size)
+                images = self._made({name: tensor[rows] for name, tensor in inputs.items()})
+                yield self._finish(images, labels[rows])
 
-    def _drawn(self, index: NDArray[np.int64]) -> list[Tensor]:
-        """The labels and latents of the images at `index`.
+    def _drawn(self, index: NDArray[np.int64]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The labels of the images at `index`, and what the graph makes the images of."""
+        spec = self.model.spec
+        labels, inputs = self._source.draw(spec, index, self.seed, self.epoch)
+        tensors = {name: torch.from_numpy(rows) for name, rows in inputs.items()}
+        return torch.from_numpy(labels), tensors
 
-        With `images`, also the image that each redraws.
-        """
-        latent, labels = draw(self.model.spec, self._policy, index, self.seed, self.epoch)
-        found = [labels, latent]
-        if self._originals:
-            found.append(self._originals.chosen(labels, index, self.seed, self.epoch))
-        return [torch.from_numpy(rows) for rows in found]
-
-    def _decoded(self, labels: Tensor, latent: Tensor, originals: Tensor | None = None) -> Tensor:
-        images = (
-            self.model.decode(latent, labels)
-            if originals is None
-            else self.model.redraw(originals, latent)
-        )
+    def _made(self, inputs: dict[str, Tensor]) -> Tensor:
+        images = self.model.run_in_chunks(self._source.part, inputs)[0]
         return images if self.output == "float" else from_batch(images, torch.uint8)
 
     def _finish(self, image: Any, label: Any) -> Any:
@@ -196,45 +183,3 @@ class VAESyntheticDataset(SeededDataset):
             if self.keys is None
             else dict(zip(self.keys, (image, label), strict=True))
         )
-
-
-def as_originals(
-    spec: Spec, name: str, images: Any, labels: object, classes: Sequence[str] = ()
-) -> Originals:
-    """Images [N, C, H, W] and their labels [N] for the model `name` to redraw.
-
-    `InputError` where they do not fit.
-    """
-    if not spec.image_conditional:
-        raise InputError(
-            f"images are given, but {name!r} is not conditioned on an image. Leave them out."
-        )
-    try:
-        images = torch.as_tensor(images)
-        found = np.asarray(labels)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"images and labels cannot be read ({error}). Give tensors [N, C, H, W] and [N]."
-        ) from None
-    batch = to_batch(images, spec.image_shape)
-    if (
-        found.shape != (len(batch),)
-        or found.dtype.kind not in "iu"
-        or not len(found)
-        or found.min() < 0
-    ):
-        raise InputError(
-            f"labels of type {found.dtype} and shape {found.shape} do not go with {len(batch)} "
-            "images; give the class index of each, from 0 up."
-        )
-    if found.max() >= MAX_CLASSES:
-        raise InputError(
-            f"labels go up to {found.max()}; the largest class index is {MAX_CLASSES - 1}. Number "
-            "them anew."
-        )
-    # A copy, because the caller may fill the same memory with other images.
-    pixels = (
-        (images if images.dtype is torch.uint8 else batch).cpu().reshape(batch.shape).numpy().copy()
-    )
-    classes = tuple(classes) or tuple(str(index) for index in range(int(found.max()) + 1))
-    return Originals(pixels, found.astype(np.int64), classes)

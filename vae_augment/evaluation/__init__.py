@@ -1,16 +1,25 @@
-"""What a user asks of a model or of images: does it help, what are the labels, how likely, how small."""
+"""What a user asks of a model or of images: does it help, which labels, how likely, how small."""
 
 from typing import TYPE_CHECKING, Any
 
+from ..packages import require
+
+require("vae_augment.evaluation", "scipy", "sklearn", "tqdm")
+
 if TYPE_CHECKING:
+    from ..privacy.audit import audit
     from .comparison import compare
     from .pseudo_labels import label_pool
 
-__all__ = ["compare", "label_pool"]
+__all__ = ["audit", "compare", "label_pool"]
 
 
 def __getattr__(name: str) -> Any:
     # On first use: a command that only draws a picture needs no scikit-learn.
+    if name == "audit":
+        from ..privacy.audit import audit
+
+        return audit
     if name == "compare":
         from .comparison import compare
 

@@ -33,8 +33,14 @@ class Row(NamedTuple):
 
 
 def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -> list[Row]:
-    """Some of `images` [N, C, H, W] or of the model's own, reconstructed and perturbed, and samples by class."""
-    redraws = model.spec.image_conditional
+    """Images reconstructed and perturbed, and samples of each class.
+
+    Args:
+        model: the VAE to show.
+        images: [N, C, H, W], of which a dozen are taken; None = samples of the model.
+        seed: of the noise and of the samples.
+    """
+    kind = model.spec.kind
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if images is None:
@@ -46,11 +52,12 @@ def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -
             originals = images[chosen]
         rows = [Row(caption, originals), Row("reconstructions", model.reconstruct(originals))]
         batch = to_batch(originals, model.spec.image_shape)
-        for residual, prefix in ((False, ""),) if redraws else ((False, ""), (True, "residual, ")):
+        for residual in sorted(kind.residuals):
+            prefix = "residual, " if residual else ""
             for strength in STRENGTHS:
                 augment = VAEAugment(model, strength=strength, p=1.0, residual=residual)
                 rows.append(Row(f"{prefix}strength {strength:g}", augment(batch)))
-    return rows if redraws else [*rows, Row("samples"), *_sample_rows(model, seed)]
+    return [*rows, Row("samples"), *_sample_rows(model, seed)] if kind.samples else rows
 
 
 def save_rows(rows: list[Row], path: str | os.PathLike[str]) -> None:

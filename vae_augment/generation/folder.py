@@ -1,7 +1,4 @@
-"""The output folder.
-
-The plan is written first, the manifest last, and only the manifest means done.
-"""
+"""The output folder: the plan is written first, the manifest last, and only that means done."""
 
 import os
 import shutil
@@ -9,10 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import GenerationError, OutputExistsError
-from .plan import Part, Plan, differences
+from .plan import ALL_SHARDS, Plan, Share, differences
 from .shard import Job, Record, measure, read_json, read_record, write_json
 
-PLAN, MANIFEST = "plan.json", "manifest.json"
+PLAN = "plan.json"
+MANIFEST = "manifest.json"
+MOST_NAMED = 10  # records in an error
 
 
 @dataclass(frozen=True)
@@ -31,16 +30,16 @@ class Manifest:
 def prepare(job: Job) -> None:
     """Write the plan into the folder, or check that the same plan is there.
 
-    Else OutputExistsError.
+    Raises:
+        OutputExistsError: another plan is there, or other files.
     """
     job.output.mkdir(parents=True, exist_ok=True)
     path = job.output / PLAN
     # Listed before the plan is looked for: a run that starts at the same time writes its plan
     # before all else.
-    others = [name for name in _entries(job.output) if name != job.staging.name]
-    others += [
-        f"{job.staging.name}/{name}" for name in _entries(job.staging) if not name.startswith(PLAN)
-    ]
+    staging = job.staging.name
+    others = [name for name in _entries(job.output) if name != staging]
+    others += [f"{staging}/{name}" for name in _entries(job.staging) if not name.startswith(PLAN)]
     if not path.exists():
         if others:
             raise OutputExistsError(
@@ -56,20 +55,17 @@ def prepare(job: Job) -> None:
         )
 
 
-def finished(job: Job, part: Part = (0, 1)) -> dict[int, Record]:
-    """The shards of a part that are there and whole, in a time that depends on these alone."""
+def finished(job: Job, share: Share = ALL_SHARDS) -> dict[int, Record]:
+    """The shards of a share that are there and whole, in a time that depends on these alone."""
     names = [Path(name).stem for name in _entries(job.record_path(0).parent)]
-    ours = range(part[0], job.plan.shards, part[1])
+    ours = share.shards(job.plan)
     numbers = sorted(int(name) for name in names if name.isdecimal() and int(name) in ours)
     records = {shard: read_record(job, shard) for shard in numbers}
     return {shard: record for shard, record in records.items() if record is not None}
 
 
 def finish(job: Job) -> Manifest | None:
-    """Write the manifest and tidy up if every shard is there.
-
-    None while other parts are at work.
-    """
+    """Write the manifest and tidy up if every shard is there; None while other jobs are at work."""
     records = tuple(finished(job).values())
     if len(records) < job.plan.shards:
         return None
@@ -82,8 +78,9 @@ def finish(job: Job) -> Manifest | None:
 def verify(output: Path) -> Manifest:
     """Compare every shard of a folder with its manifest, by its sha256.
 
-    Raises: GenerationError: there is no manifest, it does not list each shard of its plan, or a
-        shard has other content.
+    Raises:
+        GenerationError: there is no manifest, it does not list each shard of its plan, or a shard
+            has other content.
     """
     output = Path(output)
     manifest = _read_manifest(output / MANIFEST)
@@ -92,8 +89,8 @@ def verify(output: Path) -> Manifest:
         shard for shard, record in enumerate(manifest.shards) if not _is_whole(job, shard, record)
     ]
     if broken:
-        records = [str(job.record_path(shard).relative_to(output)) for shard in broken[:10]]
-        if len(broken) > 10:
+        records = [str(job.record_path(shard).relative_to(output)) for shard in broken[:MOST_NAMED]]
+        if len(broken) > MOST_NAMED:
             records.append("...")
         raise GenerationError(
             f"{len(broken)} of {len(manifest.shards)} shards in {output} are not what the "
@@ -127,11 +124,10 @@ def _read_manifest(path: Path) -> Manifest:
 
 def _is_whole(job: Job, shard: int, record: Record) -> bool:
     try:
-        return record == Record(
-            shard, len(job.plan.span(shard)), *measure(job.output, job.names(shard))
-        )
+        size, sha256 = measure(job.output, job.names(shard))
     except FileNotFoundError:
         return False
+    return record == Record(shard, len(job.plan.span(shard)), size, sha256)
 
 
 def _entries(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +42,8 @@ class Format:
     """How a shard is written, and which images and labels a file can hold."""
 
     write: Callable[[Content, Sequence[Path]], None]
-    endings: (
-        Sequence[str] | None
-    )  # of its file names, after the name of the shard; None = a file per image
+    # Of its file names, after the name of the shard; None = a file per image.
+    endings: Sequence[str] | None
     channels: Sequence[int] = (1, 3)  # those of a PNG
     byte_labels: bool = False  # True where a label is one byte
     packages: tuple[str, ...] = ()  # needed besides NumPy
@@ -53,19 +53,17 @@ def image_names(keys: Sequence[str], labels: NDArray[np.int64] | None, classes: 
     """The file names of single images, in folders of their class index."""
     if labels is None:  # ImageFolder needs a class folder all the same
         return [f"train/unlabelled/{key}.png" for key in keys]
-    width = len(
-        str(classes - 1)
-    )  # ImageFolder sorts folders as strings, so only padded indices keep the labels
+    # ImageFolder sorts folders as strings, so only padded indices keep the labels.
+    width = len(str(classes - 1))
     return [f"train/{label:0{width}d}/{key}.png" for label, key in zip(labels, keys, strict=True)]
 
 
 def _write_npz(content: Content, paths: Sequence[Path]) -> None:
-    known = (
-        {}
-        if content.labels is None
-        else {"labels": content.labels, "classes": np.array(content.classes)}
-    )
-    np.savez_compressed(paths[0], images=content.images, **known)  # type: ignore[arg-type]
+    arrays: dict[str, NDArray[Any]] = {"images": content.images}
+    if content.labels is not None:
+        arrays["labels"] = content.labels
+        arrays["classes"] = np.array(content.classes)
+    np.savez_compressed(paths[0], **arrays)  # type: ignore[arg-type]
 
 
 def _write_idx(content: Content, paths: Sequence[Path]) -> None:
@@ -91,11 +89,8 @@ def _write_parquet(content: Content, paths: Sequence[Path]) -> None:
         {"bytes": _png(image), "path": f"{key}.png"}
         for key, image in zip(content.keys, content.images, strict=True)
     ]
-    columns = {
-        "image": pyarrow.array(
-            rows, pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-        )
-    }
+    image_type = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    columns = {"image": pyarrow.array(rows, image_type)}
     features: dict[str, object] = {"image": {"_type": "Image"}}
     if content.labels is not None:
         columns["label"] = pyarrow.array(content.labels)
@@ -117,11 +112,10 @@ def _write_webdataset(content: Content, paths: Sequence[Path]) -> None:
 
 
 def _png(image: Pixels) -> bytes:
+    is_grey = len(image) == 1
+    pixels = image[0] if is_grey else np.ascontiguousarray(image.transpose(1, 2, 0))
     file = io.BytesIO()
-    picture = Image.fromarray(
-        image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
-    )
-    picture.save(file, "PNG", compress_level=PNG_LEVEL)
+    Image.fromarray(pixels).save(file, "PNG", compress_level=PNG_LEVEL)
     return file.getvalue()
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GenerationError, InputError, VAEAugmentError
-from ..model.file import find_model, read_model
+from ..model.file import ModelFile, find_model, read_model
 from ..model.sampling import Labels
 from ..processes import Interruptible
 from .engines.processes import in_pool
 from .folder import MANIFEST, Manifest, finish, finished, prepare
-from .plan import Part, make_plan
+from .plan import ALL_SHARDS, Share, make_plan
 from .shard import Job, Record
 
 if TYPE_CHECKING:
@@ -36,23 +36,34 @@ def generate(
     shard_size: int | None = None,
     workers: int | None = None,
 ) -> Manifest:
-    """Write n generated images to a folder, in shards. The same call goes on with a run that was stopped or killed.
+    """Write n generated images to a folder, in shards.
+
+    The same call goes on with a run that was stopped or killed.
 
     Image i is image i of `VAESyntheticDataset` with the same model, labels and seed, as uint8. The
     decoder runs on the CPU, one thread per worker. In a script, call it under ``if __name__ ==
     "__main__":``, as it starts processes.
 
-    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`, whose file is used. n:
-        how many images. output: a folder that is new, empty or from an earlier call. manifest.json,
-        with sha256 sums, is written last. format: "npz", "idx", "imagefolder", "parquet" or
-        "webdataset". labels, images, seed: as for `VAESyntheticDataset`. A model conditioned on an
-        image redraws `images`. shard_size: images per shard, for at most 1,000,000 shards; None =
-        about 40 MiB of pixels. workers: processes; None = one per core.
+    Args:
+        model: a bundled name, the path of an .onnx file, or a `VAEModel`, whose file is used.
+        n: how many images.
+        output: a folder that is new, empty or from an earlier call. manifest.json, with sha256
+            sums, is written last.
+        format: "npz", "idx", "imagefolder", "parquet" or "webdataset".
+        labels, images, seed: as for `VAESyntheticDataset`. A model conditioned on an image redraws
+            `images`.
+        shard_size: images per shard, for at most 1,000,000 shards; None = about 40 MiB of pixels.
+        workers: processes; None = one per core.
 
-    Raises: InputError: a plan that cannot be carried out. Nothing was written. OutputExistsError:
-        the folder belongs to another plan, or holds other files. GenerationError: the folder cannot
-        be written, or workers died again and again. KeyboardInterrupt, SystemExit(143): after
-        SIGINT or SIGTERM, once the shards in hand are finished.
+    Returns:
+        The manifest of the finished folder.
+
+    Raises:
+        InputError: a plan that cannot be carried out. Nothing was written.
+        OutputExistsError: the folder belongs to another plan, or holds other files.
+        GenerationError: the folder cannot be written, or workers died again and again.
+        KeyboardInterrupt, SystemExit(143): after SIGINT or SIGTERM, once the shards in hand are
+            finished.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1.")
@@ -67,12 +78,12 @@ def generate(
         shard_size=shard_size,
     )
     manifest = run(job, functools.partial(in_pool, workers=workers))
-    assert manifest is not None  # there are no other parts
+    assert manifest is not None  # no other job shares the work
     return manifest
 
 
 def make_job(
-    model: "str | os.PathLike[str] | VAEModel",
+    model: "str | os.PathLike[str] | VAEModel | ModelFile",
     n: int,
     output: str | os.PathLike[str],
     *,
@@ -87,40 +98,40 @@ def make_job(
 
     `classes` names the classes of `images`; without it their names are their indices.
     """
-    if isinstance(model, str | os.PathLike):
-        file = read_model(find_model(model))
-    else:
-        file = read_model(model.path, sha256=model.sha256, allow_ops=model.allow_ops)
-    originals = None
-    if images is not None:
-        from ..datasets.synthetic import as_originals
+    file = _checked_file(model)
+    source = file.spec.kind.source(file.spec, file.path.stem, labels, images, classes)
+    plan = make_plan(file, n, format=format, seed=seed, shard_size=shard_size, source=source)
+    return Job(plan, file.path.absolute(), Path(output).absolute(), file.spec, source)
 
-        originals = as_originals(file.spec, file.path.stem, images, labels, classes)
-    plan = make_plan(
-        file, n, format=format, labels=labels, seed=seed, shard_size=shard_size, originals=originals
-    )
-    return Job(
-        plan,
-        file.path.absolute(),
-        Path(output).absolute(),
-        getattr(model, "allow_ops", ()),
-        originals,
-    )
+
+def _checked_file(model: "str | os.PathLike[str] | VAEModel | ModelFile") -> ModelFile:
+    if isinstance(model, ModelFile):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return read_model(find_model(model))
+    return model.file
 
 
 def run(
     job: Job,
     engine: Engine,
-    part: Part = (0, 1),
+    share: Share = ALL_SHARDS,
     report: Callable[[int], None] = lambda done: None,
 ) -> Manifest | None:
-    """Make what is missing of part i of n, given as (i, n), on an engine.
+    """Make what is missing of a share of the shards on an engine.
 
-    Args: report: called with the number of images of this part that are done: at once, and after
-        every shard.
+    Args:
+        job: what to make.
+        engine: what makes the shards with the given numbers.
+        share: those of this job, where several share the work.
+        report: called with the number of images of this share that are done: at once, and after
+            every shard.
 
     Returns:
-        The manifest, or None while other parts are at work.
+        The manifest, or None while other jobs are at work.
+
+    Raises:
+        As `generate`.
     """
     try:
         # From the first file on: Python loses a KeyboardInterrupt that comes while a temporary
@@ -128,15 +139,14 @@ def run(
         with Interruptible() as interrupt:
             prepare(job)
             interrupt.raise_if_requested()
-            _make_missing(job, engine, part, report, interrupt)
+            _make_missing(job, engine, share, report, interrupt)
         return finish(job)
     except VAEAugmentError:
         raise
     except (OSError, MemoryError) as error:
         number = getattr(error, "errno", None)
-        reason = (
-            os.strerror(number) if number else error
-        )  # pyarrow's errors have a text of their own
+        # pyarrow's errors have a text of their own.
+        reason = os.strerror(number) if number else error
         raise GenerationError(
             f"{job.output} cannot be written: {reason}. Finished shards stay, and there is no "
             "half of one. Put that right, and the same command goes on."
@@ -144,14 +154,17 @@ def run(
 
 
 def _make_missing(
-    job: Job, engine: Engine, part: Part, report: Callable[[int], None], interrupt: Interruptible
+    job: Job,
+    engine: Engine,
+    share: Share,
+    report: Callable[[int], None],
+    interrupt: Interruptible,
 ) -> None:
     manifest = job.output / MANIFEST
-    was_finished = (
-        manifest.exists()
-    )  # before the shards are looked at: another run may finish them from now on
-    there = finished(job, part)
-    missing = [shard for shard in range(part[0], job.plan.shards, part[1]) if shard not in there]
+    # Before the shards are looked at: another run may finish them from now on.
+    was_finished = manifest.exists()
+    there = finished(job, share)
+    missing = [shard for shard in share.shards(job.plan) if shard not in there]
     if missing and was_finished:
         manifest.unlink(missing_ok=True)
     done = sum(record.images for record in there.values())

@@ -15,29 +15,44 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..arguments import check_seed, whole_number
 from ..errors import InputError
-from ..files import digest_of
 from ..model.file import ModelFile
-from ..model.originals import Originals
-from ..model.sampling import UNKNOWN, LabelPolicy, Labels, check_generates, parse_labels
+from ..model.sampling import UNKNOWN, LabelPolicy, Labels
 from ..model.sessions import runtime_version
+from ..model.sources import Source
 from .formats import FORMATS, Format
 
-# The largest run of the decoder: about as much as a core's cache holds
+# The largest run of the decoder: about as much as a core's cache holds.
 BLOCK_IMAGES = 128
 BLOCK_VALUES = 2**19
-# Of the default shard: 10,240 images of MNIST's size, never more than 40 MiB of pixels
+# Of the default shard: 10,240 images of MNIST's size, never more than 40 MiB of pixels.
 BLOCKS_PER_SHARD = 80
 MAX_SHARDS = 1_000_000  # the manifest lists each
 
-Part = tuple[int, int]  # (i, n): the shards i, i + n, i + 2n, ..., which one of n jobs makes
+
+@dataclass(frozen=True)
+class Share:
+    """The shards that one of `count` jobs makes: `index`, `index + count`, and so on."""
+
+    index: int
+    count: int
+
+    def shards(self, plan: "Plan") -> range:
+        """The numbers of these shards of `plan`."""
+        return range(self.index, plan.shards, self.count)
+
+
+ALL_SHARDS = Share(0, 1)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A data set that is wholly determined: equal plans give equal bytes on machines of one kind. See `make_plan`.
+    """A data set that is wholly determined: equal plans give equal bytes on machines of one kind.
 
-    Raises: InputError: a number or label out of range, or a format that is unknown or cannot hold
-        such images or labels.
+    See `make_plan`.
+
+    Raises:
+        InputError: a number or label out of range, or a format that is unknown or cannot hold such
+            images or labels.
     """
 
     model: str  # the sha256 of its file
@@ -79,9 +94,9 @@ class Plan:
         """The indices of a shard's images."""
         return range(shard * self.shard_size, min((shard + 1) * self.shard_size, self.count))
 
-    def images_of(self, part: Part) -> int:
-        """The number of images in a part."""
-        return sum(len(self.span(shard)) for shard in range(part[0], self.shards, part[1]))
+    def images_of(self, share: Share) -> int:
+        """The number of images in a share."""
+        return sum(len(self.span(shard)) for shard in share.shards(self))
 
     def keys(self, shard: int) -> list[str]:
         """The indices of a shard's images as text of one width."""
@@ -120,11 +135,11 @@ def make_plan(
     labels: Labels = "balanced",
     seed: int = 0,
     shard_size: int | None = None,
-    originals: Originals | None = None,
+    source: Source | None = None,
 ) -> Plan:
     """Plan n images of a checked model file. The other arguments are those of `generate`.
 
-    With `originals`, images to redraw, their classes come in turn and `labels` does not count.
+    `source` says what images are made of, in place of `labels`.
 
     Raises:
         InputError: as `Plan`, or the library of the format is not installed.
@@ -132,17 +147,19 @@ def make_plan(
     spec = model.spec
     if shard_size is None:
         shard_size = BLOCKS_PER_SHARD * block_size(spec.image_shape)
-    if originals is None:
-        check_generates(spec, model.path.stem)
-        classes = spec.classes
-        policy = parse_labels(labels, spec)
-        digest = None
-    else:
-        classes = originals.classes
-        policy = originals.policy
-        digest = digest_of(originals.images, originals.labels)
+    if source is None:
+        source = spec.kind.source(spec, model.path.stem, labels, None, ())
     plan = Plan(
-        model.sha256, spec.image_shape, classes, n, policy, seed, format, shard_size, {}, digest
+        model=model.sha256,
+        image_shape=spec.image_shape,
+        classes=source.classes,
+        count=n,
+        labels=source.policy,
+        seed=seed,
+        format=format,
+        shard_size=shard_size,
+        versions={},
+        originals=source.digest(),
     )
     return dataclasses.replace(plan, versions=_versions(FORMATS[format]))
 
@@ -158,12 +175,13 @@ def block_size(image_shape: tuple[int, int, int]) -> int:
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """What differs between two plans in JSON form, one phrase per entry."""
-    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-    return [
-        f"{key} is {json.dumps(there.get(key))[:200]} there and {json.dumps(here.get(key))[:200]} "
-        "here"
-        for key in keys
-    ]
+    phrases = []
+    for key in {**there, **here}:
+        if there.get(key) != here.get(key):
+            value_there = json.dumps(there.get(key))[:200]
+            value_here = json.dumps(here.get(key))[:200]
+            phrases.append(f"{key} is {value_there} there and {value_here} here")
+    return phrases
 
 
 def _check_format(name: str, channels: int, labels: LabelPolicy) -> None:

@@ -13,37 +13,40 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import GenerationError, ModelFormatError
 from ..files import publish
-from ..model.file import read_model
-from ..model.originals import Originals
-from ..model.sampling import draw
+from ..model.facts import UINT8_SCALE
+from ..model.file import read_checked
 from ..model.sessions import open_session, resolve_providers, translated_errors
-from ..model.spec import UINT8_SCALE
+from ..model.sources import Source
+from ..model.spec import Spec
 from .formats import FORMATS, Content, Pixels, image_names
 from .plan import Plan, block_size
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
 @dataclass(frozen=True)
 class Job:
-    """A plan, the model file to run and the folder to fill: what a worker is sent."""
+    """A plan, the model file, the folder to fill, and what the images are made of.
+
+    Without `spec` and `source` nothing can be made, only looked at.
+    """
 
     plan: Plan
     model: Path
     output: Path
-    allow_ops: tuple[str, ...] = ()
-    originals: Originals | None = None  # images to redraw
+    spec: Spec | None = None
+    source: Source | None = None
 
     @property
     def staging(self) -> Path:
-        """Where files are written.
-
-        What a killed worker leaves stays here until all shards are done.
-        """
+        """Where files are written; what a killed worker leaves stays until all shards are done."""
         return self.output / "staging"
 
     def record_path(self, shard: int) -> Path:
@@ -70,7 +73,7 @@ class Record:
 
 
 class Worker:
-    """Makes shards with a decoder that it opens once, on one thread of the CPU and without torch."""
+    """Makes shards with a decoder that it opens once, on one thread and without torch."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -94,66 +97,62 @@ class Worker:
 
     def _make(self, shard: int) -> Record:
         job = self.job
-        plan = self.job.plan
-        names = self.job.names(shard)
-        content = Content(
-            self.images(plan.span(shard)), plan.keys(shard), plan.labels_of(shard), plan.classes
-        )
+        plan = job.plan
+        names = job.names(shard)
+        images = self.images(plan.span(shard))
+        content = Content(images, plan.keys(shard), plan.labels_of(shard), plan.classes)
         job.staging.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"{shard:05d}-", dir=job.staging) as folder:
             places = {Path(folder, name): job.output / name for name in names}
             _make_parents(places.keys())
             FORMATS[plan.format].write(content, list(places))
-            record = Record(shard, len(content.images), *measure(Path(folder), names))
+            size, sha256 = measure(Path(folder), names)
+            record = Record(shard, len(images), size, sha256)
             _make_parents(places.values())
             publish(places)
         write_json(job, job.record_path(shard), asdict(record))
         return record
 
     def images(self, span: range) -> Pixels:
-        """The images at a range of indices, [N, C, H, W] uint8.
-
-        Those of `VAESyntheticDataset`, pixel for pixel.
-        """
+        """Those of `VAESyntheticDataset` at these indices, pixel for pixel, [N, C, H, W] uint8."""
         block = block_size(self.job.plan.image_shape)
         images = np.empty((len(span), *self.job.plan.image_shape), np.uint8)
         for start in range(span.start // block * block, span.stop, block):
             low = max(start, span.start)
             high = min(start + block, span.stop)
-            images[low - span.start : high - span.start] = self._block(start)[
-                low - start : high - start
-            ]
+            made = self._block(start)
+            images[low - span.start : high - span.start] = made[low - start : high - start]
         return images
 
     def _block(self, start: int) -> Pixels:
-        plan, originals, (spec, session) = self.job.plan, self.job.originals, self._model
+        plan = self.job.plan
         index = np.arange(start, start + block_size(plan.image_shape))
-        latent, labels = draw(spec, plan.labels, index, plan.seed)
-        inputs: dict[str, Any] = {"latent": latent}
-        if originals is not None:
-            strength = np.ones(len(index), np.float32)
-            inputs = {
-                "image": originals.chosen(labels, index, plan.seed),
-                "noise": latent,
-                "strength": strength,
-            }
-        elif spec.conditional:
-            inputs["label"] = labels
+        spec, source = self._contents
+        _, inputs = source.draw(spec, index, plan.seed)
         with translated_errors(f"{self.job.model} fails when run"):
-            (images,) = session.run(None, inputs)
+            (images,) = self._session.run(None, inputs)
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
             raise ModelFormatError(
                 f"{self.job.model} gave {images.shape}, or numbers that are not finite."
             )
-        return (images * np.float32(UINT8_SCALE)).astype(
-            np.uint8
-        )  # as pixels.from_batch, which needs torch
+        # As pixels.from_batch, which needs torch
+        return (images * np.float32(UINT8_SCALE)).astype(np.uint8)
+
+    @property
+    def _contents(self) -> tuple[Spec, Source]:
+        job = self.job
+        assert job.spec is not None
+        assert job.source is not None
+        return job.spec, job.source
 
     @functools.cached_property
-    def _model(self):  # type: ignore[no-untyped-def]
-        file = read_model(self.job.model, sha256=self.job.plan.model, allow_ops=self.job.allow_ops)
-        part = file.part("decoder" if self.job.originals is None else "whole")
-        return file.spec, open_session(part, resolve_providers("cpu"), threads=1, strict=False)
+    def _session(self) -> "InferenceSession":
+        spec, source = self._contents
+        # The plan names the bytes that were checked when it was made.
+        file = read_checked(self.job.model, self.job.plan.model, spec)
+        return open_session(
+            file.part(source.part), resolve_providers("cpu"), threads=1, strict=False
+        )
 
 
 def read_record(job: Job, shard: int) -> Record | None:
@@ -163,9 +162,8 @@ def read_record(job: Job, shard: int) -> Record | None:
         size = sum((job.output / name).stat().st_size for name in job.names(shard))
     except (FileNotFoundError, GenerationError, TypeError):
         return None
-    return (
-        record if record == Record(shard, len(job.plan.span(shard)), size, record.sha256) else None
-    )
+    expected = Record(shard, len(job.plan.span(shard)), size, record.sha256)
+    return record if record == expected else None
 
 
 def measure(folder: Path, names: Sequence[str]) -> tuple[int, str]:
@@ -181,7 +179,9 @@ def measure(folder: Path, names: Sequence[str]) -> tuple[int, str]:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
-    FileNotFoundError if nothing is there, GenerationError if something else is.
+    Raises:
+        FileNotFoundError: nothing is there.
+        GenerationError: something else is.
     """
     try:
         if path.exists() and not path.is_file():
@@ -197,7 +197,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(job: Job, path: Path, content: object) -> None:
-    """Write JSON so that a reader sees all of it or none, and a killed writer leaves nothing outside `staging`."""
+    """Write JSON so that a reader sees all of it or none.
+
+    What a killed writer leaves is inside `staging`.
+    """
     text = json.dumps(content, indent=1) + "\n"
     try:
         for folder in (job.staging, path.parent):
@@ -207,9 +210,8 @@ def write_json(job: Job, path: Path, content: object) -> None:
             temporary.write_text(text)
             publish({temporary: path})
     except OSError:
-        if (
-            not path.is_file() or path.read_bytes() != text.encode()
-        ):  # no other run has written the same
+        is_written_by_another_run = path.is_file() and path.read_bytes() == text.encode()
+        if not is_written_by_another_run:
             raise
 
 

@@ -17,21 +17,31 @@ MAX_LATENT_VALUE = 1e6
 
 @dataclass(frozen=True)
 class Latents:
-    """Where the latents of the training images lie. G groups (one per class, or one), K components, D dimensions.
+    """Where the latents of the training images lie.
 
-    Generation draws from the mixture. The bank has the posterior means of some training images,
-    which serve as partners; a conditional model encodes each without and with its label, because
-    the two means differ.
+    G groups (one per class, or one), K components, D dimensions. Generation draws from the mixture.
+    The bank, usually empty, has the posterior means of N training images, encoded without their
+    labels and with them.
+
+    Attributes:
+        weights: [G, K], rows sum to 1.
+        means: [G, K, D].
+        scales: [G, K, D, D], lower Cholesky factors of the covariances.
+        bank: [N, D], encoded without the label.
+        bank_given_label: [N, D], encoded with it; equals `bank` when the model is not conditional.
+        bank_labels: [N], -1 = unknown.
     """
 
-    weights: NDArray[np.float32]  # [G, K], rows sum to 1
-    means: NDArray[np.float32]  # [G, K, D]
-    scales: NDArray[np.float32]  # [G, K, D, D], lower Cholesky factors of the covariances
-    bank: NDArray[np.float32]  # [N, D], encoded without the label
-    bank_given_label: NDArray[
-        np.float32
-    ]  # [N, D], encoded with it; equals `bank` when the model is not conditional
-    bank_labels: NDArray[np.int64]  # [N], -1 = unknown
+    weights: NDArray[np.float32]
+    means: NDArray[np.float32]
+    scales: NDArray[np.float32]
+    bank: NDArray[np.float32]
+    bank_given_label: NDArray[np.float32]
+    bank_labels: NDArray[np.int64]
+
+    def without_bank(self) -> "Latents":
+        """The same distribution without latents of training images."""
+        return without_bank(self.weights, self.means, self.scales)
 
     def to_text(self) -> str:
         """Base64 of a safetensors buffer, which is read without pickle."""
@@ -80,3 +90,11 @@ class Latents:
             raise ModelFormatError(f"{LATENTS_KEY}: the mixture weights are not probabilities.")
         if bank and not (self.bank_labels.min() >= -1 and self.bank_labels.max() < groups):
             raise ModelFormatError(f"{LATENTS_KEY}: bank_labels are outside -1..{groups - 1}.")
+
+
+def without_bank(
+    weights: NDArray[np.float32], means: NDArray[np.float32], scales: NDArray[np.float32]
+) -> Latents:
+    """A distribution that carries no latent of a training image."""
+    empty = np.zeros((0, means.shape[2]), np.float32)
+    return Latents(weights, means, scales, empty, empty, np.zeros(0, np.int64))

@@ -1,4 +1,4 @@
-"""Pure functions between images of users (PIL, uint8, floating, any leading dimensions) and those of a model.
+"""Pure functions between images of users (PIL, uint8, floating) and those of a model.
 
 Ranges are those of torchvision: floating images in [0, 1], uint8 images in 0..255.
 
@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from .spec import UINT8_SCALE
+from . import advice
+from .facts import UINT8_SCALE
+from .transparency import opaque as opaque
 
 PIL_MODES = {1: "L", 3: "RGB"}
 _WHITE = np.float32(255)
@@ -25,32 +27,33 @@ _TOLERANCE = 1e-3  # resizing and half precision may exceed the range by this mu
 def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     """[..., C, H, W], uint8 or floating in [0, 1] -> contiguous float32 [N, C, H, W] in [0, 1].
 
-    Raises: InputError: wrong channels or size, integer types other than uint8, values outside [0,
-        1], requires_grad.
+    Raises:
+        InputError: wrong channels or size, integer types other than uint8, values outside [0, 1],
+            requires_grad.
     """
-    _check_shape(tuple(image.shape), image_shape)
+    _check_type(image)
+    if tuple(image.shape[-3:]) != image_shape:
+        raise InputError(advice.on_shape(tuple(image.shape), image_shape))
     if image.requires_grad:
         raise InputError(
-            "The image requires grad, but gradients do not pass through onnxruntime. Call "
-            ".detach() before VAEAugment."
+            "The image requires grad, but gradients do not pass through onnxruntime. Detach it "
+            "before VAEAugment: `image.detach()`."
         )
-    if image.dtype is torch.uint8:
-        batch = (
-            torch.from_numpy(image.numpy() / _WHITE) if image.device.type == "cpu" else image / 255
-        )
-    elif image.is_floating_point():
+    if image.dtype is not torch.uint8:
         batch = image.to(torch.float32)
         _check_range(batch)
+    elif image.device.type == "cpu":
+        batch = torch.from_numpy(image.numpy() / _WHITE)
     else:
-        raise InputError(
-            f"The image has dtype {image.dtype}. Give uint8 in 0..255 or a floating type in [0, "
-            "1]: v2.ToDtype(torch.uint8) or v2.ToDtype(torch.float32, scale=True)."
-        )
+        batch = image / 255
     return batch.reshape(-1, *image_shape).contiguous()
 
 
 def from_batch(batch: Tensor, dtype: torch.dtype) -> Tensor:
-    """float32 in [0, 1] -> `dtype`, uint8 (0..255) or floating, rounded as by torchvision's `to_dtype(scale=True)`."""
+    """float32 in [0, 1] -> `dtype`, uint8 (0..255) or floating.
+
+    Rounded as by torchvision's `to_dtype(scale=True)`.
+    """
     if dtype is not torch.uint8:
         return batch.to(dtype)
     if batch.device.type != "cpu":
@@ -66,52 +69,88 @@ def from_pil(image: Image.Image, image_shape: tuple[int, int, int]) -> Tensor:
     mode = PIL_MODES.get(image_shape[0])
     if mode is None:
         raise InputError(
-            f"The model has {image_shape[0]} channels, for which there is no PIL mode. Use tensors."
+            f"The model has {image_shape[0]} channels, for which there is no PIL mode. Put "
+            "`v2.ToImage()` before it, which makes tensors of PIL images."
         )
+    if image.has_transparency_data:
+        raise InputError(advice.on_transparency(image.mode, mode))
+    if image.mode in advice.DEEP_MODES:
+        values = np.asarray(image)
+        low = float(values.min(initial=0))
+        high = float(values.max(initial=0))
+        raise InputError(advice.on_type(f"PIL's mode {image.mode!r}", low, high))
     if image.mode != mode:
-        raise InputError(
-            f"The PIL image has mode {image.mode!r}, but the model takes {mode!r} "
-            f"({image_shape[0]} channels). Convert it first: image.convert({mode!r})."
-        )
+        raise InputError(advice.on_mode(image.mode, mode))
     pixels = torch.from_numpy(np.array(image))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
 
 def to_pil(image: Tensor) -> Image.Image:
     """uint8 [C, H, W] -> a PIL image of mode L or RGB."""
-    return Image.fromarray(
-        image[0].numpy() if image.shape[0] == 1 else image.permute(1, 2, 0).contiguous().numpy()
-    )
+    pixels = image[0] if image.shape[0] == 1 else image.permute(1, 2, 0).contiguous()
+    return Image.fromarray(pixels.numpy())
 
 
-def _check_shape(given: tuple[int, ...], expected: tuple[int, int, int]) -> None:
-    if len(given) < 2:
+def scaled(image: Image.Image | Tensor, highest: float, lowest: float = 0) -> Image.Image | Tensor:
+    """Bring the values `lowest`..`highest` of an image to the range that models take.
+
+    >>> v2.Compose([v2.Lambda(lambda image: scaled(image, 4095)), VAEAugment("mnist")])
+
+    Args:
+        image: a PIL image of one channel, of 16 bits or floating, or a tensor of any type.
+        highest: the value that stands for white: 65535 for 16 bits, 4095 for 12 bits, 255, 1, ...
+        lowest: the value that stands for black.
+
+    Returns:
+        A PIL image of mode L for a PIL image, a float32 tensor in [0, 1] for a tensor.
+
+    Raises:
+        InputError: values outside `lowest`..`highest`, or `highest` not above `lowest`.
+    """
+    if not lowest < highest:
+        raise InputError(f"highest is {highest}; it must be above lowest, which is {lowest}.")
+    if isinstance(image, Image.Image):
+        values = np.array(image, np.float64)
+        unit = _scaled(torch.from_numpy(values), highest, lowest)
+        return Image.fromarray((unit * 255).round().to(torch.uint8).numpy())
+    return _scaled(image.to(torch.float64), highest, lowest).to(torch.float32)
+
+
+def _scaled(values: Tensor, highest: float, lowest: float) -> Tensor:
+    low, high = _ends(values)
+    if values.numel() and not lowest <= low <= high <= highest:
         raise InputError(
-            f"A tensor of shape {given} reached VAEAugment as the image: most likely a label that "
-            "comes before it. Put the image first, or wrap it: tv_tensors.Image(image)."
+            f"The image has values from {low:g} to {high:g}, outside {lowest:g}..{highest:g}. "
+            "Give scaled the lowest and highest value that the images may have."
         )
-    if given[-3:] != expected:
-        raise InputError(
-            f"The image has shape {given}, but the model takes [..., C, H, W] with (C, H, W) = "
-            f"{expected}. Resize it with v2.Resize({expected[1:]}) or "
-            f"v2.Grayscale({expected[0]}), or use a model of that shape."
-        )
+    return (values - lowest) / (highest - lowest)
+
+
+def _check_type(image: Tensor) -> None:
+    if image.ndim < 2:
+        raise InputError(advice.on_label(tuple(image.shape)))
+    if image.is_complex():
+        raise InputError(advice.on_complex())
+    if image.dtype is not torch.uint8 and not image.is_floating_point():
+        limit = 1 if image.dtype is torch.bool else torch.iinfo(image.dtype).max
+        raise InputError(advice.on_type(str(image.dtype), *_ends(image), limit))
 
 
 def _check_range(batch: Tensor) -> None:
     if not batch.numel():
         return
-    values = batch.numpy() if batch.device.type == "cpu" else batch
-    low = float(values.min())
-    high = float(values.max())
-    if not (
-        low >= -_TOLERANCE and high <= 1 + _TOLERANCE
-    ):  # written so that NaN, which fails any comparison, raises
-        raise InputError(
-            f"The floating image has values from {low:.4g} to {high:.4g}; they must lie in [0, "
-            "1]. Place VAEAugment before v2.Normalize and after v2.ToDtype(torch.float32, "
-            "scale=True)."
-        )
+    low, high = _ends(batch)
+    # Written so that NaN, which fails any comparison, raises
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
+        raise InputError(advice.on_range(low, high))
+
+
+def _ends(image: Tensor) -> tuple[float, float]:
+    """The lowest and the highest value, on the CPU by NumPy, which has them of every type."""
+    if not image.numel():
+        return 0.0, 0.0
+    values = image.numpy() if image.device.type == "cpu" else image.to(torch.float64)
+    return float(values.min()), float(values.max())
 
 
 def is_finite(result: Tensor) -> bool:
@@ -125,5 +164,5 @@ def is_finite(result: Tensor) -> bool:
 
 
 def psnr(images: Tensor, others: Tensor) -> float:
-    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all images."""
+    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all."""
     return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()

@@ -1,4 +1,4 @@
-"""The class and the latent of the i-th generated image: functions of the seed and i.
+"""The class and the latent of a generated image, from random numbers.
 
 Without torch, which would take most of a generating process's memory and starting time.
 """
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import UNKNOWN as UNKNOWN
 from ..arguments import number
 from ..errors import InputError, suggestion
-from ..noise import Stream, normals, uniforms
+from ..noise import Stream, uniforms
+from .facts import Facts
 from .latents import Latents
-from .spec import Spec
 
-UNKNOWN = -1
+MAX_CLASSES = 10_000
 _PRODUCTS_PER_STEP = 1 << 20  # their memory does not grow with the batch or the latent
 Class = int | str
 Labels = str | int | Sequence[Class] | Mapping[Class, float]
@@ -38,17 +39,7 @@ class LabelPolicy:
         return choices[np.searchsorted(self.cumulative[:-1], drawn, side="right")]
 
 
-def check_generates(spec: Spec, name: str) -> None:
-    """Raise `InputError` for a model conditioned on an image, which draws nothing out of nothing."""
-    if spec.image_conditional:
-        raise InputError(
-            f"{name!r} is conditioned on an image: it redraws images that it is given. Use "
-            "VAEAugment, VAESyntheticDataset with images= and labels=, or `vae-augment generate "
-            "--images DATA`."
-        )
-
-
-def parse_labels(labels: Labels | LabelPolicy, spec: Spec) -> LabelPolicy:
+def parse_labels(labels: Labels | LabelPolicy, spec: Facts) -> LabelPolicy:
     """The policy for the argument `labels` of `VAESyntheticDataset`.
 
     `InputError` for bad classes or weights.
@@ -90,7 +81,7 @@ def class_index(item: Class, classes: Sequence[str]) -> int:
     )
 
 
-def _weighted(labels: Mapping[Class, float], spec: Spec) -> LabelPolicy:
+def _weighted(labels: Mapping[Class, float], spec: Facts) -> LabelPolicy:
     weights = [number("weight", weight) for weight in labels.values()]
     if not all(weight >= 0 for weight in weights) or not 0 < sum(weights) < math.inf:
         raise InputError(
@@ -101,26 +92,13 @@ def _weighted(labels: Mapping[Class, float], spec: Spec) -> LabelPolicy:
     return LabelPolicy(indices, tuple((cumulative / cumulative[-1]).tolist()))
 
 
-def draw(
-    spec: Spec, policy: LabelPolicy, index: NDArray[np.int64], seed: int, epoch: int = 0
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The latents [B, D] and labels [B] of the generated images at `index` [B].
-
-    Row r is a function of (policy, index[r], seed, epoch) alone.
-    """
-    labels = policy.at(index, seed)
-    noise = normals(seed, Stream.LATENT, epoch, index, spec.latent_dim)
-    choice = uniforms(seed, Stream.COMPONENT, epoch, index, 1)[:, 0]
-    return draw_latents(spec.latents, labels, choice, noise), labels
-
-
 def draw_latents(
     latents: Latents | None,
     labels: NDArray[np.int64],
     choice: NDArray[np.floating],
     noise: NDArray[np.floating],
 ) -> NDArray[np.float32]:
-    """Latents [B, D] from the mixture of each label's group, or from N(0, I) where `latents` is None.
+    """Latents [B, D] from the mixture of each label's group; from N(0, I) where `latents` is None.
 
     The random numbers are `choice` [B], uniform in (0, 1), and `noise` [B, D], standard normal.
     """

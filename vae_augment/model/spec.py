@@ -1,64 +1,61 @@
 """The facts about a model and their form in the file's metadata."""
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ModelFormatError
+from .facts import Facts
+from .kinds import KINDS, SAMPLING, Kind
 from .latents import LATENTS_KEY, Latents
+from .sampling import MAX_CLASSES as MAX_CLASSES
 
-FORMAT_VERSIONS = (1, 2)  # 2 is for models that are conditioned on an image
+FORMAT_VERSION = 3  # of what is written; 1 and 2 are read too
 SPEC_KEY = "vae_augment.spec"
 MAX_SPEC_BYTES = 64 * 1024
 INNER = ("mean", "logvar", "latent")  # the tensors at which the graph can be cut
-UINT8_SCALE = 255.999  # images in [0, 1] times this, rounded down, are uint8: as torchvision's to_dtype(scale=True)
-MAX_SIDE, MAX_CHANNELS, MAX_LATENT, MAX_CLASSES = 1024, 16, 4096, 10_000
+MAX_SIDE = 1024
+MAX_CHANNELS = 16
+MAX_LATENT = 4096
 MAX_NAME = 200  # characters of a class name
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What a model is. Images are float32 in [0, 1] of shape `image_shape` = (channels, height, width).
+class Spec(Facts):
+    """The facts about a model and its `kind`: whether it draws images, or redraws given ones.
 
-    A model may have `classes` without being `conditional`: its latents are then grouped by class,
-    but neither the encoder nor the decoder takes a label.
-
-    A model that is `image_conditional` redraws images: it encodes an image to the prior p(z|x) of
-    other images of the class, and its decoder takes the image as well as the latent. It knows no
-    classes.
+    `evidence` is what was measured on the model, by name, each entry a JSON object. Files of the
+    format versions 1 and 2 have none.
     """
 
-    image_shape: tuple[int, int, int]
-    latent_dim: int
-    classes: tuple[str, ...] = ()
-    conditional: bool = False
-    training: Mapping[str, Any] = field(default_factory=dict)
-    exporter: str = ""
-    image_conditional: bool = False
-    latents: Latents | None = field(default=None, repr=False, compare=False)
+    kind: Kind = SAMPLING
+    evidence: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
 
     def check(self) -> None:
-        """Raise `ModelFormatError` for what `from_metadata` would refuse, without looking at the latents."""
-        _checked(_parsed(replace(self, latents=None).to_metadata()))
+        """Raise `ModelFormatError` for what `from_metadata` would refuse, but for the latents."""
+        kind, facts = _checked(_parsed(replace(self, latents=None).to_metadata()))
+        kind.check_facts(facts, has_latents=self.latents is not None)
 
     @property
-    def format_version(self) -> int:
-        """The version of the file format that such a model needs."""
-        return 2 if self.image_conditional else 1
-
-    @property
-    def generates_classes(self) -> bool:
-        """Whether samples of a given class can be drawn."""
-        return bool(self.classes) and (self.conditional or self.latents is not None)
+    def image_conditional(self) -> bool:
+        """Whether the model redraws images that it is given."""
+        return "image" in self.kind.decoder_inputs
 
     def to_metadata(self) -> dict[str, str]:
         """The file's metadata entries for this spec."""
-        facts = {key: getattr(self, key) for key in _keys(self.format_version)}
+        facts = {key: getattr(self, key) for key in _COMMON_SCHEMA}
+        if self.format_version == FORMAT_VERSION:
+            facts |= {"kind": self.kind.name, "evidence": self.evidence}
+        else:
+            facts |= self.kind.early_marks
         metadata = {SPEC_KEY: json.dumps(facts, sort_keys=True)}
-        return (
-            metadata if self.latents is None else metadata | {LATENTS_KEY: self.latents.to_text()}
-        )
+        if self.latents is not None:
+            metadata[LATENTS_KEY] = self.latents.to_text()
+        return metadata
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "Spec":
@@ -66,18 +63,24 @@ class Spec:
 
         `ModelFormatError` for anything else, such as another format version.
         """
-        facts = _checked(_parsed(metadata))
-        del facts["format_version"]
-        spec = cls(**facts)
-        if LATENTS_KEY not in metadata:
-            return spec
-        if spec.image_conditional:  # its noise is N(0, I)
-            raise ModelFormatError(
-                "The model is conditioned on an image, but has latents, which must be left out."
-            )
-        return replace(
-            spec,
-            latents=Latents.from_text(metadata[LATENTS_KEY], spec.latent_dim, len(spec.classes)),
+        kind, facts = _checked(_parsed(metadata))
+        kind.check_facts(facts, has_latents=LATENTS_KEY in metadata)
+        shape = tuple(facts["image_shape"])
+        classes = tuple(facts["classes"])
+        latents = None
+        if LATENTS_KEY in metadata:
+            latents = Latents.from_text(metadata[LATENTS_KEY], facts["latent_dim"], len(classes))
+        return cls(
+            image_shape=shape,
+            latent_dim=facts["latent_dim"],
+            classes=classes,
+            conditional=facts["conditional"],
+            training=facts["training"],
+            exporter=facts["exporter"],
+            kind=kind,
+            evidence=facts.get("evidence", {}),
+            format_version=facts["format_version"],
+            latents=latents,
         )
 
 
@@ -98,10 +101,11 @@ def _parsed(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise ModelFormatError(f"{SPEC_KEY} is not JSON: {error}.") from None
     if not isinstance(facts, dict):
         raise ModelFormatError(f"{SPEC_KEY} is not a JSON object.")
-    if facts.get("format_version") not in FORMAT_VERSIONS:
+    if facts.get("format_version") not in range(1, FORMAT_VERSION + 1):
         raise ModelFormatError(
             f"The file has format version {facts.get('format_version')!r}; this vae-augment reads "
-            "1 and 2. Export the model again, or install the version of vae-augment that made it."
+            f"1 to {FORMAT_VERSION}. Export the model again, or install the version of "
+            "vae-augment that made it."
         )
     return facts
 
@@ -124,10 +128,7 @@ def _is_classes(value: object) -> bool:
 
 
 def refused_names(names: Sequence[object]) -> list[object]:
-    """The class names that the format does not allow.
-
-    Repeated, too long, or with a line break or no-break space.
-    """
+    """The class names that the format does not allow: repeated, too long, or not printable."""
     seen: set[str] = set()
     refused = []
     for name in names:
@@ -138,7 +139,14 @@ def refused_names(names: Sequence[object]) -> list[object]:
     return refused
 
 
-_SCHEMA = {
+def _is_evidence(value: object) -> bool:
+    if not isinstance(value, dict) or not all(map(_is_name, value)):
+        return False
+    return all(isinstance(entry, dict) for entry in value.values())
+
+
+Check = Callable[[Any], bool]
+_COMMON_SCHEMA: dict[str, Check] = {
     "image_shape": _is_shape,
     "latent_dim": lambda value: _is_count(value, MAX_LATENT),
     "classes": _is_classes,
@@ -146,33 +154,48 @@ _SCHEMA = {
     "training": lambda value: isinstance(value, dict),
     "exporter": _is_name,
     "format_version": lambda value: type(value) is int,
-    "image_conditional": lambda value: value is True,
 }
 
 
-def _keys(version: int) -> set[str]:
-    """The keys of a spec of this format version."""
-    return _SCHEMA.keys() - ({"image_conditional"} if version == 1 else set())
+def _kind_of(facts: Mapping[str, Any]) -> Kind:
+    """The kind of model that the facts describe; `ModelFormatError` where there is none."""
+    version = facts["format_version"]
+    if version != FORMAT_VERSION:
+        return next(kind for kind in KINDS if kind.early_version == version)
+    for kind in KINDS:
+        if kind.name == facts.get("kind"):
+            return kind
+    raise ModelFormatError(
+        f"{SPEC_KEY}: kind is {str(facts.get('kind'))[:100]!r}; this vae-augment knows "
+        f"{', '.join(kind.name for kind in KINDS)}."
+    )
 
 
-def _checked(facts: dict[str, Any]) -> dict[str, Any]:
-    expected = _keys(facts["format_version"])
-    if facts.keys() != expected:
+def _schema(kind: Kind, version: int) -> dict[str, Check]:
+    if version == FORMAT_VERSION:
+        return _COMMON_SCHEMA | {"kind": _is_name, "evidence": _is_evidence}
+    marks: dict[str, Check] = {
+        key: functools.partial(operator.is_, mark) for key, mark in kind.early_marks.items()
+    }
+    return _COMMON_SCHEMA | marks
+
+
+def _checked(facts: dict[str, Any]) -> tuple[Kind, dict[str, Any]]:
+    """The kind of model that the facts describe, and the facts; `ModelFormatError` for others."""
+    kind = _kind_of(facts)
+    schema = _schema(kind, facts["format_version"])
+    if facts.keys() != schema.keys():
         raise ModelFormatError(
-            f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(expected)}."
+            f"{SPEC_KEY} has the keys {sorted(facts)}; expected {sorted(schema)}."
         )
-    for key in expected:
-        if not _SCHEMA[key](facts[key]):
+    for key, value in facts.items():
+        if not schema[key](value):
             raise ModelFormatError(
-                f"{SPEC_KEY}: {key} is {str(facts[key])[:100]!r}, which the format does not allow."
+                f"{SPEC_KEY}: {key} is {str(value)[:100]!r}, which the format does not allow."
             )
     if facts["conditional"] and not facts["classes"]:
         raise ModelFormatError(f"{SPEC_KEY}: the model is conditional but names no classes.")
-    if "image_conditional" in facts and facts["classes"]:
-        raise ModelFormatError(
-            f"{SPEC_KEY}: the model is conditioned on an image, but names classes."
-        )
-    return facts | {"image_shape": tuple(facts["image_shape"]), "classes": tuple(facts["classes"])}
+    return kind, facts
 
 
 def part_interface(part: str, spec: Spec) -> tuple[list[str], list[str]]:
@@ -180,6 +203,6 @@ def part_interface(part: str, spec: Spec) -> tuple[list[str], list[str]]:
     inputs, outputs = {
         "whole": (["image", "noise", "strength"], ["augmented"]),
         "encoder": (["image"], ["mean", "logvar"]),
-        "decoder": (["latent", "image"] if spec.image_conditional else ["latent"], ["augmented"]),
+        "decoder": (list(spec.kind.decoder_inputs), ["augmented"]),
     }[part]
     return inputs + ["label"] * spec.conditional, outputs

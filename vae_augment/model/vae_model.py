@@ -1,69 +1,35 @@
-"""`VAEModel`: a checked file, run by onnxruntime.
+"""`VAEModel`: images to latents and back.
 
-Sessions are opened on first use, once per process, and are never pickled: a pickled model is a path
-and options. A forked child keeps the sessions that it inherits but never uses or destroys them: the
-destructor would wait for threads that do not exist in the child (microsoft/onnxruntime pull request
-31961).
+A pickled model is a path and options; who unpickles it reads the file again.
 """
 
 import functools
-import math
 import os
-import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..arguments import whole_number
-from ..errors import InputError, ModelFormatError
-from ..noise import Stream, normals
-from .file import MAX_BATCH, ModelFile, find_model, model_reference, read_model
+from ..errors import InputError
+from .evidence import weights_digest
+from .file import ModelFile, find_model, model_reference, read_model
 from .labels import checked_labels
-from .pixels import is_finite, to_batch
+from .partners import Partners, partners_of
+from .pixels import to_batch
 from .posterior import kl_divergence
-from .sampling import Labels, check_generates, draw, parse_labels
-from .sessions import (
-    Provider,
-    open_session,
-    provider_name,
-    resolve_providers,
-    run_session,
-    translated_errors,
-)
-from .spec import part_interface
-
-
-@functools.lru_cache(maxsize=8)
-def repeated(strength: float, count: int) -> Tensor:
-    """The graph's input "strength" for `count` images, [B] float32 on the CPU.
-
-    It is shared, so do not write to it.
-    """
-    return torch.full((count,), strength, device="cpu", dtype=torch.float32)
-
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from .running import Graph
+from .sampling import Labels
+from .sessions import Provider, provider_name, resolve_providers
+from .sources import Source
 
 # Images per run: the tensors between a network's layers are far larger than the images
 _CHUNK = 1024
-_inherited_sessions: list[Any] = []
-_models: "weakref.WeakSet[VAEModel]" = weakref.WeakSet()
-
-
-def _set_inherited_sessions_aside() -> None:
-    for model in list(_models):
-        _inherited_sessions.append(model._sessions)
-        model._sessions = {}
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_set_inherited_sessions_aside)
 
 
 def load(
@@ -81,12 +47,15 @@ def load(
     >>> images.shape
     torch.Size([3, 1, 28, 28])
 
-    Args: name: a bundled name ("mnist", "fashion-mnist", "glyphs") or the path of an .onnx file.
+    Args:
+        name: a bundled name ("mnist", "fashion-mnist", "glyphs") or the path of an .onnx file.
         provider: "auto" (CUDA where it can be used, else the CPU), "cpu", "cuda", or a list in
-        onnxruntime's own form. threads: threads of onnxruntime; None = as many as torch uses. In a
-        DataLoader worker it is always 1. sha256: the digest that the file must have, in
-        hexadecimal; None accepts any. allow_ops: names of ONNX operators to allow in addition to
-        `modelfile.ALLOWED_OPS`.
+            onnxruntime's own form.
+        threads: threads of onnxruntime; None = as many as torch uses. In a DataLoader worker it is
+            always 1.
+        sha256: the digest that the file must have, in hexadecimal; None accepts any.
+        allow_ops: names of ONNX operators to allow in addition to
+            `vae_augment.model.file.ALLOWED_OPS`.
 
     Raises:
         NotFoundError: there is no bundled model and no file of that name.
@@ -112,6 +81,15 @@ def as_model(model: "str | os.PathLike[str] | VAEModel", provider: Provider) -> 
             f"provider={model.provider!r}. Give it to load instead."
         )
     return model
+
+
+@functools.lru_cache(maxsize=8)
+def repeated(strength: float, count: int) -> Tensor:
+    """The graph's input "strength" for `count` images, [B] float32 on the CPU.
+
+    It is shared, so do not write to it.
+    """
+    return torch.full((count,), strength, device="cpu", dtype=torch.float32)
 
 
 class VAEModel:
@@ -141,15 +119,14 @@ class VAEModel:
         # Absolute, because workers read the file again, and the process may have changed its folder
         # by then.
         self.path = file.path.absolute()
+        self.file = file
         self.sha256 = file.sha256
         self.spec = file.spec
         self.provider = provider
         self.threads = threads
         self.allow_ops = tuple(allow_ops)
         self.providers = resolve_providers(provider)
-        self._file = file
-        self._sessions: dict[str, InferenceSession] = {}
-        _models.add(self)
+        self._graph = Graph(file, self.providers, threads, strict=provider != "auto")
 
     def arguments(self) -> dict[str, Any]:
         """The arguments with which `load` makes the same model again, as JSON-ready values."""
@@ -168,39 +145,102 @@ class VAEModel:
         return Path(self.path).stem
 
     @property
+    def weights_sha256(self) -> str:
+        """The digest that binds evidence to the graph and latents: see `weights_digest`."""
+        return weights_digest(onnx.load_from_string(self.file.content))
+
+    @functools.cached_property
+    def partners(self) -> Partners | None:
+        """Latents for `VAEAugment` to move towards or away from; see `partners_of`."""
+        return partners_of(self.spec, self._without_label)
+
+    def _without_label(self, latent: Tensor, labels: Tensor) -> Tensor:
+        mean, _ = self.encode_batch(self.decode_batch(latent, labels))
+        return mean.cpu()
+
+    @property
     def device_type(self) -> str:
         """Where it runs: "cpu", "cuda", or onnxruntime's name of another provider."""
         return provider_name(self.providers)
 
+    # What users give is checked here, once. The methods after these trust it.
+
     def encode(self, images: Tensor, labels: object = None) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W] -> means and log-variances of their posteriors, each [B, D]."""
         batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
-        mean, logvar = self._run_in_chunks(
-            "encoder", {"image": batch, **self.label_input(labels, len(batch))}
-        )
-        return mean, logvar
+        return self.encode_batch(batch, self._checked_labels(labels, len(batch)))
 
     def decode(self, latent: Tensor, labels: object = None, images: Tensor | None = None) -> Tensor:
         """Latents [B, D] -> images [B, C, H, W] in [0, 1].
 
-        A model conditioned on an image also needs the `images`.
+        A model that redraws images also needs the `images`; others leave them aside.
         """
         latent = self._numbers("latent", latent)
-        inputs = {"latent": latent, **self.label_input(labels, len(latent))}
-        if self.spec.image_conditional:
+        inputs = {"latent": latent}
+        if "image" in self.spec.kind.decoder_inputs:
             if images is None:
                 raise InputError(
                     f"{self.name!r} is conditioned on an image: its decoder needs the `images` too."
                 )
             inputs["image"] = to_batch(torch.as_tensor(images), self.spec.image_shape)
-        return self._run_in_chunks("decoder", inputs)[0]
+        labels = self._checked_labels(labels, len(latent))
+        return self.run_in_chunks("decoder", inputs | self.label_input(labels, len(latent)))[0]
 
     def redraw(self, images: Tensor, noise: Tensor, strength: float = 1.0) -> Tensor:
-        """Images [B, C, H, W] and standard normal noise [B, D] -> images whose latents have moved by `strength`."""
+        """Images [B, C, H, W] and standard normal noise [B, D] -> perturbed images.
+
+        Their latents have moved by `strength` times the noise.
+        """
         batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
-        return self._run_in_chunks(
-            "whole", self.whole_inputs(batch, self._numbers("noise", noise), strength)
-        )[0]
+        inputs = self.whole_inputs(batch, self._numbers("noise", noise), strength)
+        return self.run_in_chunks("whole", inputs)[0]
+
+    def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
+        """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W] in [0, 1]."""
+        return self.decode(self.encode(images, labels)[0], labels, images)
+
+    def sample(
+        self, n: int, labels: Labels = "balanced", seed: int = 0
+    ) -> tuple[Tensor, Tensor | None]:
+        """Generate n images, at least 1.
+
+        Item i is that of `VAESyntheticDataset` with the same labels and seed.
+
+        Returns:
+            Images [n, C, H, W] and their labels [n] int64, or None in their place when the model
+            has no classes.
+        """
+        n = whole_number("n", n, 1)
+        source = self.source(labels)
+        drawn, inputs = source.draw(self.spec, np.arange(n), seed)
+        tensors = {name: torch.from_numpy(rows) for name, rows in inputs.items()}
+        images = self.run_in_chunks(source.part, tensors)[0]
+        return images, torch.from_numpy(drawn) if self.spec.generates_classes else None
+
+    def anomaly_score(self, images: Tensor) -> Tensor:
+        """How unlike the training data each of the images [B, C, H, W] is, in nats, [B].
+
+        Larger = less like it. It is the negative ELBO at the posterior mean, minus the entropy of
+        the image's own grey levels, which is the cross-entropy of a perfect reconstruction.
+        """
+        self.spec.kind.check_likelihood(self.name)
+        chunks = torch.as_tensor(images).split(_CHUNK)
+        return torch.cat([self._anomaly_score(chunk) for chunk in chunks])
+
+    def _anomaly_score(self, images: Tensor) -> Tensor:
+        batch = to_batch(images, self.spec.image_shape)
+        mean, logvar = self.encode_batch(batch)
+        cost = F.binary_cross_entropy(self.decode_batch(mean), batch, reduction="none")
+        entropy = F.binary_cross_entropy(batch, batch, reduction="none")
+        return (cost - entropy).flatten(1).sum(1) + kl_divergence(mean, logvar)
+
+    def source(self, labels: Any, images: Any = None) -> Source:
+        """What generation makes images of; arguments and errors are `VAESyntheticDataset`'s."""
+        return self.spec.kind.source(self.spec, self.name, labels, images, ())
+
+    def _checked_labels(self, labels: object, count: int) -> Tensor | None:
+        is_used = self.spec.conditional and labels is not None
+        return checked_labels(labels, count, self.spec) if is_used else None
 
     def _numbers(self, name: str, given: Tensor) -> Tensor:
         rows = torch.as_tensor(given, dtype=torch.float32)
@@ -211,145 +251,56 @@ class VAEModel:
             )
         return rows.contiguous()
 
-    def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
-        """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W] in [0, 1]."""
-        return self.decode(self.encode(images, labels)[0], labels, images)
+    # From here on nothing is checked: images are float32 in [0, 1] and contiguous, labels int64.
 
-    def sample(
-        self, n: int, labels: Labels = "balanced", seed: int = 0
-    ) -> tuple[Tensor, Tensor | None]:
-        """Generate n images, at least 1: item i is that of `VAESyntheticDataset` with the same labels and seed.
+    def encode_batch(self, batch: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`encode` of images and labels that were checked before."""
+        inputs = {"image": batch} | self.label_input(labels, len(batch))
+        mean, logvar = self.run_in_chunks("encoder", inputs)
+        return mean, logvar
 
-        Returns: images [n, C, H, W] and their labels [n] int64, or None in their place when the
-            model has no classes.
-        """
-        n = whole_number("n", n, 1)
-        check_generates(self.spec, self.name)
-        latent, drawn = draw(self.spec, parse_labels(labels, self.spec), np.arange(n), seed)
-        images = self.decode(torch.from_numpy(latent), drawn)
-        return images, torch.from_numpy(drawn) if self.spec.generates_classes else None
+    def decode_batch(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
+        """`decode` of latents and labels that were checked before."""
+        inputs = {"latent": latent} | self.label_input(labels, len(latent))
+        return self.run_in_chunks("decoder", inputs)[0]
 
-    def anomaly_score(self, images: Tensor) -> Tensor:
-        """How unlike the training data each of the images [B, C, H, W] is, in nats, [B]; larger = less like it.
-
-        It is the negative ELBO at the posterior mean, minus the entropy of the image's own grey
-        levels, which is the cross-entropy of a perfect reconstruction.
-        """
-        if self.spec.image_conditional:
-            raise InputError(
-                f"{self.name!r} is conditioned on an image, so it gives no likelihood. Use "
-                "another model."
-            )
-        return torch.cat(
-            [self._anomaly_score(chunk) for chunk in torch.as_tensor(images).split(_CHUNK)]
-        )
-
-    def _anomaly_score(self, images: Tensor) -> Tensor:
-        batch = to_batch(images, self.spec.image_shape)
-        mean, logvar = self.encode(batch)
-        cost = F.binary_cross_entropy(self.decode(mean), batch, reduction="none")
-        entropy = F.binary_cross_entropy(batch, batch, reduction="none")
-        return (cost - entropy).flatten(1).sum(1) + kl_divergence(mean, logvar)
-
-    def label_input(self, labels: object, count: int) -> dict[str, Tensor]:
+    def label_input(self, labels: Tensor | None, count: int) -> dict[str, Tensor]:
         """The graph's input "label" for `count` images.
 
         Empty for a model that is not conditional.
         """
         if not self.spec.conditional:
             return {}
-        unknown = torch.full((count,), -1, device="cpu")
-        return {"label": unknown if labels is None else checked_labels(labels, count, self.spec)}
+        return {"label": torch.full((count,), -1, device="cpu") if labels is None else labels}
 
     def whole_inputs(
-        self, batch: Tensor, noise: Tensor, strength: float, labels: object = None
+        self, batch: Tensor, noise: Tensor, strength: float, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """The inputs of the part "whole" for float32 images [B, C, H, W] in [0, 1] and standard normal noise [B, D]."""
+        """The inputs of the part "whole" for images [B, C, H, W] and standard normal noise [B, D].
+
+        `strength` is how far each latent moves.
+        """
         inputs = {"image": batch, "noise": noise, "strength": repeated(strength, len(batch))}
         return inputs | self.label_input(labels, len(batch))
 
     def run(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Run one part of the graph, "whole", "encoder" or "decoder", once, on inputs that nothing checks."""
-        return self._run(self._session(part), part, inputs)
+        """Run one part of the graph, "whole", "encoder" or "decoder", once."""
+        return self._graph.run(part, inputs)
 
-    def _run(
-        self, session: "InferenceSession", part: str, inputs: Mapping[str, Tensor]
-    ) -> list[Tensor]:
-        count = len(next(iter(inputs.values())))
-        if count > MAX_BATCH:
-            raise InputError(
-                f"{count} images are given at once; the model was checked for at most {MAX_BATCH}."
-            )
-        rows = {name: self._row(name) for name in part_interface(part, self.spec)[1]}
-        with translated_errors(f"{self.path} fails when run"):
-            results = run_session(session, inputs, rows)
-        for name, result in zip(rows, results, strict=True):
-            if not is_finite(result):
-                raise ModelFormatError(
-                    f"{self.path}: {name} came out with values that are not finite (NaN or "
-                    "infinity). The inputs are far outside those of the training, or the model is "
-                    "damaged."
-                )
-        return results
-
-    def _run_in_chunks(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
+    def run_in_chunks(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """`run` on at most `_CHUNK` rows at a time, so that memory does not grow with the batch."""
         if len(set(map(len, inputs.values()))) > 1:
             counts = ", ".join(f"{name} has {len(tensor)}" for name, tensor in inputs.items())
             raise InputError(f"There must be as many rows of each input as images: {counts}.")
         chunks = zip(*(tensor.split(_CHUNK) for tensor in inputs.values()), strict=True)
         outputs = [self.run(part, dict(zip(inputs, tensors, strict=True))) for tensors in chunks]
-        return (
-            outputs[0]
-            if len(outputs) == 1
-            else [torch.cat(tensors) for tensors in zip(*outputs, strict=True)]
-        )
+        if len(outputs) == 1:
+            return outputs[0]
+        return [torch.cat(tensors) for tensors in zip(*outputs, strict=True)]
 
     def probe(self) -> None:
         """Run every part on black, white and random images.
 
         `ModelFormatError` where results are not as declared.
         """
-        for part in ("whole", "encoder", "decoder"):
-            self._session(part)
-
-    def _session(self, part: str) -> "InferenceSession":
-        if part not in self._sessions:
-            session = open_session(
-                self._file.part(part), self.providers, self.threads, strict=self.provider != "auto"
-            )
-            for fill in ("zeros", "ones", "random"):
-                self._probe(session, part, fill)
-            self._sessions[part] = session
-        return self._sessions[part]
-
-    def _probe(self, session: "InferenceSession", part: str, fill: str) -> None:
-        """Run two images; "random" are always the same ones, with normal noise of strength 1."""
-        inputs, outputs = part_interface(part, self.spec)
-        given = {name: self._probe_input(name, fill) for name in inputs if name != "label"}
-        label = (
-            None if fill == "zeros" else torch.tensor([0, len(self.spec.classes) - 1], device="cpu")
-        )
-        for name, output in zip(
-            outputs, self._run(session, part, given | self.label_input(label, 2)), strict=True
-        ):
-            found = tuple(output.shape)
-            shape = (2, *self._row(name))
-            if found != shape:
-                raise ModelFormatError(
-                    f"{self.path}: {name} came out as {found}, expected finite {shape}."
-                )
-            if name == "augmented" and not (output.min() >= -1e-3 and output.max() <= 1 + 1e-3):
-                raise ModelFormatError(f"{self.path}: its images have values outside [0, 1].")
-
-    def _probe_input(self, name: str, fill: str) -> Tensor:
-        shape = (2, *self._row(name))
-        if fill != "random" or name == "strength":
-            return torch.full(shape, float(fill != "zeros"), device="cpu", dtype=torch.float32)
-        rows = normals(0, Stream.LATENT, 0, np.arange(2), math.prod(shape[1:]))
-        values = torch.from_numpy(rows.astype(np.float32)).reshape(shape)
-        return values.sigmoid() if name == "image" else values
-
-    def _row(self, name: str) -> tuple[int, ...]:
-        rows = {"image": self.spec.image_shape, "augmented": self.spec.image_shape, "strength": ()}
-        return rows.get(name, (self.spec.latent_dim,))
+        self._graph.probe()

@@ -1,34 +1,28 @@
-"""Training.
+"""Training: `fit`, its networks, data and checkpoints. Nothing that runs a model imports this."""
 
-`fit`, its networks, its data and its checkpoints. Nothing that runs a model imports this package.
-"""
+from ..packages import require
+
+require("vae_augment.training", "sklearn", "threadpoolctl", "tqdm")
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
-from .consistency import consistency_loss
 from .data.image_data import ImageData
 from .data.loading import load_data
 from .fitting import Epoch, fit
 from .latent_distribution import fit_latents
-from .networks.energy import EnergyVAE
-from .networks.redrawing import RedrawingVAE
-from .networks.vae import VAE
-from .quality import judge, verdict
+from .quality import describe_quality
+from .resuming import holds_same_run
 
 __all__ = [
-    "VAE",
     "Checkpoint",
-    "EnergyVAE",
     "Epoch",
     "FitConfig",
     "ImageData",
-    "RedrawingVAE",
-    "consistency_loss",
+    "describe_quality",
     "fit",
     "fit_latents",
-    "judge",
+    "holds_same_run",
     "load_checkpoint",
     "load_data",
     "save_checkpoint",
-    "verdict",
 ]

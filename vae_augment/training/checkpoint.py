@@ -20,13 +20,12 @@ from torch import Tensor
 from ..errors import ModelFormatError, NotFoundError
 from ..files import atomic_path
 from ..model.latents import Latents
-from ..model.spec import SPEC_KEY, Spec
-from .networks.energy import EnergyVAE
-from .networks.redrawing import RedrawingVAE
-from .networks.vae import VAE
+from ..model.spec import FORMAT_VERSION, SPEC_KEY, Spec
+from .networks import build_network
+from .networks.base import Network
 
 CHECKPOINT_KEY = "vae_augment.checkpoint"
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2  # version 1 is read too
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Checkpoint:
 
     Attributes:
         spec: what the model is; `spec.training` holds the config, the losses and `epochs_run`.
-        network: the arguments that build it, as `VAE` takes them.
+        network: the arguments of `build_network` beside those that the spec holds.
         weights: the tensors of its state_dict (the averaged ones, where averaging is on).
         state: what an unfinished training needs to go on; empty once it is finished.
     """
@@ -50,49 +49,27 @@ class Checkpoint:
         """True when training has run to its end."""
         return not self.state
 
-    def build(self) -> VAE | RedrawingVAE:
+    def build(self) -> Network:
         """The network with its weights, in evaluation mode."""
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # initial weights would draw from the user's generator
+        # The initial weights would take numbers from the user's generator.
+        with torch.random.fork_rng(devices=[]):
             model = build_network(self.spec.image_shape, self.spec.latent_dim, **self.network)
         model.load_state_dict(dict(self.weights))
         return model.eval()
 
 
-def build_network(
-    image_shape: tuple[int, int, int],
-    latent_dim: int,
-    *,
-    network: str,
-    classes: int = 0,
-    width: str = "base",
-) -> VAE | RedrawingVAE:
-    """A new network.
-
-    "mlp", "conv", "redrawing" (conditioned on an image) or "energy" (with random detail).
-    """
-    if network == "redrawing":
-        return RedrawingVAE(image_shape, latent_dim)
-    if network == "energy":
-        return EnergyVAE(image_shape, latent_dim, classes, width)
-    return VAE(network, image_shape, latent_dim, classes, width)
-
-
 def save_checkpoint(
     checkpoint: Checkpoint, path: str | os.PathLike[str], *, overwrite: bool = True
 ) -> None:
-    """Write `checkpoint` to `path` by `atomic_path`.
-
-    A kill or a full disk leaves what was there before.
-    """
+    """Write `checkpoint` to `path`. A kill or a full disk leaves what was there before."""
     latents = checkpoint.spec.latents
-    arrays = (
-        {}
-        if latents is None
-        else {name: torch.from_numpy(array) for name, array in vars(latents).items()}
-    )
-    tensors = flatten({"weights": checkpoint.weights, "state": checkpoint.state, "latents": arrays})
+    arrays = {} if latents is None else vars(latents)
+    groups = {
+        "weights": checkpoint.weights,
+        "state": checkpoint.state,
+        "latents": {name: torch.from_numpy(array) for name, array in arrays.items()},
+    }
+    tensors = join_groups(groups)
     # One key, because safetensors writes several in an order that changes from run to run.
     facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)}
     facts |= replace(checkpoint.spec, latents=None).to_metadata()
@@ -134,40 +111,77 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
-    if facts.get("version") != CHECKPOINT_VERSION:
+    version = facts.get("version")
+    if version not in (1, CHECKPOINT_VERSION):
         raise ModelFormatError(
-            f"its checkpoint version is {facts.get('version')!r}; this vae-augment reads "
+            f"its checkpoint version is {version!r}; this vae-augment reads 1 to "
             f"{CHECKPOINT_VERSION}"
         )
-    expected = facts.pop("sha256", None)  # older files have none
+    checksum = facts.pop("sha256", None)  # older files have none
     if facts.keys() != {"version", "network", SPEC_KEY}:
         raise ModelFormatError(f"its metadata have the keys {sorted(facts)}")
-    if expected is not None and expected != _sha256(facts, tensors):
+    if checksum is not None and checksum != _sha256(facts, tensors):
         raise ModelFormatError("its content does not have the checksum that it was written with")
-    latents = {name: np.asarray(tensor) for name, tensor in part(tensors, "latents").items()}
-    spec = replace(Spec.from_metadata(facts), latents=Latents(**latents) if latents else None)
+    latents = {name: np.asarray(array) for name, array in select_group(tensors, "latents").items()}
+    spec = replace(
+        Spec.from_metadata(facts),
+        latents=Latents(**latents) if latents else None,
+        format_version=FORMAT_VERSION,
+    )
     network = dict(facts["network"])
-    weights = part(tensors, "weights")
-    with torch.device(
-        "meta"
-    ):  # without its memory, of which a forged file could ask for any amount
-        expected = build_network(spec.image_shape, spec.latent_dim, **network).state_dict()
-    if {name: tensor.shape for name, tensor in expected.items()} != {
-        name: t.shape for name, t in weights.items()
-    }:
-        raise ModelFormatError(f"its weights are not those of the network {network}")
-    return Checkpoint(spec, network, weights, part(tensors, "state"))
+    if version == 1:
+        network = _network_of_version_1(network)
+        spec = replace(spec, training=_training_of_version_1(spec.training))
+    weights = select_group(tensors, "weights")
+    _check_weights(spec, network, weights)
+    return Checkpoint(spec, network, weights, select_group(tensors, "state"))
+
+
+def _network_of_version_1(network: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 1 had a field for the width, and none for a network that takes no labels."""
+    kept = {name: value for name, value in network.items() if name not in ("network", "width")}
+    name = _name_of_version_1(str(network["network"]), str(network.get("width", "base")))
+    return {"classes": 0} | kept | {"network": name}
+
+
+def _training_of_version_1(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 1 had four fields in place of the network's name."""
+    if "network" not in facts:
+        return dict(facts)
+    removed = ("network", "width", "objective", "condition")
+    kept = {name: value for name, value in facts.items() if name not in removed}
+    name = str(facts["network"])
+    if facts.get("objective") == "energy":
+        name = "energy"
+    if facts.get("condition") == "image":
+        name = "redrawing"
+    return kept | {"network": _name_of_version_1(name, str(facts.get("width", "base")))}
+
+
+def _name_of_version_1(network: str, width: str) -> str:
+    has_width = network in ("conv", "energy") and width != "base"
+    return f"{network}-{width}" if has_width else network
+
+
+def _check_weights(spec: Spec, network: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    # Without its memory, of which a forged file could ask for any amount.
+    with torch.device("meta"):
+        built = build_network(spec.image_shape, spec.latent_dim, **network).state_dict()
+    expected = {name: tensor.shape for name, tensor in built.items()}
+    if expected != {name: tensor.shape for name, tensor in weights.items()}:
+        raise ModelFormatError(f"its weights are not those of the network {dict(network)}")
 
 
 def _sha256(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        if tensor.numel():  # an empty bank has no bytes to look at
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
-def flatten(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def join_groups(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Groups of tensors as one mapping: {"a": {"b": tensor}} -> {"a.b": tensor}."""
     return {
         f"{group}.{name}": tensor
@@ -176,8 +190,8 @@ def flatten(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def part(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
-    """One of the groups that `flatten` joined."""
+def select_group(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+    """One of the groups that `join_groups` joined."""
     prefix = f"{group}."
     return {
         name.removeprefix(prefix): tensor

@@ -5,39 +5,46 @@ from dataclasses import dataclass, replace
 
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
+from .data.image_data import ImageData
 from .half_precision import check_device
+from .networks import find_network
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT = 1500, 240  # of a training without a given number of epochs
+# Of a training without a given number of epochs.
+FEWEST_UPDATES = 1500
+UPDATES_PER_CUBE_ROOT = 240
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """The settings of a training run. The same config and data give the same weights on the same machine.
+    """The settings of a training run.
 
-    Attributes: network: "mlp", trained like the classic example by Adam at a constant rate; or
-        "conv", which adds warm-up and
-            cosine decay of the learning rate, warm-up of the KL term (Sonderby et al., "Ladder
-            Variational Autoencoders", 2016), gradient clipping and averaged weights.
-        width: of `conv`: "small", "base" or "large".
-        condition: "nothing", or "image": train on pairs of images of one class, to redraw any image
-            as another one of its class could look (see `RedrawingVAE`); `network` and `width` then
-            do not count.
-        objective: what the decoder of `conv` learns: "cross-entropy", the mean of the images of a
-            latent; or "energy", their distribution, from 16 more dimensions of the latent (see
-            `EnergyVAE`), so that samples have texture and teach a classifier more. The loss is then
-            no bound of a likelihood, and `beta` 0.1 suits it.
-        latent_dim: size of the latent, without the detail.
-        conditional: give the labels to encoder and decoder.
+    The same config and data give the same weights on the same machine, except with `minutes`.
+
+    Attributes:
+        network: what is trained. "mlp" is the classic example, trained as that is, by Adam at a
+            constant rate. "conv-small", "conv" and "conv-large" are convolutional, trained with
+            warm-up and cosine decay of the learning rate, warm-up of the KL term (Sonderby et al.,
+            "Ladder Variational Autoencoders", 2016), gradient clipping and averaged weights.
+            "energy" ("energy-small", "energy-large") adds random detail, so that samples have
+            texture and teach a classifier more (see `EnergyVAE`); its loss is no bound of a
+            likelihood, and `beta` 0.1 suits it. "redrawing" learns from pairs of images of one
+            class to redraw any image as another one of its class could look (see `RedrawingVAE`).
+        latent_dim: size of the latent, without the detail of "energy".
+        conditional: give the labels to encoder and decoder. None = where the images have labels of
+            at least two classes, except for "redrawing".
         label_dropout: share of labels hidden, 0 to 1; more hidden for images without labels, fewer
             for truer samples.
-        learning_rate: of Adam; for `conv` its peak.
-        beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are
-            sharper and perturbed images keep their class more often. The reported loss is always
-            that of beta 1.
         epochs: passes over the training images. None = as many as give 240 times the cube root of
             their number, but at least 1,500, in updates: 1,608 for 300 images, 5,171 for 10,000 and
             9,396 (20 epochs) for 60,000.
+        minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
+            minutes. They depend on the speed of the machine, and so do the weights.
+        batch_size: images per update, on all ranks together.
+        learning_rate: of Adam; its peak, except for "mlp".
+        beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are
+            sharper and perturbed images keep their class more often. The reported loss is always
+            that of beta 1.
         denoise: standard deviation, in [0, 1] pixel units, of noise added to the input but not to
             the target (Im et al., "Denoising criterion for variational auto-encoding framework",
             2017); 0 = none.
@@ -46,19 +53,20 @@ class FitConfig:
             without a better one.
         patience: None = a tenth of `epochs`, but at least 10.
         precision: "float32", "bfloat16", or "auto": bfloat16 where matrix units make it faster (for
-            `mlp` only in matrix products), else float32.
+            "mlp" only in matrix products), else float32.
         seed: of weights, order, noise and dropped labels.
         device: "cpu" or "cuda".
+
+    Raises:
+        InputError: a value out of range, or two that do not go together.
     """
 
     network: str = "conv"
-    width: str = "base"
-    condition: str = "nothing"
-    objective: str = "cross-entropy"
     latent_dim: int = 20
-    conditional: bool = False
+    conditional: bool | None = None
     label_dropout: float = 0.25
     epochs: int | None = None
+    minutes: float | None = None
     batch_size: int = 128
     learning_rate: float = 1e-3
     beta: float = 1.0
@@ -77,29 +85,25 @@ class FitConfig:
         object.__setattr__(self, "seed", check_seed(self.seed))
         for name in ("learning_rate", "beta", "denoise", "label_dropout", "held_out"):
             object.__setattr__(self, name, number(name, getattr(self, name)))
+        if self.minutes is not None:
+            object.__setattr__(self, "minutes", number("minutes", self.minutes))
+        self._check_ranges()
+        self._check_network()
+        check_device(self.device)
+
+    def _check_ranges(self) -> None:
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate is {self.learning_rate}; it must be greater than 0.")
         for name in ("beta", "denoise"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}; it must be finite and at least 0."
-                )
-        if self.condition not in ("nothing", "image"):
-            raise InputError(f"condition is {self.condition!r}; choose 'nothing' or 'image'.")
-        if self.condition == "image" and (self.conditional or self.denoise or self.held_out):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise InputError(f"{name} is {value}; it must be finite and at least 0.")
+        if self.minutes is not None and self.epochs is not None:
             raise InputError(
-                "condition='image' does not go with conditional, denoise or held_out. Leave those "
-                "out."
+                f"epochs is {self.epochs} and minutes is {self.minutes:g}. Give one of the two."
             )
-        if self.objective not in ("cross-entropy", "energy"):
-            raise InputError(
-                f"objective is {self.objective!r}; choose 'cross-entropy' or 'energy'."
-            )
-        if self.objective == "energy" and (self.network != "conv" or self.condition == "image"):
-            raise InputError(
-                "objective='energy' goes with the network 'conv' only, and not with "
-                "condition='image'."
-            )
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise InputError(f"minutes is {self.minutes}; it must be finite and greater than 0.")
         if not 0 <= self.label_dropout <= 1:
             raise InputError(f"label_dropout is {self.label_dropout}; it must lie in [0, 1].")
         if not 0 <= self.held_out < 1:
@@ -108,11 +112,30 @@ class FitConfig:
             raise InputError(
                 f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}."
             )
-        check_device(self.device)
 
-    def for_images(self, count: int) -> "FitConfig":
-        """This config with the `epochs` and `patience` for `count` training images where they are None."""
-        per_epoch = math.ceil(count / self.batch_size)
-        updates = max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * count ** (1 / 3))
-        epochs = self.epochs or math.ceil(updates / per_epoch)
-        return replace(self, epochs=epochs, patience=self.patience or max(10, epochs // 10))
+    def _check_network(self) -> None:
+        learns_from_pairs = find_network(self.network).network.learns_from_pairs
+        if learns_from_pairs and (self.conditional or self.denoise or self.held_out):
+            raise InputError(
+                f"network={self.network!r} does not go with conditional, denoise or held_out. "
+                "Leave those out."
+            )
+
+    def for_data(self, data: ImageData, updates: int | None = None) -> "FitConfig":
+        """This config with `conditional`, `epochs` and `patience` set for the training images.
+
+        `updates` is how many `minutes` hold, where a budget is given.
+        """
+        if updates is None:
+            updates = math.ceil(max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * len(data) ** (1 / 3)))
+        updates_per_epoch = math.ceil(len(data) / self.batch_size)
+        epochs = self.epochs or math.ceil(updates / updates_per_epoch)
+        patience = self.patience or max(10, epochs // 10)
+        conditional = self.conditional
+        if conditional is None:
+            known_classes = len(data.labels[data.labels >= 0].unique())
+            learns_from_pairs = find_network(self.network).network.learns_from_pairs
+            conditional = known_classes > 1 and not learns_from_pairs
+        return replace(
+            self, epochs=epochs, minutes=None, patience=patience, conditional=conditional
+        )

@@ -1,7 +1,4 @@
-"""Data-parallel training under torchrun.
-
-Which rank this process is, and what the ranks do together.
-"""
+"""Data-parallel training under torchrun: which rank this is, and what the ranks do together."""
 
 import contextlib
 import os
@@ -14,10 +11,7 @@ from torch import Tensor
 
 @contextlib.contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """Join the process group that torchrun describes in the environment.
-
-    Outside torchrun, do nothing.
-    """
+    """Join the process group that torchrun describes in the environment; without one do nothing."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
@@ -42,15 +36,18 @@ def rank() -> int:
 
 
 def agreed(signal: int | None) -> int | None:
-    """The signal that any rank has received, so that all ranks stop at the same step and none waits for the others."""
+    """The signal that any rank has received, so that all ranks stop at the same step."""
     return int(total(torch.tensor(signal or 0), dist.ReduceOp.MAX)) or None
 
 
-def total(values: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
-    """`values` summed over all ranks (or reduced by another operation).
+def wait_for_all() -> None:
+    """Return when every rank has come here."""
+    if world_size() > 1:
+        dist.barrier()
 
-    Every rank gets the result.
-    """
+
+def total(values: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
+    """`values` summed over all ranks, or reduced by another operation, in every rank."""
     if world_size() > 1:
         dist.all_reduce(values, operation)
     return values

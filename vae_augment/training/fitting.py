@@ -11,18 +11,23 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from ..errors import InputError, ModelFormatError
 from ..files import check_folder, identity, refuse_existing
-from ..model.spec import MAX_NAME, refused_names
 from ..processes import Interruptible
 from . import distributed
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, save_checkpoint
+from .checks import (
+    check_classes,
+    check_exportable,
+    check_images,
+    check_name,
+    warn_of_small_classes,
+)
 from .config import FitConfig
 from .data.image_data import ImageData
-from .latent_distribution import fit_latents, room_per_class
-from .networks.redrawing import RedrawingVAE
-from .networks.vae import Terms
-from .quality import judge, judge_pairs
+from .latent_distribution import fit_latents
+from .networks.base import Terms
+from .resuming import load_unfinished, planned_updates, resume
+from .timing import Deadline, Estimate, Speed
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -31,11 +36,12 @@ SECONDS_BETWEEN_SAVES = 10.0
 class Epoch(NamedTuple):
     """Means over one epoch, per image, of `Terms`.
 
-    `held_out` is the loss of held-out images, where there are any.
+    `epochs` is how many the whole run has, `held_out` the loss of held-out images, if there are
+    any.
     """
 
     number: int
-    epochs: int  # of the whole run
+    epochs: int
     loss: float
     reconstruction: float
     kl: float
@@ -47,129 +53,98 @@ def fit(
     output: str | os.PathLike[str],
     config: FitConfig | None = None,
     *,
+    keep_bank: bool = False,
     overwrite: bool = False,
     report: Callable[[Epoch], None] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Checkpoint:
-    """Train a VAE and write it to `output` (.safetensors), a file that is replaced atomically while training goes on.
+    """Train a VAE and write it to `output` (.safetensors), replaced atomically as training goes on.
 
     The same call again resumes a run that was interrupted or killed. Under `torchrun` the ranks
     share each batch, and the first one writes.
 
     Args:
         data: the images, as `load_data` reads them; label -1 = unknown.
+        output: the file to write.
+        config: the settings; None = those of `FitConfig()`.
+        keep_bank: keep latents of training images, as `fit_latents` says.
         overwrite: replace what is at `output`.
         report: called after each epoch, in the first rank only.
-        say: called with a line that names the epoch in which a resumed run goes on.
+        say: called with lines that say what is trained for how long, or where a resumed run goes
+            on.
 
-    Returns: The finished checkpoint, with the distribution of the latents that generation draws
-        from. Its `spec.training` holds what `judge` found, on the held-out images if there are any;
-        `verdict` says it in words.
+    Returns:
+        The finished checkpoint, with the distribution of the latents that generation samples from.
+        Its `spec.training` holds how good the network is, on the held-out images if there are any;
+        `describe_quality` says it in words.
 
-    Raises: OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in
-        the meantime; the
-            message then says where the state of this run is.
+    Raises:
+        OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in the
+            meantime; the message then says where the state of this run is.
         NotFoundError: there is no folder for `output`.
-        InputError: `output` holds an unfinished run of another config or other data, or is a
-            folder; or `export` would refuse the model.
+        InputError: `output` holds an unfinished run of another config or other data, is a folder
+            or ends in .onnx; or `export` would refuse the model.
         VAEAugmentError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for
             that.
     """
     config = config or FitConfig()
-    if config.conditional and not data.classes:
-        raise InputError(
-            f"{data.name} has no labels, which a conditional model needs. Leave out --conditional."
-        )
-    if config.conditional and len(data.classes) == 1:
-        raise InputError(
-            f"{data.name} has one class, {data.classes[0]!r}; a conditional model needs at least "
-            "two. Leave out --conditional, or give a folder with one folder per class."
-        )
-    file = _Output(Path(output), overwrite)
+    output = Path(output)
+    check_name(output)
+    check_classes(data, config)
+    check_images(data, config)
+    file = _CheckpointFile(output, overwrite)
     with distributed.process_group(config.device):
         if distributed.rank() == 0:
             check_folder(output)
-        trainer = Trainer(data, config)
-        _check_exportable(trainer)
-        if Path(output).exists() and not overwrite:
-            _resume(trainer, Path(output))
-            say(
-                f"resuming {output} in epoch "
-                f"{min(trainer.epoch + 1, trainer.epochs)}/{trainer.epochs}"
-            )
-        _train(trainer, file, report)
-        finished = replace(trainer.checkpoint(), state={})
-        network = finished.build()
-        latents = None
-        seen = trainer.held_out or trainer.data
-        if isinstance(network, RedrawingVAE):
-            facts = judge_pairs(network, seen)
-        else:
-            facts = judge(network, seen)
-            latents = fit_latents(
-                network.encode, data, config.seed, weight_bytes=trainer.weight_bytes
-            )
-        training = {**finished.spec.training, **facts}
-        finished = replace(
-            finished, spec=replace(finished.spec, training=training, latents=latents)
-        )
+        unfinished = None if overwrite else load_unfinished(output)
+        deadline = None
+        updates = None
+        if config.minutes is not None and unfinished is not None:
+            updates = planned_updates(unfinished)
+        elif config.minutes is not None:
+            deadline = Deadline(config.minutes)
+            updates = deadline.plan(data, config)
+        trainer = Trainer(data, config, updates)
+        check_exportable(trainer)
+        warn_of_small_classes(trainer)
+        say(_description(trainer))
+        if unfinished is not None:
+            resume(trainer, unfinished, output)
+            number = min(trainer.epoch + 1, trainer.epochs)
+            say(f"resuming {output} in epoch {number}/{trainer.epochs}")
+        _train(trainer, file, report, Estimate(say), deadline)
+        finished = _finished(trainer, data, keep_bank)
         file.save(finished)
     return finished
 
 
-def _check_exportable(trainer: Trainer) -> None:
-    spec = trainer.checkpoint().spec
-    room_per_class(len(spec.classes), spec.latent_dim, trainer.weight_bytes)
-    names = refused_names(spec.classes)
-    if names:
-        raise InputError(
-            f"{trainer.data.name} has the class {str(names[0])[:250]!r}, which a model file "
-            f"cannot hold. Class names differ, and have at most {MAX_NAME} characters, without "
-            "line breaks and no-break spaces. Rename it."
-        )
-    to_come = {"results": " " * 500}  # the training facts grow by about so much until the end
-    try:
-        replace(spec, training={**spec.training, **to_come}).check()
-    except ModelFormatError as error:
-        raise InputError(
-            f"A model of {trainer.data.name} with these settings could not be exported: {error} "
-            "Use fewer classes, shorter class names, smaller images or a smaller latent."
-        ) from None
-
-
-def _resume(trainer: Trainer, output: Path) -> None:
-    checkpoint = load_checkpoint(output)
-    if checkpoint.is_finished:
-        refuse_existing(output, overwrite=False)
-    before = checkpoint.spec.training
-    now = trainer.facts
-    changed = [
-        f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if now[key] != before.get(key)
-    ]
-    if changed:
-        raise InputError(
-            f"{output} holds an unfinished run with other settings: {', '.join(changed)}. "
-            "Give the same ones to resume it, or --overwrite (overwrite=True) to start anew."
-        )
-    trainer.resume(checkpoint)
-
-
-def _train(trainer: Trainer, output: "_Output", report: Callable[[Epoch], None] | None) -> None:
+def _train(
+    trainer: Trainer,
+    output: "_CheckpointFile",
+    report: Callable[[Epoch], None] | None,
+    estimate: Estimate,
+    deadline: Deadline | None,
+) -> None:
     saved = -math.inf  # save after the first step, so that a disk that is full is an error at once
     is_hidden = None if distributed.rank() == 0 else True  # None hides the bar unless on a terminal
-    bar = tqdm(total=trainer.total, initial=trainer.step, unit="step", disable=is_hidden)
+    bar = tqdm(total=trainer.total_steps, initial=trainer.step, unit="step", disable=is_hidden)
+    speed = Speed(trainer)
     with Interruptible() as interrupt, bar:
         seen: list[Terms] = []
         while not trainer.is_finished:
             seen.append(trainer.update())
             bar.update()
-            if trainer.step % trainer.per_epoch == 0:
+            estimate.tell(trainer, speed)
+            if deadline is not None:
+                deadline.adjust(trainer, speed)
+                bar.total = trainer.total_steps
+            if trainer.is_end_of_epoch:
                 epoch = _end_epoch(trainer, seen)
+                seen = []
                 bar.set_postfix_str(
                     f"loss {epoch.loss:.2f} = {epoch.reconstruction:.2f} + KL {epoch.kl:.2f}"
                 )
-                seen = []
                 if report and distributed.rank() == 0:
                     report(epoch)
             interrupt.requested = distributed.agreed(interrupt.requested)
@@ -179,7 +154,48 @@ def _train(trainer: Trainer, output: "_Output", report: Callable[[Epoch], None] 
             interrupt.raise_if_requested()
 
 
-class _Output:
+def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
+    means = torch.stack([torch.stack(terms) for terms in seen]).mean(0).tolist()
+    loss = round(sum(means), 3)
+    reconstruction = round(means[0], 3)
+    kl = round(means[1], 3)
+    trainer.facts |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+    held_out_loss = trainer.measure_held_out()
+    if held_out_loss is not None:
+        held_out_loss = round(held_out_loss, 3)
+    return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl, held_out_loss)
+
+
+def _finished(trainer: Trainer, data: ImageData, keep_bank: bool) -> Checkpoint:
+    """The checkpoint without the state of the run, with its quality and its latents."""
+    checkpoint = replace(trainer.checkpoint(), state={})
+    network = checkpoint.build()
+    measured_on = trainer.held_out.data if trainer.held_out else trainer.data
+    training = {**checkpoint.spec.training, **network.measure_quality(measured_on)}
+    latents = None
+    if not network.learns_from_pairs:
+        latents = fit_latents(
+            network.encode,
+            data,
+            trainer.config.seed,
+            weight_bytes=trainer.weight_bytes,
+            keep_bank=keep_bank,
+        )
+    spec = replace(checkpoint.spec, training=training, latents=latents)
+    return replace(checkpoint, spec=spec)
+
+
+def _description(trainer: Trainer) -> str:
+    config = trainer.config
+    given = f", given {len(trainer.data.classes)} classes" if config.conditional else ""
+    epochs = trainer.total_steps / trainer.steps_per_epoch
+    return (
+        f"training {config.network} with {config.latent_dim} latent dimensions{given}: "
+        f"{trainer.total_steps:,} updates of {config.batch_size} images, {epochs:.3g} epochs"
+    )
+
+
+class _CheckpointFile:
     """The file that a run writes.
 
     Without `overwrite` it replaces only what it has read or written there itself.
@@ -193,7 +209,8 @@ class _Output:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write `checkpoint`, in the first rank.
 
-        `OutputExistsError` when another process has written the file.
+        Raises:
+            OutputExistsError: another process has written the file.
         """
         if distributed.rank() > 0:
             return
@@ -202,14 +219,3 @@ class _Output:
         is_ours = self._known is not None and identity(self._path) == self._known
         save_checkpoint(checkpoint, self._path, overwrite=self._overwrite or is_ours)
         self._known = identity(self._path)
-
-
-def _end_epoch(trainer: Trainer, seen: list[Terms]) -> Epoch:
-    means = torch.stack([torch.stack(terms) for terms in seen]).mean(0).tolist()
-    loss, reconstruction, kl = (round(value, 3) for value in (sum(means), *means))
-    trainer.facts |= {"loss": loss, "reconstruction": reconstruction, "kl": kl}
-    if trainer.held_out is None:
-        return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl)
-    held_out = round(trainer.measure(), 3)
-    trainer.facts |= {"held_out_loss": trainer.best.loss, "best_epoch": trainer.best.epoch}
-    return Epoch(trainer.epoch, trainer.epochs, loss, reconstruction, kl, held_out)

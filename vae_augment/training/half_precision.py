@@ -1,7 +1,8 @@
 """Which machines are faster in half precision, and how training uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -17,21 +18,27 @@ def check_device(device: str) -> None:
 
 
 def half_precision(device: str | torch.device) -> torch.dtype | None:
-    """bfloat16 where matrix units make it faster (a GPU, or a CPU with AMX).
-
-    None elsewhere, where it is slower.
-    """
-    is_fast = torch.device(device).type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16")
+    """bfloat16 where matrix units make it faster (a GPU, or a CPU with AMX), else None."""
+    is_fast = torch.device(device).type == "cuda" or _has_amx()
     return torch.bfloat16 if is_fast else None
+
+
+def _has_amx() -> bool:
+    # torch before 2.11 cannot tell, and then training stays in float32.
+    get_capabilities: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    return bool(get_capabilities().get("amx_bf16"))
 
 
 @contextmanager
 def half_products(enabled: bool) -> Iterator[None]:
-    """Inside, a CPU multiplies float32 matrices in bfloat16 and sums in float32.
+    """Inside, a CPU multiplies float32 matrices in bfloat16; sums and all else stay float32.
 
-    All else stays float32.
+    So do products where torch (before 2.9) has no such switch.
     """
-    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    matmul = getattr(torch.backends.mkldnn, "matmul", None)
+    if matmul is None:
+        yield
+        return
     before = matmul.fp32_precision
     matmul.fp32_precision = "bf16" if enabled else before
     try:

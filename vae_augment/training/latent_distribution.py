@@ -1,8 +1,9 @@
-"""Where the latents of the training images lie: what generation draws from instead of N(0, I)."""
+"""Where the latents of the training images lie: generation samples from it, not from N(0, I)."""
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,60 +13,83 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..model.file.reading import MAX_FILE_BYTES
-from ..model.latents import Latents
+from ..model.latents import Latents, without_bank
 from . import distributed
 from .data.image_data import ImageData, to_float
 
-FEW, MANY = (
-    20,
-    150,
-)  # components per class; more than few only of so many images that they fill their covariances
+# Components per class; more than few only of so many images that they fill their covariances.
+FEW = 20
+MANY = 150
 MIXTURE_BYTES = 2_500_000  # of the file, which more than few components per class may take
 # With 40 for few components, samples of 100 images per class showed their class less often.
 IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
-SPREAD = 1.15  # of clusters; at 1, samples show their class more often, but lack the rarer images and teach less
-FLOOR = 1e-6  # least variance
+# Of clusters; at 1, samples show their class more often, but lack the rarer images and teach less.
+SPREAD = 1.15
+LEAST_VARIANCE = 1e-6
 BANK_PER_CLASS = 64
 BANK_UNLABELLED = 512
+KMEANS_ITERATIONS = 50
+IMAGES_AT_ONCE = 1024
 
 Encode = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
-Mixture = tuple[
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
-]  # weights, means, Cholesky factors
+
+
+class Mixture(NamedTuple):
+    """A mixture of K Gaussians: weights [K], means [K, D] and Cholesky factors [K, D, D]."""
+
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    scales: NDArray[np.float64]
 
 
 def fit_latents(
-    encode: Encode, data: ImageData, seed: int = 0, *, weight_bytes: int = 0
+    encode: Encode,
+    data: ImageData,
+    seed: int = 0,
+    *,
+    weight_bytes: int = 0,
+    keep_bank: bool = False,
 ) -> Latents:
-    """Fit one Gaussian mixture per class (a single one without labels) to samples of the posteriors of `data`.
-
-    `encode` turns images [B, C, H, W] in [0, 1] and labels [B] or None into means and
-    log-variances, each [B, D].
+    """Fit one Gaussian mixture per class, or a single one without labels, to the posteriors.
 
     A class of at most `FEW` images gets the posteriors of its images as components, as in an
     exemplar prior (Norouzi et al., "Exemplar VAE", 2020); a class without images gets the mixture
     of all images. Where there are many classes, each gets fewer components, so that a model file
-    with weights of `weight_bytes` can hold all.
+    has room for all.
+
+    Args:
+        encode: from images [B, C, H, W] in [0, 1] and labels [B] or None to means and
+            log-variances, each [B, D].
+        data: the images whose posteriors count.
+        seed: of the clusters, and of the images of the bank.
+        weight_bytes: size of the weights that the model file has to hold too.
+        keep_bank: also keep the latents of up to 64 training images per class, or 512 without
+            labels. Whoever holds the file can decode them into images close to the originals.
+
+    Raises:
+        InputError: a file has no room for one component per class.
     """
     generator = np.random.default_rng(seed)
     labels = data.labels.numpy() if data.classes else np.full(len(data), -1)
     mean, std = _encode_all(encode, data.images, data.labels)
-    most, bank_rows = room_per_class(len(data.classes), mean.shape[1], weight_bytes)
-    mixtures = [_fit_mixture(mean, std, generator, most)]  # of all images
+    most_components, bank_rows = room_per_class(len(data.classes), mean.shape[1], weight_bytes)
+    mixture_of_all = _fit_mixture(mean, std, generator, most_components)
+    mixtures = []
     groups = [np.flatnonzero(labels == index) for index in range(len(data.classes))]
     for rows in _progress(groups, "fitting latents", "class"):
-        mixtures.append(
-            _fit_mixture(mean[rows], std[rows], generator, most) if len(rows) else mixtures[0]
-        )
-    weights, means, scales = _stack(mixtures[1:] or mixtures)
+        mixture = mixture_of_all
+        if len(rows):
+            mixture = _fit_mixture(mean[rows], std[rows], generator, most_components)
+        mixtures.append(mixture)
+    found = without_bank(*_stack(mixtures or [mixture_of_all]))
+    if not keep_bank:
+        return found
     if any(len(rows) for rows in groups):
         bank = np.concatenate([np.sort(generator.permutation(rows)[:bank_rows]) for rows in groups])
     else:
         bank = np.sort(generator.permutation(len(data))[:BANK_UNLABELLED])
     without_label, _ = _encode_all(encode, data.images[bank], None)
-    return Latents(
-        weights, means, scales, without_label, bank_given_label=mean[bank], bank_labels=labels[bank]
-    )
+    return replace(found, bank=without_label, bank_given_label=mean[bank], bank_labels=labels[bank])
 
 
 def room_per_class(classes: int, latent_dim: int, weight_bytes: int) -> tuple[int, int]:
@@ -105,17 +129,22 @@ def _encode_all(
     """Means and standard deviations of the posteriors of uint8 images, each [N, D]."""
     means = []
     logvars = []
-    for rows in _progress(torch.arange(len(images)).split(1024), "encoding images", "batch"):
+    batches = torch.arange(len(images)).split(IMAGES_AT_ONCE)
+    for rows in _progress(batches, "encoding images", "batch"):
         mean, logvar = encode(to_float(images[rows]), None if labels is None else labels[rows])
         means.append(mean)
         logvars.append(logvar)
-    return torch.cat(means).numpy(), (0.5 * torch.cat(logvars)).exp().numpy()
+    std = (0.5 * torch.cat(logvars)).exp()
+    return torch.cat(means).numpy(), std.numpy()
 
 
 def _fit_mixture(
-    mean: NDArray[np.float32], std: NDArray[np.float32], generator: np.random.Generator, most: int
+    mean: NDArray[np.float32],
+    std: NDArray[np.float32],
+    generator: np.random.Generator,
+    most_components: int,
 ) -> Mixture:
-    """A Gaussian mixture of the aggregate posterior of the images with these means and deviations, [N, D].
+    """A mixture for the aggregate posterior of images with these means and deviations, [N, D].
 
     The components are clusters of k-means with their covariances, shrunk towards their common one
     as by `dim` images (Friedman, "Regularized discriminant analysis", 1989): few images do not fill
@@ -123,43 +152,46 @@ def _fit_mixture(
     the fit took a hundred times as long.
     """
     count, dim = mean.shape
-    if count <= min(FEW, most):
-        return (
-            np.full(count, 1 / count),
-            mean.astype(np.float64),
-            std[:, :, None].astype(np.float64) * np.eye(dim),
-        )
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
+    if count <= min(FEW, most_components):
+        diagonals = std[:, :, None].astype(np.float64) * np.eye(dim)
+        return Mixture(np.full(count, 1 / count), mean.astype(np.float64), diagonals)
     few, many = (min(number, count // images) for number, images in IMAGES_PER_COMPONENT.items())
-    components = min(most, max(1, few, many))
-    found = KMeans(components, n_init=1, random_state=int(generator.integers(2**31)), max_iter=50)
-    # One thread, because several add up numbers in an order that changes.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # of fewer images that differ than clusters
-        cluster = found.fit_predict(mean.astype(np.float64))
-    apart = SPREAD * (mean - found.cluster_centers_[cluster])
+    components = min(most_components, max(1, few, many))
+    cluster, centers = _clusters(mean.astype(np.float64), components, generator)
+    apart = SPREAD * (mean - centers[cluster])
     variance = std.astype(np.float64) ** 2
-    common = apart.T @ apart / (count - components) + np.diag(variance.mean(0) + FLOOR)
+    within = apart.T @ apart / (count - components)
+    common = within + np.diag(variance.mean(0) + LEAST_VARIANCE)
     sizes = np.bincount(cluster, minlength=components)
     scales = []
     for index, size in enumerate(sizes):
         rows = apart[cluster == index]
         own = rows.T @ rows + np.diag(variance[cluster == index].sum(0))
         scales.append(np.linalg.cholesky((own + dim * common) / (size + dim)))
-    return sizes / count, found.cluster_centers_, np.stack(scales)
+    return Mixture(sizes / count, centers, np.stack(scales))
+
+
+def _clusters(
+    points: NDArray[np.float64], count: int, generator: np.random.Generator
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The cluster of each point [N] and the centres [count, D]."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    seed = int(generator.integers(2**31))
+    found = KMeans(count, n_init=1, random_state=seed, max_iter=KMEANS_ITERATIONS)
+    # One thread, because several add up numbers in an order that changes.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        # Of fewer images that differ than clusters.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cluster = found.fit_predict(points)
+    return cluster, found.cluster_centers_
 
 
 def _stack(mixtures: list[Mixture]) -> list[NDArray[np.float32]]:
-    """Weights, means and factors [G, K, ...].
-
-    Mixtures with fewer than K components get some of weight zero.
-    """
-    most = max(len(weights) for weights, _, _ in mixtures)
+    """Weights, means and scales [G, K, ...]; mixtures of fewer components get some of weight 0."""
+    most = max(len(mixture.weights) for mixture in mixtures)
     stacked = []
     for arrays in zip(*mixtures, strict=True):
         padded = [

@@ -1,112 +1,71 @@
-"""How good a trained network is, in numbers and in words."""
+"""What the facts of a trained network say about its quality."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from ..transforms.latent import partner_in_batch
-from .data.image_data import ImageData, to_float
-from .networks.redrawing import RedrawingVAE
-from .networks.vae import VAE
+MOST_IMAGES = 2_000  # that are looked at
+NATS_IN_USE = 0.01  # KL divergence per image from which a latent dimension counts as used
+POOR_SHARE = 0.8  # of the error without the network, from which its own error counts as poor
 
-IMAGES = 2_000  # that it looks at
-IN_USE = 0.01  # nats of KL divergence per image from which a latent dimension counts as used
-POOR = 0.8  # share of the mean image's error from which reconstructions count as poor
-
-
-@torch.inference_mode()
-def judge(network: VAE, data: ImageData) -> dict[str, Any]:
-    """Facts for `Spec.training`.
-
-    `reconstruction_error` and `mean_image_error` are mean squared errors per pixel, of
-    reconstructions and of the mean image of `data`, pixels in [0, 1]; `dimensions_in_use` counts
-    latent dimensions with a mean KL above 0.01 nats.
-    """
-    step = max(
-        1, len(data) // IMAGES
-    )  # images can be sorted by class, so take them from all over the data
-    rows = torch.arange(0, len(data), step)
-    image = to_float(data.images[rows])
-    label = data.labels[rows]
-    means, logvars = zip(*map(network.encode, image.split(256), label.split(256)), strict=True)
-    decoded = torch.cat(
-        [network.decode(*batch) for batch in zip(means, label.split(256), strict=True)]
-    )
-    mean = torch.cat(means)
-    logvar = torch.cat(logvars)
-    kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean(0)
-    return {
-        "reconstruction_error": round((decoded - image).square().mean().item(), 6),
-        "mean_image_error": round((image.mean(0) - image).square().mean().item(), 6),
-        "dimensions_in_use": int((kl > IN_USE).sum()),
-    }
+RECONSTRUCTIONS = "Reconstructions have {share:.0%} of the mean image's squared error"
+REDRAWINGS = (
+    "Images redrawn towards another image of their class have {share:.0%} of the squared error of "
+    "images as they are"
+)
+# A network's error, the error without it, and the sentence about the two.
+ERRORS = (
+    ("reconstruction_error", "mean_image_error", RECONSTRUCTIONS),
+    ("redrawing_error", "unmoved_error", REDRAWINGS),
+)
 
 
-@torch.inference_mode()
-def judge_pairs(network: RedrawingVAE, data: ImageData) -> dict[str, Any]:
-    """As `judge`, of a network that is conditioned on an image.
+class Quality(NamedTuple):
+    """How good a model is, in words; a poor one needs another training."""
 
-    `redrawing_error` and `unmoved_error` are mean squared errors per pixel against another image of
-    the class, of the image redrawn towards it (by the posterior mean) and of the image as it is.
-    """
-    rows = torch.arange(0, len(data), max(1, len(data) // IMAGES))
-    partner = partner_in_batch(data.labels, torch.full((len(data),), 0.5))
-    error = []
-    unmoved = []
-    kl = []
-    for chosen in rows.split(256):
-        image = to_float(data.images[chosen])
-        other = to_float(data.images[partner[chosen]])
-        mean, _ = network.posterior(torch.cat([image, other], 1)).chunk(2, 1)
-        error.append((network.decode(mean, None, image) - other).square().mean((1, 2, 3)))
-        unmoved.append((image - other).square().mean((1, 2, 3)))
-        prior_mean, prior_logvar = network.encode(image)
-        kl.append((mean - prior_mean).square() / prior_logvar.exp())
-    return {
-        "redrawing_error": round(torch.cat(error).mean().item(), 6),
-        "unmoved_error": round(torch.cat(unmoved).mean().item(), 6),
-        "dimensions_in_use": int((0.5 * torch.cat(kl).mean(0) > IN_USE).sum()),
-    }
+    text: str
+    is_poor: bool
 
 
-def verdict(facts: Mapping[str, Any]) -> tuple[str, bool] | None:
-    """`Spec.training` of a model in words, and whether the model is poor; None where it says nothing of that.
+def evenly_spread_rows(count: int) -> Tensor:
+    """At most about `MOST_IMAGES` rows from all over the data, which can be sorted by class."""
+    return torch.arange(0, count, max(1, count // MOST_IMAGES))
+
+
+def describe_quality(facts: Mapping[str, Any]) -> Quality | None:
+    """`Spec.training` of a model in words; None where it says nothing of its quality.
 
     The facts may come from a stranger's file.
     """
-    if "epochs_run" in facts and not {"reconstruction_error", "redrawing_error"} & facts.keys():
-        return (
-            (
-                f"Training did not finish: {facts['epochs_run']} epochs were run. The same fit "
-                "command finishes it."
-            ),
-            True,
-        )
+    measured = [errors for errors in ERRORS if errors[0] in facts]
+    if not measured:
+        return _describe_unfinished(facts)
+    own_error, error_without, sentence = measured[-1]
     try:
-        is_paired = "redrawing_error" in facts
-        kinds = (
-            ("redrawing_error", "unmoved_error")
-            if is_paired
-            else ("reconstruction_error", "mean_image_error")
-        )
-        share = float(facts[kinds[0]]) / max(float(facts[kinds[1]]), 1e-9)
-        used, latent_dim, epochs = (
-            int(facts[key]) for key in ("dimensions_in_use", "latent_dim", "epochs")
-        )
+        share = float(facts[own_error]) / max(float(facts[error_without]), 1e-9)
+        used = int(facts["dimensions_in_use"])
+        latent_dim = int(facts["latent_dim"])
+        epochs = int(facts["epochs"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    found = "Reconstructions have {:.0%} of the mean image's squared error"
-    if is_paired:
-        found = (
-            "Images redrawn towards another image of their class have {:.0%} of the squared error "
-            "of images as they are"
-        )
-    text = f"{found.format(share)}; {used} of {latent_dim} latent dimensions are in use."
-    is_poor = share > POOR or not used
+    found = sentence.format(share=share)
+    text = f"{found}; {used} of {latent_dim} latent dimensions are in use."
+    is_poor = share > POOR_SHARE or not used
     if is_poor:
         text += (
             " That is poor: perturbed and generated images will hardly differ from one another. "
             f"Train longer (--epochs above {epochs}), with --beta 0.2, or on more images."
         )
-    return text, is_poor
+    return Quality(text, is_poor)
+
+
+def _describe_unfinished(facts: Mapping[str, Any]) -> Quality | None:
+    if "epochs_run" not in facts:
+        return None
+    text = (
+        f"Training did not finish: {facts['epochs_run']} epochs were run. The same fit command "
+        "finishes it."
+    )
+    return Quality(text, is_poor=True)

@@ -1,5 +1,6 @@
 """`VAEAugment`, the pure functions that it is made of, and distortions by which it is judged."""
 
+from ..model.pixels import opaque, scaled
 from .augment import VAEAugment
 from .distortions import (
     affine,
@@ -9,6 +10,7 @@ from .distortions import (
     thickness,
     thickness_affine_elastic,
 )
+from .orientation import transposed
 
 __all__ = [
     "VAEAugment",
@@ -16,6 +18,9 @@ __all__ = [
     "affine_elastic",
     "crop_flip_light",
     "flip_shift",
+    "opaque",
+    "scaled",
     "thickness",
     "thickness_affine_elastic",
+    "transposed",
 ]

@@ -1,4 +1,4 @@
-"""Run a scenario of ray_drivers.py in a process of its own, for Ray's core may end the process that it lives in."""
+"""Run a scenario of ray_drivers.py in a process of its own, which Ray's core may end."""
 
 import contextlib
 import json

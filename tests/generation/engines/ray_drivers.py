@@ -1,6 +1,6 @@
-"""Scripts that drive Ray as a user's would: python ray_drivers.py SCENARIO MODEL OUTPUT. Started by ray_child.py.
+"""Scripts that drive Ray as a user's would: python ray_drivers.py SCENARIO MODEL OUTPUT.
 
-Each writes what it saw into a file of its working folder.
+ray_child.py starts them. Each writes what it saw into a file of its working folder.
 """
 
 import faulthandler
@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import ray
@@ -51,7 +52,7 @@ def error_in_an_actor(model: Path, output: Path) -> None:
     other.write_bytes(b"another")
     late = get_late_beside_main()
     try:
-        run(Job(job.plan, other, output), functools.partial(in_ray, workers=2, address="local"))
+        run(replace(job, model=other), functools.partial(in_ray, workers=2, address="local"))
     except GenerationError as error:
         connected = ray.is_initialized()
         time.sleep(2)  # in which a thread that was left behind would start another Ray

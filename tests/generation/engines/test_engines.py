@@ -80,7 +80,7 @@ def test_the_reference_is_24_shards(reference: dict[str, bytes]) -> None:
     assert sum(name.startswith("train-") for name in reference) == SHARDS
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_pool(
     workers: int, tiny_model_path: Path, tmp_path: Path, reference: dict[str, bytes]
 ) -> None:
@@ -92,9 +92,8 @@ def test_pool(
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    "is_other_stuck", [False, True]
-)  # as when the killed one held the lock of the results
+# The other is stuck as when the killed one held the lock of the results.
+@pytest.mark.parametrize("is_other_stuck", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_pool_with_a_worker_killed(
     is_other_stuck: bool, tiny_model_path: Path, tmp_path: Path, reference: dict[str, bytes]
 ) -> None:
@@ -157,7 +156,11 @@ def test_pool_whose_workers_always_die(tiny_model_path: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(  # a terminal and Slurm signal the group, kill the parent alone
     ("number", "code", "is_group"),
-    [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, True), (signal.SIGTERM, 143, False)],
+    [
+        pytest.param(signal.SIGINT, 130, True, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, True, marks=pytest.mark.slow),
+        (signal.SIGTERM, 143, False),
+    ],
 )
 def test_a_signal_ends_the_command_between_shards(
     number: signal.Signals, code: int, is_group: bool, tiny_model_path: Path, tmp_path: Path
@@ -176,7 +179,7 @@ def test_a_signal_ends_the_command_between_shards(
     assert_group_ends(process.pid)
 
 
-@pytest.mark.parametrize("delay", [0.02, 0.3])
+@pytest.mark.parametrize("delay", [pytest.param(0.02, marks=pytest.mark.slow), 0.3])
 def test_ctrl_c_while_the_workers_start_gives_one_message(
     delay: float, tiny_model_path: Path, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ _worker: Worker  # set in each process of the pool
 
 
 def in_pool(job: Job, shards: Sequence[int], workers: int | None) -> Generator[Record, None, None]:
-    """Make `shards` in `workers` processes (None = one per core), and yield each record as its shard is done.
+    """Make `shards` in `workers` processes, None = one per core; yield records as they are done.
 
     When a worker dies, its whole pool ends; a new pool then goes on with what is left, unless that
     happens again and again.
@@ -40,9 +40,8 @@ def in_pool(job: Job, shards: Sequence[int], workers: int | None) -> Generator[R
 
 
 def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # a forked child of a process with threads may hang
+    # A forked child of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start_worker, (job,))
     try:
@@ -54,9 +53,8 @@ def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record
                 try:
                     with children_deaf():
                         running.add(pool.submit(_make, shard))
-                except (
-                    ValueError
-                ) as error:  # a worker died just now, and with it the pipes that a new worker takes
+                except ValueError as error:
+                    # A worker died just now, and with it the pipes that a new worker takes.
                     raise BrokenProcessPool from error
             if not running:
                 return

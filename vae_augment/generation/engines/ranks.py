@@ -1,12 +1,10 @@
-"""Engines that somebody else starts.
-
-Ranks under torchrun, each of which makes its part of the shards.
-"""
+"""The engine under torchrun: ranks that somebody else starts, each with its share of the shards."""
 
 import os
 from collections.abc import Generator, Mapping, Sequence
 
 from ...errors import InputError
+from ..plan import Share
 from ..shard import Job, Record, Worker
 
 
@@ -17,10 +15,14 @@ def run_serially(job: Job, shards: Sequence[int]) -> Generator[Record, None, Non
         yield worker.make(shard)
 
 
-def torchrun_part(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """This rank and the number of ranks; `InputError` outside torchrun."""
+def torchrun_share(environment: Mapping[str, str] = os.environ) -> Share:
+    """The share of this rank.
+
+    Raises:
+        InputError: torchrun has not started this process.
+    """
     try:
-        return int(environment["RANK"]), int(environment["WORLD_SIZE"])
+        return Share(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
     except (KeyError, ValueError):
         raise InputError(
             "RANK and WORLD_SIZE are not set, as torchrun sets them. Start with: torchrun "

@@ -18,13 +18,9 @@ from ...errors import GenerationError, InputError, VAEAugmentError
 from ..shard import Job, Record, Worker
 
 MOST_BLOCKS = 4096  # of rows; with more shards than this, several share a block
-THREADS = (
-    "StreamingExecutor",
-    "iter_threaded",
-    "map_tp_",
-    "ray-data",
-)  # prefixes of the names of Ray Data's threads
-THREADS_END = 10.0  # seconds to wait for them
+# Prefixes of the names of Ray Data's threads.
+THREADS = ("StreamingExecutor", "iter_threaded", "map_tp_", "ray-data")
+SECONDS_FOR_THREADS = 10.0  # to wait for them
 
 
 class ShardActor:
@@ -34,7 +30,7 @@ class ShardActor:
         self._worker = Worker(job)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Numbers of shards -> their records as JSON, or the errors that kept them from being made."""
+        """Numbers of shards -> their records as JSON, or the errors that prevented them."""
         return {"outcome": [json.dumps(self._outcome(int(shard))) for shard in batch["shard"]]}
 
     def _outcome(self, shard: int) -> dict[str, Any]:
@@ -54,8 +50,12 @@ def in_ray(
     Ray restarts a dead actor and gives it its shard again. The output folder and the model file
     must have the same path on every node.
 
-    Args: workers: the largest number of actors; None = one per CPU of the cluster. address: of a
-        cluster, as for `ray.init`; None = RAY_ADDRESS, a cluster that runs here, or a new Ray.
+    Args:
+        job: what to make.
+        shards: the numbers of the shards.
+        workers: the largest number of actors; None = one per CPU of the cluster.
+        address: of a cluster, as for `ray.init`; None = RAY_ADDRESS, a cluster that runs here, or a
+            new Ray.
     """
     if not shards:
         return
@@ -77,9 +77,8 @@ def _records(job: Job, shards: Sequence[int], workers: int | None) -> Generator[
     made = items.map_batches(
         ShardActor, fn_constructor_args=(job,), batch_size=1, compute=actors, num_cpus=1
     )
-    for block in made.iter_batches(
-        batch_size=None, prefetch_batches=0
-    ):  # a prefetcher would not be stopped
+    # A prefetcher would not be stopped.
+    for block in made.iter_batches(batch_size=None, prefetch_batches=0):
         for outcome in map(json.loads, block["outcome"]):
             if "error" in outcome:
                 raise GenerationError(
@@ -121,7 +120,7 @@ def _threads_ended() -> Iterator[None]:
     try:
         yield
     finally:
-        deadline = time.monotonic() + THREADS_END
+        deadline = time.monotonic() + SECONDS_FOR_THREADS
         for thread in set(threading.enumerate()) - before:
             if thread.name.startswith(THREADS):
                 thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,12 +1,17 @@
-"""Read an untrusted .onnx file.
-
-Its structure, its allowed contents, the cost of a run, and its two parts.
-"""
+"""Read an untrusted .onnx file: its structure, contents, cost of a run, and its two parts."""
 
 from .allowed import ALLOWED_OPS
 from .batch_linearity import MAX_BATCH
 from .cost import check_foreign_cost
-from .reading import BUNDLED, ModelFile, find_model, model_reference, read_foreign, read_model
+from .reading import (
+    BUNDLED,
+    ModelFile,
+    find_model,
+    model_reference,
+    read_checked,
+    read_foreign,
+    read_model,
+)
 
 __all__ = [
     "ALLOWED_OPS",
@@ -16,6 +21,7 @@ __all__ = [
     "check_foreign_cost",
     "find_model",
     "model_reference",
+    "read_checked",
     "read_foreign",
     "read_model",
 ]

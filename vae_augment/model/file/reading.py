@@ -1,7 +1,4 @@
-"""Read, check and cut an untrusted .onnx file.
-
-The rules are in `structure`, `allowed` and `cost`.
-"""
+"""Read, check and cut an untrusted .onnx file, by the rules of the files beside this one."""
 
 import hashlib
 import os
@@ -16,6 +13,7 @@ import onnx.utils
 from google.protobuf.message import DecodeError
 
 from ...errors import ModelFormatError, NotFoundError, UnsafeModelError, suggestion
+from ..evidence import check_evidence
 from ..latents import LATENTS_KEY
 from ..spec import SPEC_KEY, Spec, part_interface
 from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
@@ -25,9 +23,8 @@ from .structure import check_structure
 BUNDLED = ("mnist", "fashion-mnist", "glyphs")
 _BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 MAX_FILE_BYTES = 64 * 1024 * 1024
-MAX_FOREIGN_STRUCTURE_BYTES = (
-    16 * 1024 * 1024
-)  # exporters write the lines of the program beside each node
+# Exporters write the lines of the program beside each node.
+MAX_FOREIGN_STRUCTURE_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,10 @@ class ModelFile:
     content: bytes = field(repr=False)
 
     def part(self, name: str) -> bytes:
-        """The model "whole", or cut out of it the "encoder" (image -> mean, logvar) or "decoder" (latent -> image)."""
+        """The model "whole", or one part that is cut out of it.
+
+        "encoder" (image -> mean, logvar) or "decoder" (latent -> image).
+        """
         if name == "whole":
             return self.content
         extractor = onnx.utils.Extractor(onnx.load_from_string(self.content))
@@ -70,10 +70,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 
 
 def model_reference(path: Path) -> str:
-    """The argument with which `find_model` finds `path`.
-
-    The name of a bundled model, else the path.
-    """
+    """The argument with which `find_model` finds `path`: a bundled name, else the path."""
     return path.stem if path.parent == _BUNDLED_FOLDER and path.stem in BUNDLED else str(path)
 
 
@@ -84,12 +81,7 @@ def read_model(
 
     Arguments and errors are those of `load`.
     """
-    content = _read_once(path)
-    digest = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and digest != sha256.lower():
-        raise UnsafeModelError(
-            f"{path} has sha256 {digest}, expected {sha256}: it is not the file that was meant."
-        )
+    content, digest = _read_with_digest(path, sha256)
     try:
         spec = _check(content, frozenset(allow_ops))
     except ModelFormatError as error:
@@ -97,8 +89,24 @@ def read_model(
     return ModelFile(path=path, sha256=digest, spec=spec, content=content)
 
 
+def read_checked(path: Path, sha256: str, spec: Spec) -> ModelFile:
+    """Read a file whose bytes passed every check before, here or in another process.
+
+    Args:
+        sha256: the digest of the bytes that were checked.
+        spec: what was found in them.
+
+    Raises:
+        UnsafeModelError: the file has other bytes by now.
+    """
+    content, digest = _read_with_digest(path, sha256)
+    return ModelFile(path=path, sha256=digest, spec=spec, content=content)
+
+
 def read_foreign(path: Path) -> onnx.ModelProto:
-    """Read an .onnx file of any other origin, its weights beside it included, and check what does not need its shapes.
+    """Read an .onnx file of any other origin, with the weights beside it.
+
+    What does not need its shapes is checked.
 
     Raises:
         NotFoundError, ModelFormatError, UnsafeModelError: as for `load`.
@@ -111,9 +119,8 @@ def read_foreign(path: Path) -> onnx.ModelProto:
         model = _parse(content)
         _load_external(model, path.parent)
         for node in model.graph.node:
-            while (
-                node.input and not node.input[-1]
-            ):  # some exporters write inputs that are left out
+            # Some exporters write inputs that are left out.
+            while node.input and not node.input[-1]:
                 node.input.pop()
         check_contents(
             model, opsets=range(7, OPSETS[-1] + 1), ir_versions=range(3, IR_VERSIONS[-1] + 1)
@@ -125,10 +132,7 @@ def read_foreign(path: Path) -> onnx.ModelProto:
 
 
 def _load_external(model: onnx.ModelProto, folder: Path) -> None:
-    """Load weights that are kept in files of the same folder.
-
-    No more of them than of a model file.
-    """
+    """Load weights from files of the same folder, no more than a model file may have."""
     total = 0
     for tensor in model.graph.initializer:
         if not onnx.external_data_helper.uses_external_data(tensor):
@@ -145,15 +149,25 @@ def _load_external(model: onnx.ModelProto, folder: Path) -> None:
                 f"More than {MAX_FILE_BYTES} bytes of weights are outside the file."
             )
         try:
-            onnx.external_data_helper.load_external_data_for_tensor(
-                tensor, str(folder)
-            )  # stays in the folder
+            # It stays in the folder.
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
         except (onnx.checker.ValidationError, OSError, RuntimeError) as error:
             raise ModelFormatError(
                 f"Tensor {tensor.name[:100]!r} cannot be read: {str(error)[:200]!r}"
             ) from None
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def _read_with_digest(path: Path, sha256: str | None) -> tuple[bytes, str]:
+    """The bytes and their digest; `UnsafeModelError` where that is not `sha256`."""
+    content = _read_once(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and digest != sha256.lower():
+        raise UnsafeModelError(
+            f"{path} has sha256 {digest}, expected {sha256}: it is not the file that was meant."
+        )
+    return content, digest
 
 
 def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:
@@ -163,6 +177,7 @@ def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:
     try:
         check_contents(model, allow_ops)
         spec = Spec.from_metadata(_metadata(model))
+        check_evidence(spec.evidence, model)
         check_interface(model.graph, spec)
         check_cost(model)
     except UnicodeDecodeError:

@@ -1,13 +1,11 @@
-"""Files of arrays of images: .npz, .mat, .csv and IDX."""
+"""What a reader gives: the images and labels of a source as they are stored."""
 
 import zipfile
 import zlib
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-
-from ...errors import InputError
 
 DAMAGED = (
     OSError,
@@ -20,35 +18,21 @@ DAMAGED = (
 
 
 class Arrays(NamedTuple):
-    """Images [N, C, H, W] uint8, and perhaps labels, the names of the classes, and the names of the files."""
+    """What a reader gives: values and labels as they are stored.
+
+    images: [N, C, H, W] of any type that `to_uint8` takes, with 1 or 3 channels.
+    labels: one per image, of any type that `number_labels` takes; None = the source has none.
+    classes: the names of the labels 0, 1, ..., where the source says them.
+    files: the names of the images' files, where they come from files.
+    is_known: the labels are numbered from 0 as those of a known set, whose classes all stay.
+    split: which split of the source was read, where it has several.
+    unit: what an image is in the source and the number of the first, for messages: ("line", 2).
+    """
 
     images: np.ndarray
-    labels: np.ndarray | None = None
-    classes: np.ndarray | None = None
-    files: tuple[str, ...] = ()
-
-
-def _channels_first(images: np.ndarray, path: Path) -> np.ndarray:
-    if images.ndim == 3:
-        return images[:, None]
-    first, last = (images.ndim == 4 and images.shape[axis] in (1, 3) for axis in (1, 3))
-    if first == last:
-        raise InputError(
-            f"{path}: images of shape {images.shape}; give [N,H,W], [N,C,H,W] or [N,H,W,C] with 1 "
-            "or 3 channels."
-        )
-    return images if first else images.transpose(0, 3, 1, 2)
-
-
-def _as_uint8(images: np.ndarray, path: Path) -> np.ndarray:
-    if images.dtype == np.uint8:
-        return np.ascontiguousarray(images)
-    if not np.issubdtype(images.dtype, np.floating):
-        raise InputError(
-            f"{path}: images of type {images.dtype}; give uint8 in 0..255 or float in [0, 1]."
-        )
-    if images.size and not (images.min() >= 0 and images.max() <= 1):
-        raise InputError(
-            f"{path}: float images from {images.min()} to {images.max()}; they must lie in [0, 1]."
-        )
-    return np.rint(np.ascontiguousarray(images) * 255).astype(np.uint8)
+    labels: Any = None
+    classes: Sequence[str] | None = None
+    files: Sequence[str] = ()
+    is_known: bool = False
+    split: str | None = None
+    unit: tuple[str, int] = ("image", 0)

@@ -4,9 +4,11 @@ import numpy as np
 import torch
 
 from ...errors import InputError, NotFoundError
+from . import emnist
 from .image_data import ImageData, StrPath
+from .options import ReadOptions
+from .split_names import choose_split
 
-EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 DATASETS = {
     "mnist": "MNIST",
     "fashion-mnist": "FashionMNIST",
@@ -15,9 +17,18 @@ DATASETS = {
     "usps": "USPS",
 }
 DATASETS |= {
-    f"emnist-{split}": "EMNIST" for split in EMNIST_SPLITS
+    f"emnist-{split}": "EMNIST" for split in emnist.SPLITS
 }  # our names -> the classes of torchvision
 NAMED = ("digits", *DATASETS)
+
+
+def read_named(name: str, root: StrPath | None, download: bool, options: ReadOptions) -> ImageData:
+    """The data set of this name, with all its classes."""
+    is_train = choose_split(("train", "test"), options, name) == "train"
+    data = _digits(is_train) if name == "digits" else _torchvision(name, root, is_train, download)
+    if options.labels:
+        return data
+    return ImageData(data.name, data.images, torch.full_like(data.labels, -1))
 
 
 def _digits(train: bool) -> ImageData:
@@ -48,17 +59,13 @@ def _torchvision(name: str, root: StrPath | None, train: bool, download: bool) -
         raise NotFoundError(
             f"{name} is not in {root} ({error}). Pass --download to fetch it there."
         ) from None
-    images = torch.as_tensor(data.data)
+    images = torch.as_tensor(data.data)[:, None]
     labels = torch.as_tensor(data.targets)
-    if family == "emnist":
-        images = images.transpose(1, 2)  # the files hold the images transposed
     if name == "qmnist":
         labels = labels[:, 0]  # the other columns say who wrote the digit
     classes = tuple(map(str, getattr(data, "classes", None) or range(10)))
-    labels = labels.to(torch.int64)
-    if (
-        name == "emnist-letters"
-    ):  # labels 1 to 26: an empty class 0 would be generated as often as the others
-        classes = classes[1:]
-        labels = labels - 1
-    return ImageData(name, images[:, None].contiguous(), labels, classes)
+    if family == "emnist":
+        images = emnist.upright(images)
+        labels = torch.from_numpy(emnist.from_zero(labels.numpy(), split, name))
+        classes = emnist.classes_of(split)
+    return ImageData(name, images.contiguous(), labels.to(torch.int64), classes)

@@ -1,33 +1,44 @@
-"""Tables of pixels, .csv."""
+"""Tables of pixels: one grey image per line, perhaps with a label, an id or an index."""
 
-import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ...errors import InputError
-from .arrays import DAMAGED, Arrays
+from . import emnist
+from .arrays import Arrays
+from .columns import find_columns
+from .options import ReadOptions
+from .sheet import Sheet, read_sheet
+
+_NAME = re.compile(r"\.(csv|tsv|txt|data|tra|tes)(\.(gz|zip|bz2|xz))?$", re.I)
 
 
-def read_csv(path: Path, train: bool) -> Arrays:
-    """Kaggle's form.
+def is_table(path: Path) -> bool:
+    """Whether a file is named like a table."""
+    return _NAME.search(path.name) is not None
 
-    One image per line, perhaps below a header, the label before the pixels if there is one.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            has_header = re.search("[a-zA-Z]", file.readline()) is not None
-        rows = np.loadtxt(path, np.int32, delimiter=",", skiprows=int(has_header), ndmin=2)
-    except (*DAMAGED, OverflowError) as error:
-        raise InputError(f"{path} cannot be read as a table of integers: {error}.") from None
-    columns = rows.shape[1]
-    side = math.isqrt(columns)
-    pixels = rows[:, columns - side**2 :]
-    if columns - side**2 > 1 or pixels.min(initial=0) < 0 or pixels.max(initial=0) > 255:
-        raise InputError(
-            f"{path} has {columns} columns; give a label and the pixels of a square image, or the "
-            "pixels alone, each an integer from 0 to 255."
-        )
-    images = pixels.astype(np.uint8).reshape(-1, 1, side, side)
-    return Arrays(images, rows[:, 0] if columns > side**2 else None)
+
+def read_table(path: Path, options: ReadOptions) -> Arrays:
+    """The pixels that the header names, or that are clear without one, and the label if any."""
+    sheet = read_sheet(path)
+    split = emnist.split_of(path.name)
+    if split is not None and sheet.header is None and options.label_column is None:
+        options = replace(options, label_column=0)
+    columns = find_columns(sheet, options)
+    images = _values(sheet, columns.pixels).reshape(-1, 1, *columns.shape)
+    labels = None if columns.label is None else sheet.texts(columns.label)
+    if split is not None:
+        return emnist.arrays(images, labels, split, options, path)
+    return Arrays(images, labels, unit=("line", sheet.numbers[0]))
+
+
+def _values(sheet: Sheet, columns: list[int]) -> np.ndarray:
+    """Whole numbers in 0..255 as uint8, other whole numbers as int32, all others as they are."""
+    found = sheet.pixels(columns)
+    if not (found == np.rint(found)).all():
+        return found
+    if found.min(initial=0) >= 0 and found.max(initial=0) <= 255:
+        return found.astype(np.uint8)
+    return found.astype(np.int32)

@@ -1,8 +1,9 @@
-"""The VAE whose decoder draws detail at random, trained by the energy score instead of the cross-entropy."""
+"""The VAE whose decoder adds random detail, trained by the energy score, not the cross-entropy."""
 
 import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,44 +11,43 @@ from torch.nn import functional as F
 
 from ...errors import InputError
 from ...model.posterior import kl_divergence, perturb
-from .vae import VAE, WIDTHS, Residual, Terms, pyramid, upsampling
+from .base import Terms
+from .vae import ConvVAE, Residual, pyramid, upsampling
 
 DETAIL = 16  # dimensions of the latent that are noise for the decoder
 TEXTURES = 8  # filtered maps of noise that the last layer mixes into each channel of the image
-# Of the sines that make a map of noise; from about 4 on, its pixels are almost independent
+# Of the sines that make a map of noise; from about 4 on, its pixels are almost independent.
 FREQUENCY = 6.0
-PATCHES = (1, 3, 5)  # sides, in pixels, of the patches that the score compares
-# Random networks whose features it compares, and channels of their two layers
+PATCH_SIDES = (1, 3, 5)  # in pixels, of the patches that the score compares
+# Random networks whose features the score compares, and channels of their two layers.
 RANDOM_FEATURE_NETS = 3
 RANDOM_FEATURE_WIDTHS = (16, 32)
 FEATURE_WEIGHT = 0.12  # per pixel; features count about as much as patches then
 
 
-class EnergyVAE(VAE):
-    """A convolutional VAE whose images have the spread of real detail; a cross-entropy asks for its mean, a blur.
+class EnergyVAE(ConvVAE):
+    """A convolutional VAE whose images have the spread of real detail, where others are blurred.
 
     The last `DETAIL` dimensions of the latent are noise for the decoder. The encoder gives them the
-    mean 0 and the log-variance 0, so a perturbation or a sample draws them from N(0, I). In
+    mean 0 and the log-variance 0, so a perturbation or a sample takes them from N(0, I). In
     training, two images of one latent with different detail are compared with the original by the
     energy score (Gneiting and Raftery, "Strictly proper scoring rules, prediction, and estimation",
     2007, equation 22): half the sum of their distances from the original, minus half their distance
-    from each other. Its expectation is lowest for the true distribution of the detail.
+    from each other. Its expectation is lowest for the true distribution of the detail; a
+    cross-entropy is lowest for its mean.
 
-    Shapes are those of `VAE`; D includes the `DETAIL` dimensions, and the noise of a training step
-    is [B, D + DETAIL].
+    D includes the `DETAIL` dimensions, and the noise of a training step is [B, D + DETAIL].
 
     Raises:
         InputError: `latent_dim` leaves nothing for the encoder.
     """
 
+    detail_dim = DETAIL
+
     def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        latent_dim: int,
-        classes: int = 0,
-        width: str = "base",
+        self, image_shape: tuple[int, int, int], latent_dim: int, classes: int, width: int
     ) -> None:
-        super().__init__("conv", image_shape, latent_dim, classes, width)
+        super().__init__(image_shape, latent_dim, classes, width)
         if latent_dim <= DETAIL:
             raise InputError(
                 f"The latent has {latent_dim} dimensions; {DETAIL} of them are detail, so it "
@@ -55,8 +55,9 @@ class EnergyVAE(VAE):
             )
         hidden = self.leave.out_features
         self.noise_dim = latent_dim + DETAIL
-        self.mean, self.logvar = (nn.Linear(hidden, latent_dim - DETAIL) for _ in range(2))
-        self.render = Decoder(hidden, *pyramid(image_shape, WIDTHS[width]))
+        self.mean = nn.Linear(hidden, latent_dim - DETAIL)
+        self.logvar = nn.Linear(hidden, latent_dim - DETAIL)
+        self.render = Decoder(hidden, *pyramid(image_shape, width))
         self.score = EnergyScore(image_shape[0])
 
     def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
@@ -81,21 +82,25 @@ class EnergyVAE(VAE):
 
 
 class Decoder(nn.Module):
-    """From a hidden row, which also scales and shifts the channels, and detail [B, DETAIL] to the logits of an image.
+    """From a hidden row and detail [B, DETAIL] to the logits of an image.
 
-    Maps of noise at each resolution let detail lie anywhere; a row of noise alone drew regular
-    grids of dots.
+    The hidden row also scales and shifts the channels. Maps of noise at each resolution let detail
+    lie anywhere; a row of noise alone gave regular grids of dots.
     """
 
     def __init__(self, hidden: int, depths: Sequence[int], low: Sequence[int]) -> None:
         super().__init__()
         self.channels, *inner = depths
         inner.reverse()
-        size = inner[0], *low
+        size = (inner[0], *low)
         self.bottleneck = nn.Sequential(nn.Linear(hidden, math.prod(size)), nn.Unflatten(1, size))
         sides = [[side * 2**level for side in low] for level in range(1, len(depths))]
+        # The last sides are those of the image, which `last` makes.
         steps = zip(itertools.pairwise(inner), sides, strict=False)
-        self.levels = nn.ModuleList(Level(*depths, hidden, *sides) for depths, sides in steps)
+        self.levels = nn.ModuleList(
+            Level(before, after, hidden, height, width)
+            for (before, after), (height, width) in steps
+        )
         self.last = nn.Sequential(
             Residual(inner[-1]), nn.ReLU(), upsampling(inner[-1], self.channels * (1 + TEXTURES))
         )
@@ -146,13 +151,19 @@ class Texture(nn.Module):
 
     def forward(self, detail: Tensor) -> Tensor:
         """The filtered maps of `detail`."""
-        return self.filters(
-            (detail @ self.get_buffer("waves")).sin().unflatten(1, (1, *self.sides))
-        )
+        noise = (detail @ self.get_buffer("waves")).sin()
+        return self.filters(noise.unflatten(1, (1, *self.sides)))
+
+
+class Features(NamedTuple):
+    """The feature maps of random networks, of the first and the second layer."""
+
+    first: Tensor
+    second: Tensor
 
 
 class EnergyScore(nn.Module):
-    """The energy score of images [B, C, H, W] in [0, 1] with the distance of patches and of features.
+    """The energy score of images [B, C, H, W] in [0, 1], with distances of patches and features.
 
     The features are those of networks with random weights, which nothing trains and no file holds.
     """
@@ -160,42 +171,45 @@ class EnergyScore(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         first, second = RANDOM_FEATURE_WIDTHS
+        shapes = {
+            "first": (RANDOM_FEATURE_NETS * first, channels, 5, 5),
+            "second": (RANDOM_FEATURE_NETS * second, first, 3, 3),
+        }
         generator = torch.Generator("cpu").manual_seed(0)
-        for name, shape in (
-            ("first", (RANDOM_FEATURE_NETS * first, channels, 5, 5)),
-            ("second", (RANDOM_FEATURE_NETS * second, first, 3, 3)),
-        ):
-            weights = torch.randn(shape, generator=generator, device="cpu") * math.sqrt(
-                2 / math.prod(shape[1:])
-            )
+        for name, shape in shapes.items():
+            weights = torch.randn(shape, generator=generator, device="cpu")
+            weights = weights * math.sqrt(2 / math.prod(shape[1:]))
             self.register_buffer(name, weights, persistent=False)
 
     def forward(self, one: Tensor, other: Tensor, image: Tensor) -> Tensor:
         """Two images of the decoder against the original, [B]."""
-        images = one, other, image
-        features = [self._features(pictures) for pictures in images]
+        first, second, original = (self._with_features(each) for each in (one, other, image))
+        return (
+            _distance(first, original) + _distance(second, original) - _distance(first, second)
+        ) / 2
 
-        def distance(a: int, b: int) -> Tensor:
-            apart = torch.stack(
-                [_feature_distance(x, y) for x, y in zip(features[a], features[b], strict=True)]
-            ).mean(0)
-            return (_patch_distance(images[a], images[b]) + FEATURE_WEIGHT * apart) * image[
-                0
-            ].numel()
-
-        return (distance(0, 2) + distance(1, 2) - distance(0, 1)) / 2
-
-    def _features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _with_features(self, images: Tensor) -> tuple[Tensor, Features]:
         first = F.conv2d(images, self.get_buffer("first"), stride=2, padding=2).relu()
-        return first, F.conv2d(
+        second = F.conv2d(
             first, self.get_buffer("second"), stride=2, padding=1, groups=RANDOM_FEATURE_NETS
-        ).relu()
+        )
+        return images, Features(first, second.relu())
+
+
+def _distance(one: tuple[Tensor, Features], other: tuple[Tensor, Features]) -> Tensor:
+    """How far images lie apart in patches and in features, summed over pixels, [B]."""
+    images, features = one
+    other_images, other_features = other
+    layers = zip(features, other_features, strict=True)
+    apart = torch.stack([_feature_distance(*layer) for layer in layers]).mean(0)
+    per_pixel = _patch_distance(images, other_images) + FEATURE_WEIGHT * apart
+    return per_pixel * images[0].numel()
 
 
 def _patch_distance(one: Tensor, other: Tensor) -> Tensor:
-    """The root-mean-square difference of patches, on average over places, sizes and channels, [B]."""
+    """The root-mean-square difference of patches, averaged over places, sides and channels, [B]."""
     square = (one - other).square()
-    means = [F.avg_pool2d(square, side, (side + 1) // 2, side // 2) for side in PATCHES]
+    means = [F.avg_pool2d(square, side, (side + 1) // 2, side // 2) for side in PATCH_SIDES]
     return torch.stack([(mean + 1e-6).sqrt().flatten(1).mean(1) for mean in means]).mean(0)
 
 

@@ -1,6 +1,7 @@
-"""The VAE that is conditioned on an image: how else may what it shows be drawn?"""
+"""The VAE that redraws an image: how else could what it shows have been written?"""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,109 +9,143 @@ from torch.nn import functional as F
 
 from ...errors import InputError
 from ...model.posterior import perturb
-from .vae import Terms
+from ...transforms.latent import partner_in_batch
+from ..data.image_data import ImageData, to_float
+from ..quality import NATS_IN_USE, evenly_spread_rows
+from .base import Network, Terms
 
-WIDTHS = (16, 32)  # channels at half and at a quarter of the resolution
 # Standard deviations of the blurs, in pixels of a side of 28, and weights of the squared distances
 # after them.
 BLURS = ((0.7, 2.0), (1.5, 4.0), (3.0, 10.0))
-# Of the warp that both images of a pair go through: largest turn in radians besides the quarter
-# turns, standard deviation of the bends in units of half a side, and limits of the stretch (as a
-# logarithm) and of the shear.
-TURN, BEND, STRETCH, SHEAR = 0.3, 0.06, 0.12, 0.25
 
 
-class RedrawingVAE(nn.Module):
-    """p(x' | x, z): x and x' are two images of one class, such as two people's drawings of a character.
+class RedrawingVAE(Network):
+    """p(x' | x, z): x and x' are two images of one class, such as a character by two hands.
 
     Its posterior is q(z | x, x'), its prior p(z | x) is learned (Sohn et al., "Learning structured
     output representation using deep conditional generative models", 2015). The decoder sees x as
     well as z and gives a smooth displacement field by which x is warped: strokes stay as sharp as
-    they are, and z has only the shape to tell.
-
-    Images are [B, C, H, W] in [0, 1], latents [B, D].
+    they are, and z has only the shape to tell. `width` is the number of channels at half the
+    resolution.
 
     Raises:
-        InputError: a side that is not a multiple of 4.
+        InputError: a side that is not a multiple of 4, or classes, which it does not take.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], latent_dim: int) -> None:
-        super().__init__()
-        channels, height, width = image_shape
-        if height % 4 or width % 4:
+    learns_from_pairs = True
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], latent_dim: int, classes: int, width: int
+    ) -> None:
+        super().__init__(image_shape, latent_dim, classes, width)
+        channels, height, width_of_image = image_shape
+        if height % 4 or width_of_image % 4:
             raise InputError(
-                f"The images are {height} x {width}; a model conditioned on an image needs sides "
-                "that are multiples of 4. Resize or pad the images."
+                f"The images are {height} x {width_of_image}; a model conditioned on an image "
+                "needs sides that are multiples of 4. Resize or pad the images."
             )
-        self.image_shape = image_shape
-        self.low = (height // 4, width // 4)
-        self.latent_dim = self.noise_dim = latent_dim
-        half, quarter = WIDTHS
+        if classes:
+            raise InputError(
+                f"A model conditioned on an image has {classes} classes, but takes no labels."
+            )
+        self.low = (height // 4, width_of_image // 4)
+        quarter = 2 * width
         flat = quarter * math.prod(self.low)
-        self.look_half = nn.Conv2d(channels, half, 6, 2, padding=2)
-        self.look_quarter = _conv(half, quarter, 2)
+        self.look_half = nn.Conv2d(channels, width, 6, 2, padding=2)
+        self.look_quarter = _conv(width, quarter, 2)
         self.prior = nn.Linear(flat, 2 * latent_dim)
         self.posterior = nn.Sequential(
-            nn.Conv2d(2 * channels, half, 6, 2, padding=2), nn.ReLU(), _conv(half, quarter, 2), nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(2 * channels, width, 6, 2, padding=2),
+            nn.ReLU(),
+            _conv(width, quarter, 2),
+            nn.ReLU(),
+            nn.Flatten(),
             nn.Linear(flat, 2 * latent_dim),
-        )  # fmt: skip
+        )
         self.place = nn.Linear(latent_dim, flat)
         self.scale = nn.Linear(latent_dim, 2 * quarter)
         self.first = _conv(quarter, quarter)
         self.second = _conv(quarter, quarter)
         self.field = _conv(quarter, 2)
+        # The prior starts as N(0, I), and the field as standing still.
         for parameter in (*self.prior.parameters(), *self.field.parameters()):
-            nn.init.zeros_(
-                parameter
-            )  # the prior starts as N(0, I), and the field as standing still
-        constants = {"rows": spline(self.low[0], height), "columns": spline(self.low[1], width)}
-        constants["identity"] = F.affine_grid(
-            torch.eye(2, 3)[None], [1, 1, height, width], align_corners=False
-        )
+            nn.init.zeros_(parameter)
+        self._register_constants(height, width_of_image)
+
+    def _register_constants(self, height: int, width: int) -> None:
+        straight = torch.eye(2, 3)[None]
+        constants = {
+            "rows": spline(self.low[0], height),
+            "columns": spline(self.low[1], width),
+            "identity": F.affine_grid(straight, [1, 1, height, width], align_corners=False),
+        }
         for number, (sigma, _) in enumerate(BLURS):
-            constants |= {
-                f"blur_rows_{number}": blur(sigma, height),
-                f"blur_columns_{number}": blur(sigma, width),
-            }
+            constants[f"blur_rows_{number}"] = blur(sigma, height)
+            constants[f"blur_columns_{number}"] = blur(sigma, width)
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
-        """One-sample estimate of the terms for `target`, another image of the class of `image`."""
-        mean, logvar = (
-            moment.float() for moment in self.posterior(torch.cat([image, target], 1)).chunk(2, 1)
-        )
+        """The squared distance of `image` redrawn from `target`, another image of its class.
+
+        The KL term is that of the posterior from the learned prior, in nats.
+        """
+        pair = torch.cat([image, target], 1)
+        mean, logvar = (moment.float() for moment in self.posterior(pair).chunk(2, 1))
         features = self._features(image)
-        prior_mean, prior_logvar = (
-            moment.float() for moment in self.prior(features.flatten(1)).chunk(2, 1)
-        )
-        redrawn = self._decode(image, features, perturb(mean, logvar, noise, 1.0)).float()
-        # At three resolutions, because a stroke that lies beside its place has to feel in which
-        # direction to move.
-        distances = [
-            weight
-            * (self._blurred(redrawn, number) - self._blurred(target, number))
-            .square()
-            .flatten(1)
-            .sum(1)
-            for number, (_, weight) in enumerate(BLURS)
-        ]
-        gap = (logvar.exp() + (mean - prior_mean).square()) / prior_logvar.exp()
-        return Terms(torch.stack(distances).sum(0), 0.5 * (prior_logvar - logvar + gap - 1).sum(1))
+        prior = self.prior(features.flatten(1))
+        prior_mean, prior_logvar = (moment.float() for moment in prior.chunk(2, 1))
+        latent = perturb(mean, logvar, noise, 1.0)
+        redrawn = self._redraw(image, features, latent).float()
+        squared_gap = logvar.exp() + (mean - prior_mean).square()
+        kl = 0.5 * (prior_logvar - logvar + squared_gap / prior_logvar.exp() - 1).sum(1)
+        return Terms(self._distance(redrawn, target), kl)
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images -> mean and log-variance of the prior p(z|x), each [B, D]. There are no labels."""
         mean, logvar = self.prior(self._features(image).flatten(1)).chunk(2, 1)
         return mean, logvar
 
-    def decode(self, latent: Tensor, label: Tensor | None, image: Tensor) -> Tensor:
+    def decode(
+        self, latent: Tensor, label: Tensor | None = None, image: Tensor | None = None
+    ) -> Tensor:
         """Latents and the images that were encoded -> redrawn images in [0, 1]."""
-        return self._decode(image, self._features(image), latent).clamp(0, 1)
+        assert image is not None  # as `learns_from_pairs` says
+        return self._redraw(image, self._features(image), latent).clamp(0, 1)
+
+    @torch.inference_mode()
+    def measure_quality(self, data: ImageData) -> dict[str, Any]:
+        """How close images of `data` come to another image of their class.
+
+        `redrawing_error` and `unmoved_error` are mean squared errors per pixel against the other
+        image, of the image redrawn towards it (by the posterior mean) and of the image as it is;
+        `dimensions_in_use` counts latent dimensions whose posterior mean differs from the prior's.
+        """
+        rows = evenly_spread_rows(len(data))
+        partner = partner_in_batch(data.labels, torch.full((len(data),), 0.5))
+        redrawing_errors = []
+        unmoved_errors = []
+        gaps = []
+        for chosen in rows.split(256):
+            image = to_float(data.images[chosen])
+            other = to_float(data.images[partner[chosen]])
+            mean, _ = self.posterior(torch.cat([image, other], 1)).chunk(2, 1)
+            redrawn = self.decode(mean, image=image)
+            redrawing_errors.append((redrawn - other).square().mean((1, 2, 3)))
+            unmoved_errors.append((image - other).square().mean((1, 2, 3)))
+            prior_mean, prior_logvar = self.encode(image)
+            gaps.append((mean - prior_mean).square() / prior_logvar.exp())
+        kl = 0.5 * torch.cat(gaps).mean(0)
+        return {
+            "redrawing_error": round(torch.cat(redrawing_errors).mean().item(), 6),
+            "unmoved_error": round(torch.cat(unmoved_errors).mean().item(), 6),
+            "dimensions_in_use": int((kl > NATS_IN_USE).sum()),
+        }
 
     def _features(self, image: Tensor) -> Tensor:
         return self.look_quarter(self.look_half(image).relu()).relu()
 
-    def _decode(self, image: Tensor, features: Tensor, latent: Tensor) -> Tensor:
+    def _redraw(self, image: Tensor, features: Tensor, latent: Tensor) -> Tensor:
         factor, shift = self.scale(latent)[:, :, None, None].chunk(2, 1)
         hidden = features + self.place(latent).unflatten(1, (-1, *self.low))
         hidden = (self.first(hidden) * (1 + factor) + shift).relu()
@@ -118,41 +153,23 @@ class RedrawingVAE(nn.Module):
         field = self.rows @ self.field(hidden).float() @ self.columns.T
         return F.grid_sample(image, self.identity + field.permute(0, 2, 3, 1), align_corners=False)
 
+    def _distance(self, redrawn: Tensor, target: Tensor) -> Tensor:
+        # At three resolutions, because a stroke that lies beside its place has to feel in which
+        # direction to move.
+        distances = []
+        for number, (_, weight) in enumerate(BLURS):
+            difference = self._blurred(redrawn, number) - self._blurred(target, number)
+            distances.append(weight * difference.square().flatten(1).sum(1))
+        return torch.stack(distances).sum(0)
+
     def _blurred(self, images: Tensor, number: int) -> Tensor:
-        return (
-            self.get_buffer(f"blur_rows_{number}")
-            @ images
-            @ self.get_buffer(f"blur_columns_{number}")
-        )
-
-
-def random_warps(
-    count: int, image_shape: tuple[int, int, int], generator: torch.Generator
-) -> Tensor:
-    """Sampling grids [count, H, W, 2] of random warps. Under the same warp, both images of a pair become another class.
-
-    A quarter turn, perhaps mirrored, and a mild turn, stretch, shear and bend.
-    """
-    _, height, width = image_shape
-    angle, stretch_x, stretch_y, shear = 2 * torch.rand(4, count, generator=generator) - 1
-    quarter = torch.randint(4, (count,), generator=generator)
-    is_mirrored = torch.rand(count, generator=generator) < 0.5
-    angle = math.pi / 2 * quarter + TURN * angle
-    cos = angle.cos()
-    sin = angle.sin()
-    turned = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
-    stretch = torch.exp(STRETCH * torch.stack([stretch_x, stretch_y], 1))
-    stretch[is_mirrored, 0] *= -1
-    sheared = torch.eye(2).repeat(count, 1, 1)
-    sheared[:, 0, 1] = SHEAR * shear
-    moves = torch.cat([turned @ sheared * stretch[:, None], torch.zeros(count, 2, 1)], 2)
-    bend = BEND * torch.randn(count, 2, 4, 4, generator=generator)
-    bend = (spline(4, height) @ bend @ spline(4, width).T).permute(0, 2, 3, 1)
-    return F.affine_grid(moves, [count, 1, height, width], align_corners=False) + bend
+        rows = self.get_buffer(f"blur_rows_{number}")
+        columns = self.get_buffer(f"blur_columns_{number}")
+        return rows @ images @ columns
 
 
 def spline(points: int, side: int) -> Tensor:
-    """The matrix [side, points] of a cubic B-spline, which makes a smooth curve of control points."""
+    """The matrix [side, points] of a cubic B-spline: control points -> a smooth curve."""
     place = (torch.arange(side) + 0.5) / side * points - 0.5
     distance = (place[:, None] - torch.arange(points)).abs()
     near = 2 / 3 - distance**2 + distance**3 / 2
@@ -162,10 +179,7 @@ def spline(points: int, side: int) -> Tensor:
 
 
 def blur(sigma: float, side: int) -> Tensor:
-    """A Gaussian blur along one side as a matrix [side, side].
-
-    `sigma` is in pixels of a side of 28.
-    """
+    """A Gaussian blur along one side as a matrix [side, side]; `sigma` as in `BLURS`."""
     place = torch.arange(side)
     sigma = sigma * side / 28
     weight = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)

@@ -1,68 +1,35 @@
-"""The two networks, `mlp` from the classic example and a small convolutional one, and their training objective."""
+"""The networks with one latent per image: a fully connected one and a convolutional one."""
 
 import itertools
 import math
-from typing import NamedTuple
+from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...errors import InputError
 from ...model.posterior import kl_divergence, perturb
-
-NETWORKS = ("mlp", "conv")
-WIDTHS = {"small": 16, "base": 32, "large": 64}  # channels after the first strided convolution
-
-
-class Terms(NamedTuple):
-    """The terms of the negative evidence lower bound (ELBO), which is their sum, in nats per image.
-
-    Each [B].
-    """
-
-    reconstruction: Tensor  # cross-entropy, summed over pixels; grey levels count as probabilities
-    kl: Tensor
+from ..data.image_data import ImageData, to_float
+from ..quality import NATS_IN_USE, evenly_spread_rows
+from .base import Network, Terms
 
 
-class VAE(nn.Module):
+class VAE(Network):
     """A variational autoencoder (Kingma and Welling, "Auto-Encoding Variational Bayes", 2014).
 
-    Images are [B, C, H, W] in [0, 1], latents [B, D], labels [B] int64 with -1 = unknown (encoded
-    as a zero vector). A call gives the terms of the training objective.
-
-    Args:
-        network: "mlp" or "conv".
-        image_shape: (C, H, W).
-        latent_dim: D.
-        classes: number of classes of a conditional model; 0 for an unconditional one.
-        width: "small", "base" or "large"; ignored by `mlp`.
+    Its subclasses say what lies between the image and the hidden rows. An unknown label is encoded
+    as a zero vector.
     """
 
     def __init__(
-        self,
-        network: str,
-        image_shape: tuple[int, int, int],
-        latent_dim: int,
-        classes: int = 0,
-        width: str = "base",
+        self, image_shape: tuple[int, int, int], latent_dim: int, classes: int, width: int
     ) -> None:
-        super().__init__()
-        if network not in NETWORKS or width not in WIDTHS:
-            raise InputError(
-                f"No network {network!r} of width {width!r}: choose from {NETWORKS} and "
-                f"{tuple(WIDTHS)}."
-            )
-        self.image_shape = image_shape
-        self.latent_dim = latent_dim
-        self.classes = classes
-        self.noise_dim = latent_dim  # how many random numbers per image a call needs
-        layers = (
-            mlp_layers(image_shape) if network == "mlp" else conv_layers(image_shape, WIDTHS[width])
-        )
-        self.features: nn.Module = layers[0]
-        self.render: nn.Module = layers[1]
-        widest = layers[1][0]
+        super().__init__(image_shape, latent_dim, classes, width)
+        features, render = self.outer_layers()
+        self.features: nn.Module = features
+        self.render: nn.Module = render
+        widest = render[0]
         assert isinstance(widest, nn.Linear)
         hidden = widest.in_features
         flat = widest.out_features
@@ -73,11 +40,12 @@ class VAE(nn.Module):
         self.class_indices: Tensor
         self.register_buffer("class_indices", torch.arange(classes), persistent=False)
 
-    def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
-        """One-sample estimate.
+    @abstractmethod
+    def outer_layers(self) -> tuple[nn.Module, nn.Sequential]:
+        """From images to rows, and from hidden rows to logits; the second starts with a Linear."""
 
-        Encode `image`, add standard-normal `noise` [B, D], decode, compare with `target`.
-        """
+    def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
+        """The cross-entropy of `target` given one latent of `image`, and the KL term, in nats."""
         # Under autocast the moments and logits are bfloat16; sums over dimensions and pixels need
         # float32.
         mean, logvar = (moment.float() for moment in self.encode(image, label))
@@ -92,16 +60,45 @@ class VAE(nn.Module):
 
     def decode_logits(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents -> logits of the pixels, [B, C, H, W]."""
-        logits = self._render(self.leave(self._with_label(latent, label)).relu(), latent)
-        return logits[
-            ..., : self.image_shape[1], : self.image_shape[2]
-        ]  # without the padding of `conv_layers`
+        hidden = self.leave(self._with_label(latent, label)).relu()
+        _, height, width = self.image_shape
+        # Without the padding that `ConvVAE` adds.
+        return self._render(hidden, latent)[..., :height, :width]
 
     def decode(
         self, latent: Tensor, label: Tensor | None = None, image: Tensor | None = None
     ) -> Tensor:
-        """Latents -> images in [0, 1]. The encoded image is not used; `RedrawingVAE` needs it."""
+        """Latents -> images in [0, 1]. The encoded image is not used."""
         return self.decode_logits(latent, label).sigmoid()
+
+    @torch.inference_mode()
+    def measure_quality(self, data: ImageData) -> dict[str, Any]:
+        """How well the images of `data` are reconstructed.
+
+        `reconstruction_error` and `mean_image_error` are mean squared errors per pixel, of
+        reconstructions and of the mean image, pixels in [0, 1]; `dimensions_in_use` counts latent
+        dimensions with a mean KL above 0.01 nats.
+        """
+        rows = evenly_spread_rows(len(data))
+        image = to_float(data.images[rows])
+        means = []
+        logvars = []
+        reconstructions = []
+        for images, labels in zip(image.split(256), data.labels[rows].split(256), strict=True):
+            mean, logvar = self.encode(images, labels)
+            means.append(mean)
+            logvars.append(logvar)
+            reconstructions.append(self.decode(mean, labels))
+        mean = torch.cat(means)
+        logvar = torch.cat(logvars)
+        kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean(0)
+        error = (torch.cat(reconstructions) - image).square().mean().item()
+        mean_image_error = (image.mean(0) - image).square().mean().item()
+        return {
+            "reconstruction_error": round(error, 6),
+            "mean_image_error": round(mean_image_error, 6),
+            "dimensions_in_use": int((kl > NATS_IN_USE).sum()),
+        }
 
     def _render(self, hidden: Tensor, latent: Tensor) -> Tensor:
         return self.render(hidden)
@@ -111,45 +108,54 @@ class VAE(nn.Module):
             return rows
         if label is None:
             label = rows.new_full((len(rows),), -1, dtype=torch.int64)
-        return torch.cat([rows, (label[:, None] == self.class_indices).to(rows.dtype)], dim=1)
+        one_hot = label[:, None] == self.class_indices
+        return torch.cat([rows, one_hot.to(rows.dtype)], dim=1)
 
 
-def mlp_layers(image_shape: tuple[int, int, int]) -> tuple[nn.Module, nn.Sequential]:
-    """The outer layers of the classic example: 784 and 400-784 for an image of 28x28."""
-    flat = math.prod(image_shape)
-    return nn.Flatten(), nn.Sequential(nn.Linear(400, flat), nn.Unflatten(1, image_shape))
+class MLPVAE(VAE):
+    """The classic example: 784-400-20-400-784 for an image of 28x28 and a width of 400."""
+
+    is_classic = True
+
+    def outer_layers(self) -> tuple[nn.Module, nn.Sequential]:
+        """One linear layer, after the one that `VAE` has on either side of the latent."""
+        to_pixels = nn.Linear(self.width, math.prod(self.image_shape))
+        return nn.Flatten(), nn.Sequential(to_pixels, nn.Unflatten(1, self.image_shape))
 
 
-def conv_layers(image_shape: tuple[int, int, int], width: int) -> tuple[nn.Module, nn.Sequential]:
+class ConvVAE(VAE):
     """Strided convolutions down to a side of 4 to 7, and back up.
 
-    One residual block at the lowest resolution.
+    One residual block at the lowest resolution. `width` is the number of channels after the first
+    convolution.
     """
-    depths, low = pyramid(image_shape, width)
-    bottom, right = (
-        2 ** (len(depths) - 1) * small - side
-        for small, side in zip(low, image_shape[1:], strict=True)
-    )
-    down: list[nn.Module] = [nn.ZeroPad2d((0, right, 0, bottom))] if bottom or right else []
-    for before, after in itertools.pairwise(depths):
-        down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
-    up: list[nn.Module] = []
-    for before, after in itertools.pairwise(reversed(depths)):
-        up += [nn.ReLU(), upsampling(before, after)]
-    bottleneck = (
-        nn.Linear(4 * width, depths[-1] * math.prod(low)),
-        nn.Unflatten(1, (depths[-1], *low)),
-    )
-    return nn.Sequential(*down, nn.Flatten()), nn.Sequential(*bottleneck, Residual(depths[-1]), *up)
+
+    def outer_layers(self) -> tuple[nn.Module, nn.Sequential]:
+        """The convolutions, whose first padding makes each side divisible."""
+        depths, low = pyramid(self.image_shape, self.width)
+        _, height, width = self.image_shape
+        scale = 2 ** (len(depths) - 1)
+        bottom = scale * low[0] - height
+        right = scale * low[1] - width
+        down: list[nn.Module] = [nn.ZeroPad2d((0, right, 0, bottom))] if bottom or right else []
+        for before, after in itertools.pairwise(depths):
+            down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+        up: list[nn.Module] = []
+        for before, after in itertools.pairwise(reversed(depths)):
+            up += [nn.ReLU(), upsampling(before, after)]
+        deepest = depths[-1]
+        bottleneck = nn.Linear(4 * self.width, deepest * math.prod(low))
+        unflatten = nn.Unflatten(1, (deepest, *low))
+        render = nn.Sequential(bottleneck, unflatten, Residual(deepest), *up)
+        return nn.Sequential(*down, nn.Flatten()), render
 
 
 def pyramid(image_shape: tuple[int, int, int], width: int) -> tuple[list[int], list[int]]:
-    """The channels at each resolution from the image's own down, and height and width of the lowest."""
+    """The channels at each resolution from the image's own down, and the lowest [height, width]."""
     channels, *sides = image_shape
     halvings = max(1, math.ceil(math.log2(max(sides) / 7)))
-    return [channels, width] + [2 * width] * (halvings - 1), [
-        math.ceil(side / 2**halvings) for side in sides
-    ]
+    depths = [channels, width] + [2 * width] * (halvings - 1)
+    return depths, [math.ceil(side / 2**halvings) for side in sides]
 
 
 def upsampling(before: int, after: int) -> nn.ConvTranspose2d:
@@ -158,10 +164,7 @@ def upsampling(before: int, after: int) -> nn.ConvTranspose2d:
 
 
 class Residual(nn.Module):
-    """x + conv(relu(conv(relu(x)))), the pre-activation block of He et al.
-
-    (2016) without normalisation.
-    """
+    """x + conv(relu(conv(relu(x)))), the block of He et al. (2016) without normalisation."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ def twice(model: ModelProto, folder: Path) -> Path:
 
 def future(model: ModelProto, folder: Path) -> Path:
     """A version of the format that does not exist yet."""
-    return changed(model, folder, format_version=3)
+    return changed(model, folder, format_version=4)
 
 
 def wrong_kind(model: ModelProto, folder: Path) -> Path:
@@ -116,8 +116,8 @@ def latents_of_another_type(model: ModelProto, folder: Path, name: str) -> Path:
     content = base64.b64decode(item.value)
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
-    begin, end = header["bank"]["data_offsets"]
-    header["bank"] |= {"dtype": name, "shape": [(end - begin) // {"BF16": 2, "F8_E4M3": 1}[name]]}
+    begin, end = header["means"]["data_offsets"]
+    header["means"] |= {"dtype": name, "shape": [(end - begin) // {"BF16": 2, "F8_E4M3": 1}[name]]}
     text = json.dumps(header).encode()
     item.value = base64.b64encode(
         len(text).to_bytes(8, "little") + text + content[8 + size :]
@@ -147,7 +147,10 @@ def latents_huge_scales(model: ModelProto, folder: Path) -> Path:
 
 def latents_huge_bank(model: ModelProto, folder: Path) -> Path:
     """The same for the partners."""
-    return latents_filled(model, folder, "bank", -1e30)
+    bank = np.full((1, 20), -1e30, np.float32)
+    return latents_changed(
+        model, folder, bank=bank, bank_given_label=bank, bank_labels=np.zeros(1, np.int64)
+    )
 
 
 def latents_name_with_escape(model: ModelProto, folder: Path) -> Path:
@@ -165,7 +168,7 @@ ATTACKS = [
     (huge_number, FORMAT, "is not JSON"),
     (unknown_key, FORMAT, "'ort_config'"),
     (twice, FORMAT, "Its metadata keys are"),
-    (future, FORMAT, "format version 3"),
+    (future, FORMAT, "format version 4"),
     (wrong_kind, FORMAT, "image_shape is '8'"),
     (control_characters, FORMAT, "classes is"),
     (latents_not_base64, FORMAT, "cannot be read"),
