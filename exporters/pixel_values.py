@@ -122,8 +122,7 @@ class PixelValues:
             far: what it gives for latents far from 0, by which a last sigmoid or tanh is told.
         """
         everything = torch.cat([usual.flatten(), far[far.isfinite()]])
-        lowest = everything.min()
-        highest = everything.max()
+        lowest, highest = everything.aminmax()
         is_sigmoid = bool(lowest >= -_ROUNDING and highest <= 1 + _ROUNDING)
         is_tanh = bool(lowest >= -1 - _ROUNDING and highest <= 1 + _ROUNDING) and not is_sigmoid
         if self.decoder_output == "logits":

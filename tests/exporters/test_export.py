@@ -21,8 +21,12 @@ def test_two_exports_give_the_same_bytes_and_a_report(
     report = export(tiny_checkpoint, tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == tiny_model_path.read_bytes()
     assert list(report.differences) == [
-        "whole: augmented", "whole: first image alone", "encoder: mean", "encoder: logvar", "decoder: image"
-    ]  # fmt: skip
+        "whole: augmented",
+        "whole: first image alone",
+        "encoder: mean",
+        "encoder: logvar",
+        "decoder: image",
+    ]
     assert all(list(row) == [1, 2, 5, 64] for row in report.differences.values())
     assert 0 < report.worst <= 1e-5
     assert report.psnr is None
@@ -84,7 +88,8 @@ def test_a_checkpoint_knows_its_own_shape(tiny_checkpoint: Path, tmp_path: Path)
     with pytest.raises(InputError) as caught:
         export(tiny_checkpoint, tmp_path / "model.onnx", image_shape=(1, 8, 8))
     assert str(caught.value) == (
-        f"{tiny_checkpoint} is a checkpoint, which knows its image shape, classes and output. Leave them out."
+        f"{tiny_checkpoint} is a checkpoint, which knows its image shape, classes and output. "
+        "Leave them out."
     )
 
 

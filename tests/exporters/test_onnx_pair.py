@@ -240,8 +240,8 @@ HOSTILE = {
     ),
     "an integer division": (
         (
-            f"{INTERFACE} {{ whole = Cast <to = 6> (x) ratio = Div (whole, whole) mu = Cast <to = 1> "
-            f"(ratio) {FINISH} }}"
+            f"{INTERFACE} {{ whole = Cast <to = 6> (x) ratio = Div (whole, whole) mu = Cast "
+            f"<to = 1> (ratio) {FINISH} }}"
         ),
         "Div computes with integers",
     ),

@@ -231,7 +231,7 @@ class LacksDecode(nn.Module):
         (GivesNone, "encode does not turn two images"),
         (
             DecodesHalf,
-            r"decode turns two latents into \(2, 1, 4, 8\), expected two images of shape \(1, 8, 8\)",
+            r"decode turns two latents into \(2, 1, 4, 8\), expected two images of shape \(1, 8, 8",
         ),
         (DecodesOtherLatents, "decode fails on two latents of 4 dimensions"),
         (LacksDecode, "LacksDecode lacks encode or decode"),
