@@ -227,6 +227,32 @@ def test_a_dataset_refuses_transparent_pictures_too(augment: VAEAugment) -> None
         AugmentedDataset([(image, 3)], augment)[0]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "images",
+    [
+        GREY[None, None].astype(np.uint16) * 257,
+        (GREY[None, None] / 255 * 4095).astype(np.int32),
+        GREY[None, None] > 127,
+        np.repeat(GREY[None], 6, axis=0),
+        np.repeat(GREY[None, ..., None], 6, axis=0),
+        np.where(GREY[None, None] < 9, np.nan, GREY[None, None] / 255),
+        GREY[None, None] / 200,
+        (GREY[None, None] / 255).astype(np.complex64),
+    ],
+    ids=["uint16", "int32", "bool", "[B, H, W]", "[B, H, W, 1]", "NaN", "outside", "complex"],
+)
+def test_of_arrays_for_a_model(images: Any, tiny_model: VAEModel) -> None:
+    way = ""
+    for _ in range(MOST_STEPS):
+        try:
+            images = as_told(way, images) if way else images
+            tiny_model.encode(images)
+            return
+        except InputError as error:
+            (way,) = re.findall("`([^`]+)`", str(error))
+    raise AssertionError(way)
+
+
 def test_every_advice_was_followed(augment: VAEAugment) -> None:
     """Whatever stands between backticks in these files is an advice that a test above has met."""
     for image, _ in PICTURES.values():
@@ -239,7 +265,7 @@ def test_every_advice_was_followed(augment: VAEAugment) -> None:
     assert ways <= followed | {"tv_tensors.Image"}
 
 
-WAY = r"\b((?:image|v2|torch|tv_tensors)\.[a-zA-Z_]+|scaled|opaque|image)(?=[(\[])"
+WAY = r"\b((?:image|v2|torch|tv_tensors)\.[a-zA-Z_]+|scaled|opaque|abs|image)(?=[(\[])"
 
 
 def texts_of(tree: ast.AST) -> list[str]:

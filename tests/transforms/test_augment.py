@@ -281,7 +281,7 @@ def test_no_image_is_an_error(augment: VAEAugment, inputs: tuple[Any, ...], rest
         (
             torch.rand(8, 8),
             "The image has shape (8, 8), but the model takes [..., C, H, W] with (C, H, W) = (1, "
-            "8, 8). Add the axis of channels: `image.unsqueeze(-3)`.",
+            "8, 8). Add the axis of channels: `image[..., None, :, :]`.",
         ),
         (
             torch.zeros(SHAPE, dtype=torch.int64),
@@ -305,7 +305,8 @@ def test_no_image_is_an_error(augment: VAEAugment, inputs: tuple[Any, ...], rest
         (
             torch.full(SHAPE, float("nan")),
             "The floating image has values that are not finite (NaN or infinity); they must lie in "
-            "[0, 1]. Find where they come from, or make them black: `image.nan_to_num(0, 0, 0)`.",
+            "[0, 1]. Find where they come from, or make them black: "
+            "`torch.as_tensor(image).nan_to_num(0, 0, 0)`.",
         ),
         (
             torch.rand(SHAPE, requires_grad=True),

@@ -51,7 +51,7 @@ def on_type(name: str, low: float, high: float, limit: float = math.inf) -> str:
 
 def on_complex() -> str:
     """About an image of complex numbers."""
-    return "The image has complex numbers. Give their magnitude: `image.abs()`."
+    return "The image has complex numbers. Give their magnitude: `abs(image)`."
 
 
 def on_range(low: float, high: float) -> str:
@@ -59,11 +59,12 @@ def on_range(low: float, high: float) -> str:
     if not _is_finite(low, high):
         return (
             "The floating image has values that are not finite (NaN or infinity); they must lie in "
-            "[0, 1]. Find where they come from, or make them black: `image.nan_to_num(0, 0, 0)`."
+            "[0, 1]. Find where they come from, or make them black: "
+            "`torch.as_tensor(image).nan_to_num(0, 0, 0)`."
         )
     fact = f"The floating image has values from {low:.4g} to {high:.4g}; they must lie in [0, 1]."
     if low >= -_SLACK and high <= 1 + _SLACK:
-        return f"{fact} Cut off what resizing or noise has added: `image.clamp(0, 1)`."
+        return f"{fact} Cut off what resizing or noise has added: `image.clip(0, 1)`."
     way = _scale(low, high)
     if low < 0:
         fact += " Place VAEAugment before v2.Normalize. Or, where nothing was normalised,"
@@ -108,12 +109,12 @@ def on_no_image(where: str, items: Iterable[object]) -> str:
 def _reshape(given: tuple[int, ...], expected: tuple[int, int, int]) -> str:
     channels, height, width = expected
     if len(given) == 2:
-        return "Add the axis of channels: `image.unsqueeze(-3)`."
+        return "Add the axis of channels: `image[..., None, :, :]`."
     found = given[-3]
     if given[-2:] == expected[1:] and found not in _CHANNELS:  # a batch of images without it
-        return "Add the axis of channels: `image.unsqueeze(-3)`."
+        return "Add the axis of channels: `image[..., None, :, :]`."
     if given[-1] in _CHANNELS and found not in _CHANNELS:
-        return "Put the axis of channels first: `image.movedim(-1, -3)`."
+        return "Put the axis of channels first: `torch.as_tensor(image).movedim(-1, -3)`."
     if found != channels and found in (2, 4):
         return (
             "Its last channel is most likely alpha. Put it on a background, such as white: "

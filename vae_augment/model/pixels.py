@@ -8,9 +8,11 @@ three times as long.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -91,18 +93,20 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels.numpy())
 
 
-def scaled(image: Image.Image | Tensor, highest: float, lowest: float = 0) -> Image.Image | Tensor:
+def scaled(
+    image: Image.Image | Tensor | NDArray[Any], highest: float, lowest: float = 0
+) -> Image.Image | Tensor:
     """Bring the values `lowest`..`highest` of an image to the range that models take.
 
     >>> v2.Compose([v2.Lambda(lambda image: scaled(image, 4095)), VAEAugment("mnist")])
 
     Args:
-        image: a PIL image of one channel, of 16 bits or floating, or a tensor of any type.
+        image: a PIL image of one channel, of 16 bits or floating, or a tensor or array of any type.
         highest: the value that stands for white: 65535 for 16 bits, 4095 for 12 bits, 255, 1, ...
         lowest: the value that stands for black.
 
     Returns:
-        A PIL image of mode L for a PIL image, a float32 tensor in [0, 1] for a tensor.
+        A PIL image of mode L for a PIL image, else a float32 tensor in [0, 1].
 
     Raises:
         InputError: values outside `lowest`..`highest`, or `highest` not above `lowest`.
@@ -110,10 +114,10 @@ def scaled(image: Image.Image | Tensor, highest: float, lowest: float = 0) -> Im
     if not lowest < highest:
         raise InputError(f"highest is {highest}; it must be above lowest, which is {lowest}.")
     if isinstance(image, Image.Image):
-        values = np.array(image, np.float64)
-        unit = _scaled(torch.from_numpy(values), highest, lowest)
+        unit = _scaled(torch.from_numpy(np.array(image, np.float64)), highest, lowest)
         return Image.fromarray((unit * 255).round().to(torch.uint8).numpy())
-    return _scaled(image.to(torch.float64), highest, lowest).to(torch.float32)
+    values = torch.as_tensor(image).to(torch.float64)
+    return _scaled(values, highest, lowest).to(torch.float32)
 
 
 def _scaled(values: Tensor, highest: float, lowest: float) -> Tensor:
