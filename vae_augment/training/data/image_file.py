@@ -83,7 +83,7 @@ def _opened(file: Path | BytesIO) -> Image.Image:
 
 def _pages(image: Image.Image, name: object, options: ReadOptions) -> Iterator[Image.Image]:
     count = getattr(image, "n_frames", 1)
-    if image.format == "MPO":  # a camera's JPEG
+    if image.format == "MPO" and options.frames is None:  # a camera's JPEG
         warnings.warn(_SECOND_PICTURE, stacklevel=2)
         count = 1
     if count > 1 and options.frames is None:

@@ -24,6 +24,8 @@ def kind_of_split(name: str) -> str | None:
 def choose_split(names: Iterable[str], options: ReadOptions, where: object) -> str:
     """The one of the splits `names` that was asked for; `InputError` that lists them if none is."""
     known = list(names)
+    if not known:
+        raise InputError(f"{where} is empty: it has no split.")
     wanted = options.split or ("train" if options.train else "test")
     if wanted in known:
         return wanted
