@@ -25,7 +25,8 @@ def main() -> None:
     options = parser.parse_args()
 
     train = load_data("digits")
-    seen = train.subset((train.labels != options.unseen).nonzero()[:, 0])
+    rows = (train.labels != options.unseen).nonzero()[:, 0]
+    seen = train.subset(rows).without_empty_classes()
     config = FitConfig(network="conv-small", beta=0.2, epochs=options.epochs)
     with TemporaryDirectory() as folder:
         checkpoint = Path(folder, "digits.safetensors")

@@ -122,7 +122,8 @@ class PixelValues:
             far: what it gives for latents far from 0, by which a last sigmoid or tanh is told.
         """
         everything = torch.cat([usual.flatten(), far[far.isfinite()]])
-        lowest, highest = everything.min(), everything.max()
+        lowest = everything.min()
+        highest = everything.max()
         is_sigmoid = bool(lowest >= -_ROUNDING and highest <= 1 + _ROUNDING)
         is_tanh = bool(lowest >= -1 - _ROUNDING and highest <= 1 + _ROUNDING) and not is_sigmoid
         if self.decoder_output == "logits":
@@ -197,7 +198,8 @@ def beyond_images(pixels: Tensor, is_tanh: bool = False) -> str:
 
 def usual_readings(images: Tensor) -> list[PixelValues]:
     """The usual ways to train a VAE on images [N, C, H, W] in [0, 1]."""
-    mean, std = images.mean().item(), max(images.std().item(), 0.01)
+    mean = images.mean().item()
+    std = max(images.std().item(), 0.01)
     standardised = round(-mean / std, 2), round((1 - mean) / std, 2)
     readings = [PixelValues("image", (0, 1)), PixelValues("logits")]
     for image_range in ((-1, 1), standardised):

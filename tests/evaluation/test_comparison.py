@@ -1,6 +1,7 @@
 """`vae-augment compare`: what it does with data of one's own, what it writes, what it refuses."""
 
 import json
+import logging
 import math
 import shutil
 from pathlib import Path
@@ -68,7 +69,11 @@ def test_a_vae_is_trained_on_the_users_own_images(
 
 
 def test_own_images_are_split_by_class_and_the_rest_is_a_pool(
-    digits: ImageData, tiny_model: VAEModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: ImageData,
+    tiny_model: VAEModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     fitted: list[ImageData] = []
 
@@ -79,7 +84,7 @@ def test_own_images_are_split_by_class_and_the_rest_is_a_pool(
     monkeypatch.setattr(vaes, "fit_model", fit_model)
     images, labels = digits.images[:150].numpy(), digits.labels[:150].numpy()
     np.savez(tmp_path / "a.npz", images=images, labels=labels)
-    said: list[str] = []
+    caplog.set_level(logging.INFO)
     found = compare(
         tmp_path / "a.npz",
         labels_per_class=4,
@@ -88,14 +93,13 @@ def test_own_images_are_split_by_class_and_the_rest_is_a_pool(
         updates=1,
         draws=2,
         workers=1,
-        say=said.append,
     )
     assert [(run.seed, run.method, run.trained_on) for run in found.runs] == [
         (seed, method, saw)
         for seed in (0, 1)
         for method, saw in (("none", "none"), ("VAE", "pool"))
     ]
-    assert said == [
+    assert caplog.messages == [
         "40 labelled images and 30 to test on; 4 classifiers of 1 updates and 2 VAEs to train"
     ]
     assert [(len(data), (data.labels >= 0).sum().item()) for data in fitted] == [(120, 40)] * 2
@@ -132,10 +136,12 @@ def test_the_first_repetition_can_be_chosen(tiny_model_path: Path) -> None:
 
 
 def test_changed_data_are_read_again(
-    digits: ImageData, tiny_model_path: Path, tmp_path: Path
+    digits: ImageData, tiny_model_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
+
     def labelled_images() -> str:
-        said: list[str] = []
+        caplog.clear()
         compare(
             tmp_path / "a.npz",
             model=tiny_model_path,
@@ -143,9 +149,8 @@ def test_changed_data_are_read_again(
             updates=1,
             draws=1,
             workers=1,
-            say=said.append,
         )
-        return said[0].split(" labelled")[0]
+        return caplog.messages[0].split(" labelled")[0]
 
     for count in (50, 100):
         images = digits.images[:count].numpy()
@@ -157,10 +162,11 @@ def test_changed_data_are_read_again(
 def test_other_test_classes_are_refused(digits: ImageData, tmp_path: Path) -> None:
     folder = write_folder(digits, tmp_path / "photos", 60)
     other = write_folder(digits, tmp_path / "other", 3)
+    shutil.copytree(next(other.iterdir()), other / "x")
     code, text = run("compare", folder, "--test-data", other)
     assert code == 1
     assert (
-        "The test images of other are (3, 8, 8) of the classes ('digit 0', 'digit 1', 'digit 2')"
+        "The test images of other are (3, 8, 8) of the classes ('digit 0', 'digit 1', 'digit 2', 'x')"
         in text
     )
 
@@ -244,10 +250,16 @@ def test_a_model_that_fails_on_the_images_is_found_before_the_training(
 
 
 def test_a_model_file_that_was_replaced_after_the_check_is_refused(
-    tiny_model_path: Path, tmp_path: Path
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tmp_path / "model.onnx"
     shutil.copy(tiny_model_path, model)
+    replace = logging.Handler()
+    # What will be done is logged after the check and before the first run.
+    replace.emit = lambda record: shutil.copy(load("glyphs").path, model)  # type: ignore[method-assign]
+    log = logging.getLogger("vae_augment.evaluation.comparison")
+    monkeypatch.setattr(log, "handlers", [replace])
+    monkeypatch.setattr(log, "level", logging.INFO)
     with pytest.raises(UnsafeModelError, match="it is not the file that was meant"):
         compare(
             "digits",
@@ -256,5 +268,4 @@ def test_a_model_file_that_was_replaced_after_the_check_is_refused(
             methods=["VAE"],
             workers=1,
             updates=1,
-            say=lambda text: shutil.copy(load("glyphs").path, model),
         )

@@ -106,8 +106,8 @@ def test_binarisations() -> None:
 
 
 def test_more_samples_tighten_the_bound(tiny_model: VAEModel, digits: ImageData) -> None:
-    images = to_float(digits.images[:5])
-    few, many = (likelihood(tiny_model, images, samples=count) for count in (2, 100))
+    images = to_float(digits.images[:20])
+    few, many = (likelihood(tiny_model, images, samples=count) for count in (1, 100))
     assert many.negative_bound < few.negative_bound
     assert many.negative_bound < many.negative_elbo
-    assert likelihood(tiny_model, images, samples=2) == few
+    assert likelihood(tiny_model, images, samples=1) == few

@@ -52,7 +52,7 @@ def test_held_out_images_are_a_share_of_each_class(digits: ImageData) -> None:
 
 
 def test_images_without_labels(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", images=np.zeros((5, 8, 8), np.uint8))
+    np.savez(tmp_path / "a.npz", images=NOISE[:5, 0])
     message = r"a\.npz has 0 classes; a comparison needs labelled images of at least two"
     with pytest.raises(InputError, match=message):
         Source(str(tmp_path / "a.npz")).load()
@@ -60,7 +60,7 @@ def test_images_without_labels(tmp_path: Path) -> None:
 
 def test_a_class_of_one_image(tmp_path: Path) -> None:
     labels = np.array([0, 0, 0, 0, 1])
-    np.savez(tmp_path / "a.npz", images=np.zeros((5, 8, 8), np.uint8), labels=labels)
+    np.savez(tmp_path / "a.npz", images=NOISE[:5, 0], labels=labels)
     images = Source(str(tmp_path / "a.npz")).load()
     with pytest.raises(InputError, match=r"class '1' of a\.npz has 1 labelled images"):
         images.for_seed(0)

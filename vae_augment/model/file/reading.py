@@ -20,7 +20,7 @@ from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
 from .cost import check_cost
 from .structure import check_structure
 
-BUNDLED = ("mnist", "fashion-mnist", "glyphs")
+BUNDLED = ("mnist", "fashion-mnist", "glyphs", "strokes", "objects")
 _BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 MAX_FILE_BYTES = 64 * 1024 * 1024
 # Exporters write the lines of the program beside each node.
@@ -82,11 +82,20 @@ def read_model(
     Arguments and errors are those of `load`.
     """
     content, digest = _read_with_digest(path, sha256)
+    return ModelFile(path, digest, _checked_spec(path, content, allow_ops), content)
+
+
+def check_model(path: Path, content: bytes) -> ModelFile:
+    """Check bytes that a file at `path` holds among others; errors are those of `load`."""
+    digest = hashlib.sha256(content).hexdigest()
+    return ModelFile(path, digest, _checked_spec(path, content, ()), content)
+
+
+def _checked_spec(path: Path, content: bytes, allow_ops: Collection[str]) -> Spec:
     try:
-        spec = _check(content, frozenset(allow_ops))
+        return _check(content, frozenset(allow_ops))
     except ModelFormatError as error:
         raise type(error)(f"{path} was refused. {error}") from None
-    return ModelFile(path=path, sha256=digest, spec=spec, content=content)
 
 
 def read_checked(path: Path, sha256: str, spec: Spec) -> ModelFile:

@@ -1,0 +1,95 @@
+"""What a classifier learns from samples of a private fit, and from nothing else.
+
+    python -m benchmarks.private mnist strokes RESULTS.jsonl --root DIR --epsilon 0.2 --epsilon 1 \
+        --seed 0 --seed 1
+
+Each seed is a fit, whose noise no seed repeats, 60,000 samples of it, and a `small_cnn` of 5,000
+updates of 50 that is tested on the test images of DATA. A line of RESULTS is one classifier; what
+stands there already is not run again. Nothing is chosen on the test images.
+"""
+
+import json
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from benchmarks.common import machine
+from vae_augment import VAESyntheticDataset, load
+from vae_augment.evaluation.classifier import accuracy, identity, train_classifier
+from vae_augment.exporters import export
+from vae_augment.privacy.private_fit import fit_private
+from vae_augment.training import ImageData, load_data
+from vae_augment.training.data.image_data import to_float
+from vae_augment.transforms.distortions import affine
+
+SAMPLES = 60_000
+DELTA = 1e-5  # that of the published figures
+DISTORTIONS = {"none": identity, "affine": affine}
+
+
+def main(
+    data: str,
+    base: str,
+    results: Path,
+    epsilon: Annotated[list[float], typer.Option()],
+    seed: Annotated[list[int], typer.Option()],
+    test: Annotated[str | None, typer.Option(help="The test images; None = those of DATA.")] = None,
+    root: Path | None = None,
+    distort: Annotated[str, typer.Option(help="The classifier's: none or affine.")] = "none",
+    updates: int = 5_000,
+) -> None:
+    private = load_data(data, root)
+    unseen = load_data(test or data, root, train=False)
+    rows = (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    )
+    for each_seed in seed:
+        for each_epsilon in epsilon:
+            row: dict[str, Any] = {
+                "data": private.name,
+                "base": Path(base).stem,
+                "epsilon": each_epsilon,
+                "delta": DELTA,
+                "distort": distort,
+                "updates": updates,
+                "seed": each_seed,
+            }
+            if any(row.items() <= known.items() for known in rows):
+                continue
+            row |= measure(private, unseen, base, row) | machine()
+            rows.append(row)
+            with results.open("a") as file:
+                print(json.dumps(row), file=file)
+            print({key: row[key] for key in ("data", "epsilon", "accuracy", "fit_seconds")})
+
+
+def measure(
+    private: ImageData, unseen: ImageData, base: str, row: dict[str, Any]
+) -> dict[str, float]:
+    with TemporaryDirectory() as folder:
+        checkpoint = Path(folder, "private.safetensors")
+        start = time.perf_counter()
+        fit_private(private, checkpoint, epsilon=row["epsilon"], delta=DELTA, public=base)
+        seconds = time.perf_counter() - start
+        export(checkpoint, Path(folder, "private.onnx"))
+        model = load(Path(folder, "private.onnx"), provider="cpu")
+        made = VAESyntheticDataset(model, SAMPLES, seed=row["seed"], output="uint8")
+        images, labels = (torch.cat(rows) for rows in zip(*made.batches(1000), strict=True))
+    classifier = train_classifier(
+        to_float(images),
+        labels,
+        len(private.classes),
+        distort=DISTORTIONS[row["distort"]],
+        updates=row["updates"],
+        seed=row["seed"],
+    )
+    correct = accuracy(classifier, to_float(unseen.images), unseen.labels)
+    return {"accuracy": round(correct, 2), "fit_seconds": round(seconds, 1)}
+
+
+if __name__ == "__main__":
+    typer.run(main)
