@@ -46,7 +46,7 @@ def check_classes(data: ImageData, config: FitConfig) -> None:
 def check_images(data: ImageData, config: FitConfig) -> None:
     """Refuse classes without images, which generation would make images of; warn of dark images."""
     empty = data.empty_classes()
-    if empty and not find_network(config.network).network.learns_from_pairs:
+    if empty and find_network(config.network).network.kind.samples:
         raise InputError(
             f"{data.name} has no image of the class {str(empty[0])[:250]!r}, but images of it "
             "would be generated. Give data.without_empty_classes(), which numbers the others anew."

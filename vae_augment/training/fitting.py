@@ -98,13 +98,7 @@ def fit(
         if distributed.rank() == 0:
             check_folder(output)
         unfinished = None if overwrite else load_unfinished(output)
-        deadline = None
-        updates = None
-        if config.minutes is not None and unfinished is not None:
-            updates = planned_updates(unfinished)
-        elif config.minutes is not None:
-            deadline = Deadline(config.minutes)
-            updates = deadline.plan(data, config)
+        updates, deadline = _plan(data, config, unfinished)
         trainer = Trainer(data, config, updates)
         check_exportable(trainer)
         warn_of_small_classes(trainer)
@@ -117,6 +111,21 @@ def fit(
         finished = _finished(trainer, data, keep_bank)
         file.save(finished)
     return finished
+
+
+def _plan(
+    data: ImageData, config: FitConfig, unfinished: Checkpoint | None
+) -> tuple[int | None, Deadline | None]:
+    """How many updates `config.minutes` hold, and what keeps the run to them.
+
+    A resumed run keeps its number, because nothing says how much of its time is spent.
+    """
+    if config.minutes is None:
+        return None, None
+    if unfinished is not None:
+        return planned_updates(unfinished), None
+    deadline = Deadline(config.minutes)
+    return deadline.plan(data, config), deadline
 
 
 def _train(
@@ -173,7 +182,7 @@ def _finished(trainer: Trainer, data: ImageData, keep_bank: bool) -> Checkpoint:
     measured_on = trainer.held_out.data if trainer.held_out else trainer.data
     training = {**checkpoint.spec.training, **network.measure_quality(measured_on)}
     latents = None
-    if not network.learns_from_pairs:
+    if network.kind.samples:
         latents = fit_latents(
             network.encode,
             data,

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from .._version import __version__
-from ..model.kinds import REDRAWING, SAMPLING
 from ..model.spec import Spec
 from .batches import batches_for
 from .checkpoint import Checkpoint, join_groups, select_group
@@ -135,9 +134,9 @@ class Trainer:
         spec = Spec(
             image_shape=self.data.image_shape,
             latent_dim=self.network.latent_dim,
-            classes=() if self.network.learns_from_pairs else self.data.classes,
+            classes=self.data.classes if self.network.kind.samples else (),
             conditional=bool(self.config.conditional),
-            kind=REDRAWING if self.network.learns_from_pairs else SAMPLING,
+            kind=self.network.kind,
             training=self.facts | {"epochs_run": self.epoch},
             exporter=f"vae-augment {__version__}",
         )

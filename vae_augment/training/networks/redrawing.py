@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import InputError
+from ...model.kinds import REDRAWING
 from ...model.posterior import perturb
 from ...transforms.latent import partner_in_batch
 from ..data.image_data import ImageData, to_float
@@ -33,6 +34,7 @@ class RedrawingVAE(Network):
     """
 
     learns_from_pairs = True
+    kind = REDRAWING
 
     def __init__(
         self, image_shape: tuple[int, int, int], latent_dim: int, classes: int, width: int
@@ -110,7 +112,7 @@ class RedrawingVAE(Network):
         self, latent: Tensor, label: Tensor | None = None, image: Tensor | None = None
     ) -> Tensor:
         """Latents and the images that were encoded -> redrawn images in [0, 1]."""
-        assert image is not None  # as `learns_from_pairs` says
+        assert image is not None  # as `kind` says
         return self._redraw(image, self._features(image), latent).clamp(0, 1)
 
     @torch.inference_mode()
