@@ -19,20 +19,32 @@ from vae_augment.training.data.image_data import to_float
 MODELS = Path(vae_augment.__file__).parent / "models"
 
 
+BASES = ("strokes", "objects")  # of private fits
+
+
 @pytest.mark.parametrize("name", BUNDLED)
 def test_size_kind_and_documentation(name: str) -> None:
     model = load(name)
     assert (MODELS / f"{name}.onnx").stat().st_size <= 5_000_000
     assert model.spec.image_shape == (1, 28, 28)
-    redraws = name == "glyphs"
-    assert (model.spec.conditional, model.spec.kind, len(model.spec.classes)) == (
-        (False, REDRAWING, 0) if redraws else (True, SAMPLING, 10)
-    )
+    knows_classes = name in ("mnist", "fashion-mnist")
+    assert model.spec.conditional == knows_classes
+    assert len(model.spec.classes) == (10 if knows_classes else 0)
+    assert model.spec.kind == (REDRAWING if name == "glyphs" else SAMPLING)
     text = (MODELS / "README.md").read_text()
     assert model.sha256 in text
-    assert re.search(
-        rf"vae-augment fit {name}\S* .*--condition{' image' if redraws else 'al'} ", text
-    )
+    command = "--redraw" if name == "glyphs" else "--conditional"
+    if name in BASES:
+        assert f"benchmarks.public_bases {name} DATA" in text
+    else:
+        assert re.search(rf"vae-augment fit {name}\S* .*{command} ", text)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_no_latent_of_a_training_image_is_in_it(name: str) -> None:
+    spec = load(name).spec
+    assert spec.format_version == 3
+    assert spec.latents is None or len(spec.latents.bank) == 0
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -3,6 +3,7 @@
 python -m pytest -m slow tests/privacy -s prints its rows.
 """
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,17 +39,16 @@ def fitted(
 def audited(name: str, model: VAEModel, train: ImageData) -> Audit:
     found = audit(model, train, load_data(train.name, DATA, train=False))
     pixels = next(iter(found.copying_by_space.values()))
-    print(
-        ROW.format(
-            name=name,
-            auc=found.attacks[found.strongest].auc,
-            rate="{:.1%}".format(found.tpr_at_1_percent or 0),
-            c_t=f"{found.copying:.1f}",
-            copied=f"{max(0, pixels.copied.value):.0%}",
-            authentic=f"{pixels.authentic.value:.0%} ({pixels.authentic_unseen.value:.0%})",
-            found="**flagged**: " + ", ".join(_words(found)) if found.findings else "passes",
-        )
+    row = ROW.format(
+        name=name,
+        auc=found.attacks[found.strongest].auc,
+        rate=f"{found.tpr_at_1_percent or 0:.1%}",
+        c_t=f"{found.copying:.1f}",
+        copied=f"{max(0, pixels.copied.value):.0%}",
+        authentic=f"{pixels.authentic.value:.0%} ({pixels.authentic_unseen.value:.0%})",
+        found="**flagged**: " + ", ".join(_words(found)) if found.findings else "passes",
     )
+    sys.stdout.write(f"{row}\n")
     return found
 
 

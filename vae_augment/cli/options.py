@@ -10,7 +10,7 @@ _DATA = (
     "folder per class or of Hugging Face's save_to_disk, or an .npz, .mat, .csv or IDX file."
 )
 Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
-_MODEL = "mnist, fashion-mnist, glyphs, or the path of an .onnx file."
+_MODEL = "mnist, fashion-mnist, glyphs, the path of an .onnx file, or hf://owner/name/file.onnx."
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
 Arrays = Annotated[Path, typer.Option("--output", "-o", help="File to write (.npz).")]
 Picture = Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")]

@@ -1,4 +1,4 @@
-"""The model card of a file, in the form of the Hugging Face Hub, from what the file says of itself."""
+"""The model card of a file, in the form of the Hugging Face Hub, from its own metadata."""
 
 import json
 import re
