@@ -1,8 +1,9 @@
-"""What every benchmark needs: the facts of the machine, medians, and a JSON file."""
+"""What every benchmark needs: the facts of the machine, timing, and files of results."""
 
+import argparse
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from statistics import median, quantiles
@@ -14,86 +15,99 @@ import torch
 from vae_augment import __version__
 from vae_augment.model.sessions import runtime_version
 
-PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn")
 RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn")
+Clock = Callable[[], float]  # seconds
 Spread = dict[str, float]
-ALTERNATIVES = ("pythae", "kornia", "albumentations", "opencv-python-headless")
+Row = dict[str, Any]
 
 
-def seconds(run: Callable[[], Any], repeats: int, warm_up: int = 1) -> Spread:
-    """Median and quartiles of the seconds that `run` takes."""
-    for _ in range(warm_up):
-        run()
-    return spread([timed(run, 1) for _ in range(repeats)])
+def machine() -> Row:
+    """The processor, the threads and the versions, as JSON-ready values."""
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    return {
+        "cpu": processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": versions | {"onnxruntime": runtime_version(), "vae-augment": __version__},
+    }
+
+
+def processor() -> str:
+    """The name of the processor, as Linux has it; elsewhere what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def rates(
-    runs: Mapping[str, Callable[[], Any]], images: int, repeats: int, least: float
+    runs: Mapping[str, Callable[[], Any]],
+    images: int,
+    *,
+    repeats: int,
+    seconds: float,
+    clock: Clock = perf_counter,
 ) -> dict[str, Spread]:
-    """Images a second of each of `runs`, which handles `images` a call.
+    """Images per second of each of `runs`, which handles `images` per call.
 
-    They take turns, so that a slow minute of the machine falls on all of them; a turn lasts `least`
-    seconds or more.
+    They take turns, so that a slow minute of the machine falls on all of them.
+
+    Args:
+        runs: what is timed, by name.
+        images: per call.
+        repeats: turns of each.
+        seconds: a turn lasts so long, or one call.
+        clock: `perf_counter`, or `process_time` for what other processes should not disturb.
     """
     calls = {}
     for name, run in runs.items():
-        first = timed(run, 1)  # the warm-up; what it makes long is timed again
-        calls[name] = max(1, round(least / (first if first > least else timed(run, 1))))
+        timed(run, 1, clock)
+        calls[name] = max(1, round(seconds / max(timed(run, 1, clock), 1e-6)))
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            times[name].append(timed(run, calls[name]))
+            times[name].append(timed(run, calls[name], clock))
     return {name: spread([images / time for time in taken]) for name, taken in times.items()}
 
 
-def timed(run: Callable[[], Any], calls: int) -> float:
-    """Seconds a call."""
-    start = perf_counter()
+def timed(run: Callable[[], Any], calls: int, clock: Clock) -> float:
+    """Seconds per call."""
+    start = clock()
     for _ in range(calls):
         run()
-    return (perf_counter() - start) / calls
+    return (clock() - start) / calls
 
 
 def spread(values: list[float]) -> Spread:
+    """The median and the quartiles of the values."""
     low, _, high = quantiles(values, n=4) if len(values) > 1 else (values[0],) * 3
     return {"median": median(values), "lower_quartile": low, "upper_quartile": high}
 
 
-def save(name: str, result: dict[str, Any]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(
-        json.dumps(machine(also=ALTERNATIVES) | result, indent=2) + "\n"
-    )
+def read_lines(path: Path) -> list[Row]:
+    """The rows of a file of JSON lines; none where there is no file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def check_result(result: Mapping[str, Any]) -> None:
-    """Raise `ValueError` unless a result says on what it was measured, and its rows, where it has any, are whole."""
-    missing = {"cpu", "cores", "threads", "python", "versions"} - result.keys()
-    if missing:
-        raise ValueError(f"The result does not say: {', '.join(sorted(missing))}.")
-    for row in result.get("rows", []):
-        rate = row.get("images_per_second", {"lower_quartile": 0, "median": 0, "upper_quartile": 0})
-        ordered = [rate.get(key, -1) for key in ("lower_quartile", "median", "upper_quartile")]
-        if not {"what", "name"} <= row.keys() or -1 in ordered or ordered != sorted(ordered):
-            raise ValueError(f"This row is not whole: {row}.")
+def add_line(path: Path, row: Row) -> None:
+    """Add a row, with the machine that it was measured on."""
+    with path.open("a") as file:
+        file.write(json.dumps(row | machine()) + "\n")
 
 
-def machine(device: str = "cpu", also: Sequence[str] = ()) -> dict[str, Any]:
-    """The processor, its threads and the versions, as JSON-ready values; for "cuda" the GPU's name too.
+def is_there(rows: list[Row], wanted: Row) -> bool:
+    """Whether a row has all the values of `wanted`."""
+    return any(wanted.items() <= row.items() for row in rows)
 
-    The versions of the packages in `also` are added where they are installed.
-    """
-    installed = {distribution.name for distribution in metadata.distributions()}
-    capabilities = torch.cpu.get_capabilities()
-    facts = {
-        "cpu": capabilities.get("cpu_name", platform.processor()),
-        "cores": capabilities.get("num_physical_cores"),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "versions": {
-            name: metadata.version(name)
-            for name in (*PACKAGES, *sorted(installed.intersection(also)))
-        }
-        | {"onnxruntime": runtime_version(), "vae-augment": __version__},
-    }
-    return facts | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})
+
+def seed_range(text: str) -> range:
+    """FIRST:END, as an argument of a command."""
+    first, _, end = text.partition(":")
+    if not (first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:END, such as 0:5")
+    return range(int(first), int(end))

@@ -1,114 +1,103 @@
 """What a classifier learns from a model's samples, with real images beside them or without.
 
-    python -m benchmarks.samples MODEL DATA DIR RESULTS.jsonl --draws 0:5 python -m
-    benchmarks.samples MODEL DATA DIR RESULTS.jsonl --draws 0:5 --updates 20000 --kinds real samples
-    both
+    python -m benchmarks.samples mnist mnist DIR
+    python -m benchmarks.samples MODEL DATA DIR --updates 20000 --kinds real samples both
 
-MODEL is a model file of all training images of DATA, torchvision's data sets are in DIR. A draw is
-a seed: of 60,000 samples, all classes in turn, and of a small CNN that learns from them alone
-("samples"), from the training images ("real"), or from the two together ("both"). A line of RESULTS
-is one classifier; what stands there already is not run again. At the end the differences between
-draws of the same seed are printed, with their 95 % interval.
+MODEL is a model of all training images of DATA; DIR holds torchvision's data sets. A seed gives
+60,000 samples, all classes in turn, and a small CNN that learns from them alone ("samples"), from
+the training images ("real"), or from the two together ("both"). What the results have is not
+measured again. At the end, the differences from real images are printed with 95 % intervals.
 """
 
 import argparse
-import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from benchmarks.benefit.__main__ import numbers
-from benchmarks.common import machine
+from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines, seed_range
 from vae_augment import VAEModel, VAESyntheticDataset, load
-from vae_augment.evaluation.classifier import accuracy, train_classifier
-from vae_augment.evaluation.report import paired
+from vae_augment.evaluation.classifier import Batch, accuracy, train_classifier
+from vae_augment.evaluation.intervals import Estimate, paired
 from vae_augment.training import ImageData, load_data
 from vae_augment.training.data.image_data import to_float
 
+FILE = RESULTS / "samples.jsonl"
 KINDS = ("real", "samples", "both")
 SAMPLES = 60_000
+Key = tuple[str, int, str, str]  # data, updates, kind and digest of the model
 
 
-def images_of(kind: str, model: VAEModel, data: ImageData, seed: int) -> tuple[Tensor, Tensor]:
-    """Images in 256 grey levels, [N, C, H, W] in [0, 1], and their labels."""
-    batches = (
-        []
-        if kind == "real"
-        else [*VAESyntheticDataset(model, SAMPLES, seed=seed, output="uint8").batches(1000)]
-    )
+def training_batch(kind: str, model: VAEModel, data: ImageData, seed: int) -> Batch:
+    """Images in 256 grey levels, [N, C, H, W] in [0, 1], and their labels [N]."""
+    batches = []
+    if kind != "real":
+        samples = VAESyntheticDataset(model, SAMPLES, seed=seed, output="uint8")
+        batches += [*samples.batches(1000)]
     if kind != "samples":
         batches.append((data.images, data.labels))
-    images, labels = (torch.cat(rows) for rows in zip(*batches, strict=True))
+    images = torch.cat([images for images, _ in batches])
+    labels = torch.cat([labels for _, labels in batches])
     return to_float(images), labels
 
 
-def measure(
-    model: VAEModel, data: ImageData, test: ImageData, row: dict[str, Any]
-) -> dict[str, Any]:
-    """`row` with the accuracy of one classifier, in percent, and the machine."""
-    images, labels = images_of(row["kind"], model, data, row["draw"])
-    found = train_classifier(
-        images, labels, len(data.classes), updates=row["updates"], seed=row["draw"]
-    )
-    return (
-        row
-        | {"accuracy": round(accuracy(found, to_float(test.images), test.labels), 2)}
-        | machine()
-    )
+def measured(row: Row, model: VAEModel, data: ImageData, test: ImageData) -> float:
+    """The accuracy in percent of the classifier that `row` describes."""
+    images, labels = training_batch(row["kind"], model, data, row["seed"])
+    classes = len(data.classes)
+    found = train_classifier(images, labels, classes, updates=row["updates"], seed=row["seed"])
+    return round(accuracy(found, to_float(test.images), test.labels), 2)
 
 
-def read(results: Path) -> list[dict[str, Any]]:
-    """The lines of `results`, none where there is no file."""
-    return (
-        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    )
-
-
-def differences(rows: list[dict[str, Any]]) -> list[str]:
-    """A line for each data set, model, number of updates and kind against the real images of the same draws."""
-    found: dict[tuple[Any, ...], dict[int, float]] = defaultdict(dict)
+def by_key(rows: Sequence[Row]) -> dict[Key, dict[int, float]]:
+    """Accuracies by seed, for each kind of classifier."""
+    found: dict[Key, dict[int, float]] = defaultdict(dict)
     for row in rows:
-        found[row["data"], row["updates"], row["kind"], row["model"]][row["draw"]] = row["accuracy"]
-    lines = []
-    for (data, updates, kind, model), accuracies in sorted(found.items()):
-        apart = paired(accuracies, found.get((data, updates, "real", ""), {}))
-        if apart is not None and kind != "real":
-            lines.append(f"{data}, {updates:,} updates, {kind} of {model[:8]} minus real: {apart}")
-    return lines
+        key = (row["data"], row["updates"], row["kind"], row["model"])
+        found[key][row["seed"]] = row["accuracy"]
+    return dict(found)
 
 
-def main() -> None:
+def differences(rows: Sequence[Row]) -> dict[Key, Estimate]:
+    """Each kind minus real images, on the seeds of both."""
+    accuracies = by_key(rows)
+    found = {}
+    for key, values in sorted(accuracies.items()):
+        data, updates, kind, _ = key
+        difference = paired(values, accuracies.get((data, updates, "real", ""), {}))
+        if kind != "real" and difference is not None:
+            found[key] = difference
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model")
-    parser.add_argument("data")
-    parser.add_argument("root")
-    parser.add_argument("results", type=Path)
-    parser.add_argument(
-        "--draws", type=numbers, default=range(100, 101), help="FIRST:END, END not included"
-    )
+    parser.add_argument("model", help="a bundled name or an .onnx file")
+    parser.add_argument("data", help="as for fit")
+    parser.add_argument("root", help="folder of torchvision's data sets")
+    parser.add_argument("--seeds", type=seed_range, default=range(5), help="FIRST:END")
     parser.add_argument("--updates", type=int, default=5000, help="of the classifier")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=("real", "samples"))
-    options = parser.parse_args()
-    model, data = load(options.model), load_data(options.data, options.root)
+    parser.add_argument("--results", type=Path, default=FILE)
+    options = parser.parse_args(arguments)
+    model = load(options.model)
+    data = load_data(options.data, options.root)
     test = load_data(options.data, options.root, train=False)
-    rows = read(options.results)
-    for draw in options.draws:
+    for seed in options.seeds:
         for kind in options.kinds:
-            row = {"data": options.data, "kind": kind, "draw": draw, "updates": options.updates}
-            row |= {"model": "" if kind == "real" else model.sha256}
-            if any(row.items() <= known.items() for known in rows):
-                continue
-            row = measure(model, data, test, row)
-            print(f"{kind}, draw {draw}: {row['accuracy']} %", flush=True)
-            with options.results.open("a") as file:
-                print(json.dumps(row), file=file)
-            rows.append(row)
-    print("\n".join(differences(rows)))
+            row = {"data": options.data, "kind": kind, "seed": seed, "updates": options.updates}
+            row["model"] = "" if kind == "real" else model.sha256
+            if not is_there(read_lines(options.results), row):
+                row["accuracy"] = measured(row, model, data, test)
+                add_line(options.results, row)
+                print(f"{kind}, seed {seed}: {row['accuracy']} %", flush=True)
+    for (name, updates, kind, digest), difference in differences(
+        read_lines(options.results)
+    ).items():
+        print(f"{name}, {updates:,} updates, {kind} of {digest[:8]} minus real: {difference}")
 
 
 if __name__ == "__main__":

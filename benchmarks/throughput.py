@@ -1,253 +1,220 @@
-"""How fast `VAEAugment` and `VAESyntheticDataset` are, beside the bare runtime and every alternative, in one process.
+"""How fast `VAEAugment` and `VAESyntheticDataset` are, beside torchvision and bare onnxruntime.
 
-python benchmarks/throughput.py --root DIR            # DIR holds torchvision's MNIST; twenty
-minutes or so python benchmarks/throughput.py --root DIR --quick    # within two minutes; no
-torch.compile, fewer images
+    python -m benchmarks.throughput --root DIR    # some minutes; DIR holds torchvision's MNIST
+    python -m benchmarks.throughput --quick       # within a minute, no epochs
+
+Single calls are timed by the processor time of one thread, which other work on the machine disturbs
+little; epochs, which two workers load, by the clock. What is compared takes turns in one process.
+Outputs are checked before anything is timed. The result goes to results/throughput.json.
 """
 
 import argparse
-import tempfile
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from time import process_time
 from typing import Any
 
-import loaders
-import scaling
 import torch
-from alternatives import (
-    Eager,
-    Network,
-    bare_run,
-    classical,
-    compiled,
-    make_networks,
-    pythae_model,
-    rhvae_sampler,
-    sgemm,
-)
-from bars import bars, table
-from common import Spread, rates, save, timed
-from torch import Tensor
-from torchvision.transforms.v2 import functional as F
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision import datasets
+from torchvision.transforms import v2
 
-from vae_augment import VAEAugment, load
+from benchmarks.common import RESULTS, Row, machine, rates
+from vae_augment import AugmentedDataset, VAEAugment, VAESyntheticDataset, load
+from vae_augment.evaluation.report import markdown
+from vae_augment.model.sessions import open_session
 
-Row = dict[str, Any]
+FILE = RESULTS / "throughput.json"
+BATCH = 256
+MODELS = ("mnist", "glyphs")
+Runs = dict[str, Callable[[], Any]]
 
 
-class Bench:
-    """Times groups of things in turns, and keeps a row of each."""
-
-    def __init__(self, repeats: int, least: float, count: int) -> None:
-        self.repeats, self.least, self.count = repeats, least, count
-        self.rows: list[Row] = []
-        self.place: dict[str, Any] = {}
-
-    def compare(
-        self, what: str, runs: dict[str, Callable[[], Any]], images: int
-    ) -> dict[str, Spread]:
-        """Images a second of `runs`; the first is ours, and every row has its ratio to it."""
-        found = rates(runs, images, self.repeats, self.least)
-        first = next(iter(found.values()))["median"]
-        for name, rate in found.items():
-            row = {
-                "what": what,
-                "name": name,
-                "images_per_second": rate,
-                "ours_to_this": first / rate["median"],
-            }
-            self.rows.append(self.place | row)
-            print(
-                (
-                    f"{self.place} {what:28} {name:32} {rate['median']:12.0f}/s  x "
-                    f"{row['ours_to_this']:.2f}"
-                ),
-                flush=True,
-            )
-        return found
+def affine() -> v2.Transform:
+    """The warp that everything is compared with."""
+    return v2.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1))
 
 
-def main() -> None:
-    options = parse()
-    bench = Bench(options.repeats, *((0.01, 256) if options.quick else (0.2, 4096)))
-    everything = torch.get_num_threads()
-    with tempfile.TemporaryDirectory() as folder:
-        for network in make_networks(Path(folder)):
-            for threads in sorted({1, everything}):
-                torch.set_num_threads(threads)
-                bench.place = {"network": network.name, "threads": threads}
-                perturbation(bench, network, threads, compiles=not options.quick)
-                generation(bench, network, threads)
-                loaders.measure(bench, network, threads, bench.count)
-                loaders.through_workers(bench, network, bench.count * 8)
-        torch.set_num_threads(everything)
-        bench.place = {"network": "conv", "threads": everything}
-        rhvae(bench, steps=10 if options.quick else 100)
-        if options.root:
-            loaders.epoch(bench, options.root, 512 if options.quick else 60_000)
-        grown = scaling.measure(
-            Path(folder) / "mlp.onnx", *((100_000, 3) if options.quick else (1_000_000, 7))
-        )
-    judged = bars(bench.rows, grown)
-    print(table(judged))
-    facts = {"quick": options.quick, "repeats": options.repeats, "all_threads": everything}
-    save(
-        "throughput",
-        facts | {"rows": bench.rows, "growth": grown, "bars": [bar._asdict() for bar in judged]},
+def vae(name: str, **settings: Any) -> VAEAugment:
+    """A perturbation of every image by a bundled model."""
+    return VAEAugment(load(name, provider="cpu", threads=1), p=1.0, **settings)
+
+
+def transforms() -> dict[str, v2.Transform]:
+    """What is timed, by name; the warp comes first."""
+    return {
+        "v2.RandomAffine": affine(),
+        "v2.ElasticTransform": v2.ElasticTransform(),
+        "VAEAugment(mnist)": vae("mnist"),
+        "VAEAugment(mnist, residual=False)": vae("mnist", residual=False),
+        "VAEAugment(glyphs)": vae("glyphs"),
+    }
+
+
+def bare_session(name: str, images: Tensor) -> Callable[[], Any]:
+    """onnxruntime alone on a bundled model's graph, its inputs made before."""
+    model = load(name, provider="cpu", threads=1)
+    content = Path(str(model.path)).read_bytes()
+    session = open_session(content, ["CPUExecutionProvider"], 1, strict=False)
+    noise = torch.randn(len(images), model.spec.latent_dim)
+    inputs = {"image": images, "noise": noise, "strength": torch.ones(len(images))}
+    inputs |= model.label_input(None, len(images))
+    feeds = {key: value.numpy() for key, value in inputs.items()}
+    check_session(name, session.run(None, feeds)[0], images, noise)
+    return partial(session.run, None, feeds)
+
+
+def check_session(name: str, found: Any, images: Tensor, noise: Tensor) -> None:
+    """`VAEAugment` gives what bare onnxruntime gives for the same noise."""
+    augment = vae(name) if name == "glyphs" else vae(name, residual=False)
+    params = augment.make_params([images]) | {"noise": noise}
+    ours = augment.transform(images, params)
+    torch.testing.assert_close(ours, torch.as_tensor(found), atol=1e-5, rtol=0)
+
+
+def single_image() -> Runs:
+    """One uint8 image per call."""
+    image = torch.randint(256, (1, 28, 28), dtype=torch.uint8)
+    runs: Runs = {name: partial(transform, image) for name, transform in transforms().items()}
+    return runs | {f"session.run({name})": bare_session(name, image[None] / 255) for name in MODELS}
+
+
+def whole_batch() -> Runs:
+    """256 float images per call; torchvision's transforms move a batch as one, so one by one."""
+    images = torch.rand(BATCH, 1, 28, 28)
+
+    def one_by_one(transform: v2.Transform) -> None:
+        for image in images:
+            transform(image)
+
+    runs: Runs = {}
+    for name, transform in transforms().items():
+        is_ours = isinstance(transform, VAEAugment)
+        runs[name] = partial(transform, images) if is_ours else partial(one_by_one, transform)
+    return runs | {f"session.run({name})": bare_session(name, images) for name in MODELS}
+
+
+def generated() -> Runs:
+    """1,024 generated images per call."""
+    model = load("mnist", provider="cpu", threads=1)
+    data = VAESyntheticDataset(model, 4 * BATCH)
+    latent = torch.randn(BATCH, model.spec.latent_dim)
+    labels = torch.zeros(BATCH, dtype=torch.int64)
+
+    def decode() -> None:
+        for _ in range(4):
+            model.decode(latent, labels)
+
+    return {"VAESyntheticDataset.batches": lambda: exhaust(data.batches(BATCH)), "decode": decode}
+
+
+def epochs(root: str, count: int) -> Runs:
+    """An epoch of a small CNN on MNIST; each augmentation stands where a user writes it."""
+    data = {
+        "v2.RandomAffine in the Compose": mnist(root, count, affine()),
+        "v2.ElasticTransform in the Compose": mnist(root, count, v2.ElasticTransform()),
+    }
+    plain = mnist(root, count, v2.Identity())
+    for name in MODELS:
+        data[f"VAEAugment({name}) in the Compose"] = mnist(root, count, vae(name))
+        data[f"AugmentedDataset with VAEAugment({name})"] = AugmentedDataset(plain, vae(name))
+    return {name: partial(train, loader(each)) for name, each in data.items()}
+
+
+def loaded(root: str, count: int) -> Runs:
+    """A pass through a loader."""
+    synthetic = VAESyntheticDataset(load("mnist", provider="cpu"), count)
+    data = {
+        "datasets.MNIST": mnist(root, count, v2.Identity()),
+        "VAESyntheticDataset(mnist)": synthetic,
+    }
+    return {name: partial(exhaust, loader(each)) for name, each in data.items()}
+
+
+def mnist(root: str, count: int, augment: v2.Transform) -> Dataset[Any]:
+    """The first training images of MNIST."""
+    transform = v2.Compose([v2.ToImage(), augment, v2.ToDtype(torch.float32, scale=True)])
+    return Subset(datasets.MNIST(root, transform=transform), range(count))
+
+
+def loader(data: Dataset[Any]) -> DataLoader[Any]:
+    """Two workers, which stay between epochs."""
+    return DataLoader(data, 128, shuffle=True, num_workers=2, persistent_workers=True)
+
+
+def exhaust(batches: Iterable[Any]) -> None:
+    """Read all batches."""
+    for _ in batches:
+        pass
+
+
+def train(batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Train a small CNN for one epoch."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * 6 * 6, 10),
     )
+    optimizer = torch.optim.Adam(model.parameters())
+    for images, labels in batches:
+        optimizer.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        optimizer.step()
 
 
-def parse() -> argparse.Namespace:
+def measured(root: str | None, *, repeats: int, seconds: float, images: int) -> list[Row]:
+    """A row for each thing that is timed."""
+    alone = partial(rates, repeats=repeats, seconds=seconds, clock=process_time)
+    found = {
+        "one uint8 image": alone(single_image(), 1),
+        "float batch of 256": alone(whole_batch(), BATCH),
+        "generation": alone(generated(), 4 * BATCH),
+    }
+    if root is not None:
+        by_clock = partial(rates, images=images, repeats=repeats, seconds=0)
+        found["epoch, 2 workers"] = by_clock(epochs(root, images))
+        found["loader, 2 workers"] = by_clock(loaded(root, images))
+    return [
+        {"what": what, "name": name, "images_per_second": rate}
+        for what, group in found.items()
+        for name, rate in group.items()
+    ]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Images per second, and the ratio to the first of each group."""
+    first: dict[str, float] = {}
+    lines = []
+    for row in rows:
+        rate = row["images_per_second"]["median"]
+        ratio = rate / first.setdefault(row["what"], rate)
+        lines.append([f"{row['what']}: {row['name']}", f"{rate:,.0f}", f"{ratio:.2f}"])
+    return markdown(["what", "images per second", "ratio to the first"], lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--root", help="folder that holds torchvision's MNIST; without it no epoch is timed"
-    )
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--quick", action="store_true")
-    return parser.parse_args()
-
-
-def perturbation(bench: Bench, network: Network, threads: int, compiles: bool) -> None:
-    model = load(network.path, provider="cpu", threads=threads)
-    ours, eager = VAEAugment(model, p=1.0, residual=False), Eager(network.module)
-    single(bench, network, ours, threads)
-    for batch in (32, 256, 1024):
-        image, noise = torch.rand(batch, 1, 28, 28), torch.randn(batch, model.spec.latent_dim)
-        runs: dict[str, Callable[[], Any]] = {
-            "VAEAugment": lambda image=image: ours(image),
-            "session.run": bare_run(network, threads, image, noise),
-            "PyTorch eager": lambda image=image, noise=noise: eager(image, noise),
-        }
-        fast = compiled(network, image, noise) if compiles else None
-        if fast is not None:
-            runs["torch.compile"] = lambda fast=fast, image=image, noise=noise: fast(image, noise)
-        if batch == 256:
-            product, flops = sgemm()
-            runs |= pythae_runs(network, image)
-        check_outputs(ours, eager, runs, image, noise)
-        runs = {name: guarded(name, run) for name, run in runs.items()}
-        found = bench.compare(f"perturb, float batch of {batch}", runs, batch)
-        if batch == 256:
-            # Operations counted from the graph, over what this machine's matrix product does in the
-            # same run.
-            peak = (
-                rates({"sgemm": product}, 1, bench.repeats, bench.least)["sgemm"]["median"] * flops
-            )
-            share = found["session.run"]["median"] * network.flops / peak
-            place = bench.place | {"what": "share of the sgemm rate", "name": "session.run"}
-            bench.rows.append(
-                place
-                | {"share": share, "sgemm_flops_per_second": peak, "flops_per_image": network.flops}
-            )
-
-
-def single(bench: Bench, network: Network, ours: VAEAugment, threads: int) -> None:
-    image = torch.randint(256, (1, 28, 28), dtype=torch.uint8)
-    pil, noise = F.to_pil_image(image), torch.randn(1, ours.model.spec.latent_dim)
-    bare = bare_run(network, threads, image[None] / 255, noise)
-    params = ours.make_params([image]) | {"noise": noise}
-    levels = (
-        ours.transform(image, params).int() - (torch.from_numpy(bare())[0] * 255.999).int()
-    ).abs()
-    assert levels.max() <= 1, levels.max()
-    others = {name: lambda augment=augment: augment(image) for name, augment in classical().items()}
-    bench.compare(
-        "perturb, one uint8 tensor",
-        {"VAEAugment": lambda: ours(image), "session.run": bare} | others,
-        1,
-    )
-    pil_others = {
-        name: lambda other=other: other(pil)
-        for name, other in classical().items()
-        if takes_pil(name)
-    }
-    bench.compare("perturb, one PIL image", {"VAEAugment": lambda: ours(pil)} | pil_others, 1)
-
-
-def takes_pil(name: str) -> bool:
-    return name.startswith("v2.") and "Noise" not in name
-
-
-def guarded(name: str, run: Callable[[], Any]) -> Callable[[], Any]:
-    """Without autograd, but for the row that shows pythae as it comes."""
-    return run if name == "pythae reconstruct" else torch.inference_mode()(run)
-
-
-def pythae_runs(network: Network, image: Tensor) -> dict[str, Callable[[], Any]]:
-    model = pythae_model(network)
-    return {
-        "pythae reconstruct": lambda: model.reconstruct(image),
-        "pythae reconstruct, inference_mode": lambda: model.reconstruct(image),
-    }
-
-
-def check_outputs(
-    ours: VAEAugment, eager: Eager, runs: dict[str, Callable[[], Any]], image: Tensor, noise: Tensor
-) -> None:
-    """All give the same images for the same noise."""
-    params = ours.make_params([image]) | {"noise": noise}
-    expected = torch.as_tensor(runs["session.run"]())
-    torch.testing.assert_close(ours.transform(image, params), expected, atol=1e-6, rtol=0)
-    with torch.inference_mode():
-        for name in runs.keys() & {"PyTorch eager", "torch.compile"}:
-            torch.testing.assert_close(runs[name](), expected, atol=1e-4, rtol=0)
-        if "pythae reconstruct" in runs:
-            torch.manual_seed(0)
-            reconstructed = runs["pythae reconstruct"]()
-            torch.manual_seed(0)
-            same = eager(image, torch.randn_like(noise))
-            torch.testing.assert_close(reconstructed, same, atol=1e-4, rtol=0)
-
-
-def generation(bench: Bench, network: Network, threads: int) -> None:
-    from pythae.samplers import NormalSampler
-
-    count, batch = 2 * bench.count, 256
-    model = load(network.path, provider="cpu", threads=threads)
-    sampler, latent = (
-        NormalSampler(pythae_model(network)),
-        torch.randn(batch, model.spec.latent_dim),
-    )
-    decoded = model.decode(latent)
-    with torch.inference_mode():
-        torch.testing.assert_close(network.module.decode(latent), decoded, atol=1e-4, rtol=0)
-    labels = torch.zeros(batch, dtype=torch.int64)
-
-    def decode_alone() -> None:
-        for _ in range(count // batch):
-            model.decode(latent, labels)
-
-    def theirs() -> Tensor:
-        return sampler.sample(num_samples=count, batch_size=batch, output_dir=None, return_gen=True)
-
-    data = loaders.dataset(model, count)
-    runs = {
-        ".batches(256)": lambda: loaders.exhaust(data.batches(batch)),
-        "model.decode": decode_alone,
-        "model.sample": lambda: model.sample(count),
-        "pythae NormalSampler": theirs,
-        "pythae NormalSampler, inference_mode": torch.inference_mode()(theirs),
-    }
-    bench.compare("generate", runs, count)
-
-
-def rhvae(bench: Bench, steps: int) -> None:
-    """Once: its cost is in thousands of small steps, whatever it generates."""
-    sampler, samples = rhvae_sampler(centroids=64, steps=steps), 8
-    seconds = timed(lambda: sampler.sample(num_samples=samples, batch_size=samples), 1)
-    rate = {
-        "median": samples / seconds,
-        "lower_quartile": samples / seconds,
-        "upper_quartile": samples / seconds,
-    }
-    row = {
-        "what": f"generate {samples}",
-        "name": f"pythae RHVAESampler, {steps} steps",
-        "images_per_second": rate,
-    }
-    bench.rows.append(bench.place | row)
+    parser.add_argument("--root", help="folder of torchvision's MNIST; without it no epochs")
+    parser.add_argument("--quick", action="store_true", help="short turns")
+    parser.add_argument("--output", type=Path, default=FILE)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if options.quick:
+        rows = measured(options.root, repeats=3, seconds=0.1, images=1_000)
+    else:
+        rows = measured(options.root, repeats=7, seconds=0.5, images=12_000)
+    facts = machine() | {"quick": options.quick, "rows": rows}
+    options.output.write_text(json.dumps(facts, indent=1) + "\n")
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Draws docs/pictures/*.png from samples of the bundled models: python docs/make_pictures.py [NAME ...]
+"""Draws docs/pictures/*.png from samples of the bundled models.
+
+    python docs/make_pictures.py [NAME ...]
+
 
 No image of a data set is shown. Every row is named by what it is. "denoise" trains a model, which
 takes some minutes.
@@ -91,7 +94,7 @@ def glyphs() -> list[Row]:
 
 
 def printed(character: str) -> Tensor:
-    """A character of a font as an image [1, 1, 28, 28], as large as the digits and in the middle."""
+    """A character of a font as an image [1, 1, 28, 28], as large as the digits."""
     from matplotlib import font_manager
     from PIL import Image, ImageDraw, ImageFont
 
@@ -109,7 +112,7 @@ def printed(character: str) -> Tensor:
 
 
 def denoise() -> list[Row]:
-    """Samples under noise, and what is left of it by a model that was trained for that on 10,000 other samples."""
+    """Samples under noise, and cleaned by a model that was trained on 10,000 other samples."""
     images, labels = load("mnist", provider="cpu").sample(10_000, seed=SEED + 1)
     assert labels is not None
     data = ImageData("samples", from_batch(images, torch.uint8), labels, tuple(map(str, range(10))))

@@ -16,6 +16,7 @@ ImageRange = tuple[float | Sequence[float], float | Sequence[float]]
 # logits, values this close to [0, 1] would be images of one grey.
 _NEAR = 0.15  # of the range's width, at either end
 _FEW = 0.1  # share of the values that may lie farther outside
+_ROUNDING = 1e-5  # by which a sigmoid or a tanh may leave its range
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,10 @@ class PixelValues:
             far: what it gives for latents far from 0, by which a last sigmoid or tanh is told.
         """
         everything = torch.cat([usual.flatten(), far[far.isfinite()]])
-        lowest, highest = everything.min(), everything.max()
-        is_sigmoid = bool(lowest >= 0 and highest <= 1)
-        is_tanh = bool(lowest >= -1 and highest <= 1) and not is_sigmoid
+        lowest = everything.min()
+        highest = everything.max()
+        is_sigmoid = bool(lowest >= -_ROUNDING and highest <= 1 + _ROUNDING)
+        is_tanh = bool(lowest >= -1 - _ROUNDING and highest <= 1 + _ROUNDING) and not is_sigmoid
         if self.decoder_output == "logits":
             self._check_logits(is_sigmoid, is_tanh)
         elif self.cuts_off:
@@ -159,8 +161,8 @@ class PixelValues:
     def _check_range(self, usual: Tensor, is_sigmoid: bool) -> None:
         if is_sigmoid and self.scales_images:
             raise ExportError(
-                "decode gives values in [0, 1] only, as a last sigmoid does, not in image_range="
-                f"{self.image_range}. If only encode takes that range, pass "
+                "decode gives values in [0, 1] only, as a last sigmoid does, and not in the image "
+                f"range {self.image_range}. If only encode takes that range, pass "
                 "decoder_output='probabilities' (--decoder-output probabilities) too."
             )
         images = (usual - self.low) / self.width
@@ -196,7 +198,8 @@ def beyond_images(pixels: Tensor, is_tanh: bool = False) -> str:
 
 def usual_readings(images: Tensor) -> list[PixelValues]:
     """The usual ways to train a VAE on images [N, C, H, W] in [0, 1]."""
-    mean, std = images.mean().item(), max(images.std().item(), 0.01)
+    mean = images.mean().item()
+    std = max(images.std().item(), 0.01)
     standardised = round(-mean / std, 2), round((1 - mean) / std, 2)
     readings = [PixelValues("image", (0, 1)), PixelValues("logits")]
     for image_range in ((-1, 1), standardised):

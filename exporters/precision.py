@@ -91,9 +91,12 @@ def _quantize(file: ModelFile, images: Tensor) -> onnx.ModelProto:
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"node.{index}"  # the quantizer finds nodes by their names
     with tempfile.TemporaryDirectory() as folder, quiet():
+        full = Path(folder, "fp32.onnx")
         path = Path(folder, "int8.onnx")
+        # By its path: given the model itself, older versions lose its weights on the way.
+        onnx.save(model, full)
         quantize_static(
-            model,
+            full,
             path,
             _Batches(_inputs(file, images)),
             op_types_to_quantize=["Conv", "Gemm", "MatMul"],

@@ -14,7 +14,6 @@ IMAGES = 256
 _CLEARLY = 0.5  # share of the error that another reading may have at most to be recommended
 
 
-@torch.inference_mode()
 def warn_if_poor(vae: ExportableVAE, data: ImageData) -> None:
     """Warn if the reconstructions of `data` are hardly better than its mean image, or could be.
 
@@ -26,8 +25,9 @@ def warn_if_poor(vae: ExportableVAE, data: ImageData) -> None:
     rows = torch.arange(0, len(data), max(1, len(data) // IMAGES))
     images = to_float(data.images[rows])
     used, *others = vae.readings(images)
-    shares = {reading.options: _share_of_error(reading, images) for reading in others}
-    share = _share_of_error(used, images)
+    with torch.inference_mode():
+        share = _share_of_error(used, images)
+        shares = {reading.options: _share_of_error(reading, images) for reading in others}
     best = min(shares, key=shares.__getitem__)
     is_better = shares[best] < _CLEARLY * min(share, POOR_SHARE)
     if share <= POOR_SHARE and not is_better:
@@ -38,7 +38,7 @@ def warn_if_poor(vae: ExportableVAE, data: ImageData) -> None:
     warnings.warn(
         f"Reconstructions of {data.name} have {share:.0%} of the mean image's squared error, with "
         f"{used.options}. {remedy}",
-        stacklevel=3,
+        stacklevel=3,  # the line that calls `export`
     )
 
 

@@ -31,6 +31,7 @@ _BRANCH = (
     "The model's control flow depends on its data (an `if` or a loop on a tensor's values), which "
     "a graph cannot hold. Use torch.where, or leave the branch out."
 )
+_NEWER = "with torch 2.7 or newer, and onnxscript, more modules can be exported."
 _NO_ONNX = re.compile(r"No ONNX function found for .*op='([\w.]+)'")
 BAKED = (
     "The model has a batch size baked in: a constant or a view with a fixed first dimension. Use "
@@ -137,7 +138,7 @@ def _by_dynamo(
 def _by_torchscript(
     module: nn.Module, example: Mapping[str, Tensor], outputs: list[str]
 ) -> onnx.ModelProto:
-    content = io.BytesIO()
+    content: Any = io.BytesIO()  # which newer type annotations leave out
     newer: dict[str, Any] = {"dynamo": False} if _has_dynamo() else {}
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -153,11 +154,14 @@ def _by_torchscript(
                 **newer,
             )
     except Exception as error:  # of many kinds, without a base of their own
-        raise ExportError(_cause(error)) from error
+        cause = _cause(error).partition(" Please feel free")[0]
+        raise ExportError(f"{cause} Besides, {_NEWER}") from error
     for warning in caught:
         _check_branch(warning)
     model = onnx.load_from_string(content.getvalue())
     _fold_constants(model.graph)
+    _give_expand_plain_sizes(model.graph)
+    _drop_unused(model.graph)
     return model
 
 
@@ -166,7 +170,7 @@ def _check_branch(warning: warnings.WarningMessage) -> None:
     is_ours = Path(torch.__file__).parent in Path(warning.filename).parents
     if "to a Python boolean" in str(warning.message) and not is_ours:
         place = f"{Path(warning.filename).name}, line {warning.lineno}"
-        raise ExportError(f"{_BRANCH} It is in {place}.")
+        raise ExportError(f"{_BRANCH} It is in {place}, perhaps an assert on sizes; {_NEWER}")
 
 
 def _fold_constants(graph: onnx.GraphProto) -> None:
@@ -179,9 +183,8 @@ def _fold_constants(graph: onnx.GraphProto) -> None:
             constants[value.name] = value
             node = helper.make_node("Constant", [], [value.name], value=value)
         nodes.append(node)
-    used = {name for node in nodes for name in node.input} | {each.name for each in graph.output}
     del graph.node[:]
-    graph.node.extend(node for node in nodes if used & set(node.output))
+    graph.node.extend(nodes)
 
 
 def _value(node: NodeProto, constants: Mapping[str, TensorProto]) -> TensorProto | None:
@@ -196,6 +199,53 @@ def _value(node: NodeProto, constants: Mapping[str, TensorProto]) -> TensorProto
     except Exception:  # onnx does not have every operator, and raises many types
         return None
     return numpy_helper.from_array(np.asarray(result), node.output[0])
+
+
+def _give_expand_plain_sizes(graph: onnx.GraphProto) -> None:
+    """Give Expand a 1 where a size stays as it is, for which TorchScript's exporter compares all.
+
+    The comparison with -1 takes in the size of the batch, which the reader of a file cannot follow.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "Expand":
+            nodes += _plain_sizes(node, makers)
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _plain_sizes(expand: NodeProto, makers: Mapping[str, NodeProto]) -> list[NodeProto]:
+    """The nodes that make the sizes for `expand`, which then takes them."""
+    choice = makers.get(expand.input[1])
+    sizes = makers.get(choice.input[2]) if choice and choice.op_type == "Where" else None
+    if sizes and sizes.op_type == "Reshape":  # to one axis, which it has already
+        sizes = makers.get(sizes.input[0])
+    if sizes is None or sizes.op_type != "Concat":
+        return []
+    name = f"{expand.output[0]}.sizes"
+    one = helper.make_node("Constant", [], [f"{name}.one"], value_ints=[1])
+    taken = [one.output[0] if _is_minus_one(makers.get(size)) else size for size in sizes.input]
+    expand.input[1] = name
+    return [one, helper.make_node("Concat", taken, [name], axis=0)]
+
+
+def _is_minus_one(maker: NodeProto | None) -> bool:
+    if maker is None or maker.op_type != "Constant":
+        return False
+    return bool(np.array_equal(numpy_helper.to_array(maker.attribute[0].t), [-1]))
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    used = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if used & set(node.output):
+            used |= set(node.input)
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
 
 
 def _is_small(tensor: TensorProto) -> bool:

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from .arguments import check_epoch, check_seed
 
-Words = NDArray[
-    np.uint64
-]  # 32-bit words in the lower halves; the upper halves take the carry of products
+# 32-bit words in the lower halves; the upper halves take the carry of products
+Words = NDArray[np.uint64]
 
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL = 0x9E3779B9, 0xBB67AE85
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (0x9E3779B9, 0xBB67AE85)
 _MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _ROUNDS = 10
@@ -37,10 +36,7 @@ class Stream(IntEnum):
 def philox4x32(
     counter: tuple[Words, Words, Words, Words], key: tuple[int, int]
 ) -> tuple[Words, Words, Words, Words]:
-    """Philox 4x32-10.
-
-    Four counter words and two key words -> four random 32-bit words, elementwise.
-    """
+    """Four counter words and two key words -> four random 32-bit words, elementwise."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):
@@ -75,10 +71,11 @@ def uniforms(
 def normals(
     seed: int, stream: Stream, epoch: int, index: NDArray[np.int64], width: int
 ) -> NDArray[np.float64]:
-    """Standard normal numbers, float64 [len(index), width], by Box and Muller (1958); errors as for `uniforms`.
+    """Standard normal numbers, float64 [len(index), width], by Box and Muller (1958).
 
-    Cast them to float32 only at the end: NumPy's float32 logarithm differs between CPUs in its last
-    bit, whereas the differences of the float64 one vanish in the cast.
+    Errors are those of `uniforms`. Cast them to float32 only at the end: NumPy's float32 logarithm
+    differs between CPUs in its last bit, whereas the differences of the float64 one vanish in the
+    cast.
     """
     pairs = math.ceil(width / 2)
     u = _uniform_columns(seed, stream, epoch, index, 2 * pairs)

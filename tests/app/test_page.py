@@ -1,5 +1,7 @@
 """The command `explore` without a browser: what it refuses, and what it passes to the page."""
 
+import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,19 @@ def test_without_data_samples_are_perturbed(
 
 
 def test_images_of_two_channels_cannot_be_shown(tiny_model: VAEModel) -> None:
-    pytest.importorskip("gradio", reason="needs: pip install 'vae-augment[app]'")
     object.__setattr__(tiny_model.spec, "image_shape", (2, 8, 8))
     with pytest.raises(InputError, match="images of 2 channels; only those of 1 or 3"):
         page.build(tiny_model, "tiny", Samples(load("mnist", provider="cpu"), "mnist"), {})
+
+
+@pytest.mark.browser
+def test_a_port_that_is_taken(tiny_model_path: Path) -> None:
+    pytest.importorskip("gradio", reason="needs: pip install 'vae-augment[app]'")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        command = ["-m", "vae_augment", "explore", tiny_model_path, "--no-browser", "--port", port]
+        done = subprocess.run(
+            [sys.executable, *map(str, command)], capture_output=True, text=True, timeout=120
+        )
+    assert done.stderr == f"error: The port {port} is taken. Give another: --port (port=).\n"
+    assert (done.returncode, done.stdout) == (1, "")

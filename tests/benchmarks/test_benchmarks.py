@@ -1,247 +1,240 @@
-"""The results that are committed say what they were measured on."""
+"""Each benchmark runs in small, and the docs show what the committed results say."""
 
 import json
-import re
 import statistics
-import subprocess
-import sys
-from dataclasses import replace
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision import datasets
 
-from benchmarks import samples
-from benchmarks.benefit.__main__ import main
-from benchmarks.benefit.chart import BARS, Bar, added
-from benchmarks.benefit.regimes import REGIMES, with_shared
-from benchmarks.benefit.results import Results, check_results, read_results, runs_of
-from benchmarks.benefit.runs import facts
-from benchmarks.benefit.targets import BEST, TARGETS, Target, reached, tables, target_table, verdict
-from benchmarks.common import RESULTS, check_result, machine, rates
-from vae_augment import load
-from vae_augment.evaluation.experiment import NOTHING, Run
-from vae_augment.evaluation.report import by_method, estimate
+from benchmarks import benefit, common, defaults, figures, generation, omniglot, samples, throughput
+from tests.helpers import ROOT
+from vae_augment import VAEModel, load
+from vae_augment.evaluation.repetition import Repetition
+from vae_augment.evaluation.splits import Source
 from vae_augment.training import ImageData
 
-COMMITTED = sorted(RESULTS.glob("*.json"))
-RATE = {"lower_quartile": 1.0, "median": 2.0, "upper_quartile": 3.0}
+BENEFIT_PAGE = (ROOT / "docs" / "benefit.md").read_text()
+RESIDUAL_PAGE = (ROOT / "docs" / "modes" / "residual.md").read_text()
 
 
-@pytest.mark.parametrize("path", COMMITTED, ids=[path.stem for path in COMMITTED])
-def test_committed_results_are_whole(path: Path) -> None:
-    check_result(json.loads(path.read_text()))
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tiny_model: VAEModel) -> None:
+    """Digits for all data, the tiny model for all VAEs, and as little training as possible."""
+
+    def source(data: str, root: Path) -> Source:
+        return Source("digits")
+
+    def vae(*arguments: Any) -> VAEModel:
+        return tiny_model
+
+    for module in (benefit, defaults):
+        monkeypatch.setattr(module, "source", source)
+        monkeypatch.setattr(module, "labelled_vae", vae)
+        monkeypatch.setattr(module, "UPDATES", 1)
+    monkeypatch.setattr(benefit, "fit_model", vae)
+    monkeypatch.setattr(benefit, "given_vae", vae)
+    monkeypatch.setattr(benefit, "POOL_UPDATES", 5)
+    one_seed = tuple(pair._replace(seeds=1) for pair in benefit.PAIRS)
+    monkeypatch.setattr(benefit, "PAIRS", one_seed)
 
 
-def test_what_a_benchmark_saves_is_whole() -> None:
-    rate = rates({"nothing": lambda: None}, images=1, repeats=3, least=1e-4)["nothing"]
-    check_result(
-        machine() | {"rows": [{"what": "a", "name": "nothing", "images_per_second": rate}]}
-    )
+def test_benefit(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "r.jsonl"
+    benefit.main([str(tmp_path), "--setting", "long tail", "--results", str(file)])
+    some = common.read_lines(file)
+    assert {row["setting"] for row in some} == {"long tail"}
+    benefit.main([str(tmp_path), "--results", str(file)])
+    rows = common.read_lines(file)
+    assert rows[: len(some)] == some  # what is there is not measured again
+    found = [figures.of_pair(pair, rows) for pair in benefit.PAIRS]
+    assert all(0 < each.method_mean < 100 and each.gain.repetitions == 1 for each in found)
+    assert rows[0]["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert "long tail mnist affine+elastic 0 " in capsys.readouterr().out
 
 
-def test_a_result_without_the_facts_is_refused() -> None:
-    with pytest.raises(ValueError, match="does not say: cpu, versions"):
-        check_result({"cores": 2, "threads": 2, "python": "3.12"})
+def test_the_long_tail_falls_from_1000_to_10() -> None:
+    labels = torch.arange(10).repeat_interleave(1200)
+    images = labels[:, None, None, None].to(torch.uint8)
+    data = ImageData("d", images, labels, tuple("0123456789"))
+    sizes = [benefit.long_tail(data, seed).labels.bincount().tolist() for seed in (0, 1)]
+    assert sorted(sizes[0], reverse=True) == [1000, 599, 359, 215, 129, 77, 46, 28, 17, 10]
+    assert sizes[0] != sizes[1]
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"what": "a", "images_per_second": RATE},
-        {"what": "a", "name": "b", "images_per_second": {"median": 2.0}},
-        {"what": "a", "name": "b", "images_per_second": RATE | {"median": 4.0}},
-    ],
-    ids=["no name", "no quartiles", "median outside"],
-)
-def test_a_row_that_is_not_whole_is_refused(row: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="not whole"):
-        check_result(machine() | {"rows": [row]})
+def test_rare_classes_are_repeated(digits: ImageData) -> None:
+    rare = digits.subset(torch.cat([torch.arange(10), (digits.labels == 3).nonzero()[:5, 0]]))
+    images, labels = benefit.balanced_batch(Repetition(rare, digits, seed=0))
+    counts = rare.labels.bincount()
+    assert labels.bincount().tolist() == [counts.max()] * 10
+    assert len(images[labels == 1].unique(dim=0)) == counts[1]
 
 
-BENEFIT = sorted(RESULTS.glob("benefit*.json"))
-ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"<!-- tables -->\n(.*?)\n<!-- end of tables -->", re.S)
-
-
-@pytest.mark.parametrize("path", BENEFIT, ids=[path.stem for path in BENEFIT])
-def test_committed_comparisons_are_whole(path: Path) -> None:
-    check_results(json.loads(path.read_text()))
-
-
-def test_the_docs_show_what_was_measured() -> None:
-    block = BLOCK.search((ROOT / "docs" / "benefit.md").read_text())
-    assert block, "docs/benefit.md has no block <!-- tables -->"
-    runs = runs_of(read_results(RESULTS / "benefit.json"))
-    assert len(runs) == 385
-    assert block[1].strip() == tables(runs)
-
-
-@pytest.mark.parametrize("bar", BARS, ids=[f"{bar.regime} {bar.data}" for bar in BARS])
-def test_the_chart_compares_with_the_best_method_without_a_vae(bar: Bar) -> None:
-    shared = with_shared(runs_of(read_results(RESULTS / "benefit.json")))
-    runs = [run for run in shared if (run.regime, run.data) == (bar.regime, bar.data)]
-    methods = by_method(run for run in runs if run.trained_on == NOTHING and run.kind != "ceiling")
-    assert bar.base == max(methods, key=lambda name: estimate([*methods[name].values()]).mean)
-    assert all(run.trained_on != NOTHING for run in runs if run.method == bar.method)
-    assert added(bar, runs).draws == 5
-
-
-def make_run(method: str, draw: int, percent: float) -> Run:
-    kind, saw = ("VAE", "labelled only") if "VAE" in method else ("classical", "none")
-    return Run("10 labels", "mnist", method, kind, saw, draw, 5000, percent, 1.0)
-
-
-def measured(gains: list[float]) -> list[Run]:
-    base = [make_run("affine+elastic", draw, 96.0 + draw) for draw in range(len(gains))]
-    return base + [
-        make_run("affine+elastic+strong VAE", draw, 96.0 + draw + more)
-        for draw, more in enumerate(gains)
-    ]
-
-
-TARGET = Target(
-    "10 labels", "mnist", "affine+elastic+strong VAE", "affine+elastic", 0.0, 0.3, (False, True)
-)
-
-
-@pytest.mark.parametrize(
-    ("gains", "word"),
-    [
-        ([0.4, 0.5, 0.4], "aim met"),
-        ([0.1, 1.5, -0.1], "must met"),  # 0.5 on average, but the interval reaches below 0
-        ([0.1, 0.1, 0.1], "must met"),
-        ([-0.1, -0.2, 0.1], "NOT MET"),
-    ],
-)
-def test_a_target_needs_its_mean_and_its_interval(gains: list[float], word: str) -> None:
-    runs = measured(gains)
-    found = reached(TARGET, runs)
-    assert found is not None
-    assert verdict(TARGET, found) == word
-    line = next(line for line in target_table(runs).splitlines() if "10 labels mnist" in line)
-    assert line.endswith(f" {word} |")
-    assert f"{sum(gains) / 3:+.2f} ± " in line
-
-
-def test_targets_that_were_not_measured_say_so() -> None:
-    assert target_table([]).count("not measured") == len(TARGETS)
-
-
-def test_a_regime_shows_the_runs_that_another_one_lends_it() -> None:
-    lent = replace(make_run("none", 0, 99.0), regime="synthetic only")
-    own = replace(make_run("affine+elastic+gentle VAE", 0, 98.5), regime="all labels")
-    part = tables([lent, own]).partition("### all labels, mnist")[2].partition("###")[0]
-    assert [line.split("|")[1].strip() for line in part.splitlines() if "99.00" in line] == ["none"]
-
-
-def test_targets_name_methods_that_exist() -> None:
-    for target in TARGETS:
-        regime = next(regime for regime in REGIMES if regime.name == target.regime)
-        lender = next((other for other in REGIMES if other.name == regime.like), regime)
-        names = {method.name for which in (regime, lender) for method in which.methods(target.data)}
-        assert target.method in {method.name for method in regime.methods(target.data)}
-        assert target.base in (None, BEST) or target.base in names
-
-
-def test_benefit_prints_the_tables_of_a_file(tmp_path: Path) -> None:
-    results = Results(tmp_path / "r.json", facts("a test", "cpu", 1), {"updates": 5000})
-    for run in measured([0.4, 0.5, 0.4]):
-        results.add(run)
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.benefit",
-        "--table",
-        "--output",
-        str(tmp_path / "r.json"),
-    ]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "### 10 labels, mnist" in done.stdout
-    assert tables(results.runs) in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--regimes", "10 labels,F"], "'F' is not one of 10 labels, 100 labels, 10 labels + pool"),
-        (["--draws", "5:5"], "'5:5' is not FIRST:END"),
-        (["--table", "--output", "no.json"], "No such file"),
-    ],
-)
-def test_benefit_says_what_it_cannot_use(
-    arguments: list[str],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_the_long_tail_is_scored_by_class(
+    digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["benefit", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code
-    assert message in f"{ended.value.code} {capsys.readouterr().err}"
+    pair = next(pair for pair in benefit.PAIRS if pair.setting == "long tail")
+    test = digits.subset(torch.arange(10))
+    test.labels[:] = torch.tensor([0] * 8 + [1] * 2)
+    monkeypatch.setattr(benefit, "method", lambda name, pair: benefit.Method(name))
+    always_0 = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    always_0[1].bias.data[0] = 1e3
+    monkeypatch.setattr(benefit.Method, "train", lambda self, repetition: always_0)
+    two_classes = ImageData("two", test.images, test.labels, ("0", "1"))
+    found = benefit.accuracy(Repetition(two_classes, two_classes, seed=0), "none", pair)
+    assert found == 50
 
 
-def test_a_classifier_of_samples_is_paired_with_one_of_real_images(
+def test_defaults(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "r.jsonl"
+    defaults.main([str(tmp_path), "--results", str(file)])
+    assert len(common.read_lines(file)) == 3 * 2 * 4
+    assert "| symbols, 100 " in capsys.readouterr().out
+
+
+def test_samples(
     tiny_model_path: Path,
+    digits: ImageData,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    model, results = load(tiny_model_path), tmp_path / "r.jsonl"
-    images = torch.randint(256, (200, *model.spec.image_shape), dtype=torch.uint8)
-    data = ImageData(
-        "noise", images, torch.arange(200) % len(model.spec.classes), model.spec.classes
-    )
+    data = digits.subset(torch.arange(200))
     monkeypatch.setattr(samples, "load_data", lambda name, root, train=True: data)
     monkeypatch.setattr(samples, "SAMPLES", 50)
-    command = [
-        "samples",
-        str(tiny_model_path),
-        "noise",
-        "",
-        str(results),
-        "--updates",
-        "2",
-        "--draws",
-        "0:2",
-        "--kinds",
-    ]
-    for kinds in (
-        ["real", "samples"],
-        ["samples", "both"],
-    ):  # "samples" are there already in the second run
-        monkeypatch.setattr(sys, "argv", [*command, *kinds])
-        samples.main()
-    rows = [json.loads(line) for line in results.read_text().splitlines()]
-    found = [(row["draw"], row["kind"]) for row in rows]
-    assert found == [
+    file = tmp_path / "r.jsonl"
+    command = [str(tiny_model_path), "digits", "", "--results", str(file), "--updates", "2"]
+    samples.main([*command, "--seeds", "0:2"])
+    samples.main([*command, "--seeds", "0:1", "--kinds", "samples", "both"])
+    rows = common.read_lines(file)
+    assert [(row["seed"], row["kind"]) for row in rows] == [
         (0, "real"),
         (0, "samples"),
         (1, "real"),
         (1, "samples"),
         (0, "both"),
-        (1, "both"),
     ]
-    apart = statistics.fmean(rows[at + 1]["accuracy"] - rows[at]["accuracy"] for at in (0, 2))
-    assert (
-        f"noise, 2 updates, samples of {model.sha256[:8]} minus real: {apart:+.2f}"
-        in capsys.readouterr().out
-    )
+    gain = statistics.fmean(rows[at + 1]["accuracy"] - rows[at]["accuracy"] for at in (0, 2))
+    digest = load(tiny_model_path).sha256[:8]
+    expected = f"digits, 2 updates, samples of {digest} minus real: {gain:+.2f}"
+    assert expected in capsys.readouterr().out
 
 
-def test_both_kinds_of_images_are_as_many_samples_as_there_are(
-    tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_real_images_and_samples_are_put_together(
+    tiny_model: VAEModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = load(tiny_model_path)
     monkeypatch.setattr(samples, "SAMPLES", 50)
-    black = torch.zeros(30, *model.spec.image_shape, dtype=torch.uint8)
+    black = torch.zeros(30, *tiny_model.spec.image_shape, dtype=torch.uint8)
     real = ImageData("real", black, torch.zeros(30, dtype=torch.int64), ("a",))
-    images, labels = samples.images_of("both", model, real, seed=1)
+    images, labels = samples.training_batch("both", tiny_model, real, seed=1)
     assert (len(images), images[50:].max(), labels[:4].tolist()) == (80, 0, [0, 1, 2, 3])
-    made, _ = samples.images_of("samples", model, real, seed=1)
+    made, _ = samples.training_batch("samples", tiny_model, real, seed=1)
     assert torch.equal(made, images[:50])
-    assert not torch.equal(made, samples.images_of("samples", model, real, seed=2)[0])
+    other, _ = samples.training_batch("samples", tiny_model, real, seed=2)
+    assert not torch.equal(made, other)
+
+
+class FewImages:
+    """Grey images in the place of torchvision's MNIST."""
+
+    def __init__(self, root: str, transform: Callable[[Image.Image], Any]) -> None:
+        self.transform = transform
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.transform(Image.new("L", (28, 28), index)), index % 10
+
+
+def test_throughput(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def loader(data: Any) -> DataLoader[Any]:
+        return DataLoader(data, 10)
+
+    def measured(root: str | None, **usual: Any) -> list[dict[str, Any]]:
+        return usual_measured(root, repeats=1, seconds=0, images=20)
+
+    usual_measured = throughput.measured
+    monkeypatch.setattr(datasets, "MNIST", FewImages)
+    monkeypatch.setattr(throughput, "loader", loader)
+    monkeypatch.setattr(throughput, "BATCH", 8)
+    monkeypatch.setattr(throughput, "measured", measured)
+    threads = torch.get_num_threads()
+    try:
+        throughput.main(["--root", "data", "--quick", "--output", str(tmp_path / "r.json")])
+    finally:
+        torch.set_num_threads(threads)
+    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert len({row["what"] for row in rows}) == 5
+    assert all(row["images_per_second"]["median"] > 0 for row in rows)
+    assert "| one uint8 image: VAEAugment(glyphs) " in capsys.readouterr().out
+
+
+def test_generation(capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    try:
+        generation.main(["--count", "64", "--workers", "1"])
+    finally:
+        torch.set_num_threads(threads)
+    found = json.loads(capsys.readouterr().out)
+    assert found["images"] == 64
+    assert found["peak_pss_mb"] > 10
+
+
+def test_omniglot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "omniglot").mkdir()
+    paper = np.ones((2, 3, 105, 105), dtype=bool)
+    paper[:, :, 20:80, 50:53] = False  # a stroke
+    for name in omniglot.FILES:
+        np.savez(tmp_path / "omniglot" / name, images=paper)
+    omniglot.main([str(tmp_path), str(tmp_path / "glyphs.npz")])
+    assert "48 images of 16 classes" in capsys.readouterr().out
+    with np.load(tmp_path / "glyphs.npz") as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    assert (images.shape, np.bincount(labels).tolist()) == ((48, 1, 28, 28), [3] * 16)
+    ink = images.reshape(4, -1).sum(1)
+    assert (np.diff(ink.astype(int)) > 0).all()  # thicker and thicker
+
+
+def test_the_chart_is_drawn(tmp_path: Path) -> None:
+    shown = [each for each in figures.figures() if each.in_chart]
+    assert len({(each.setting, each.data) for each in shown}) == len(shown)
+    figures.draw(shown, tmp_path / "chart.png")
+    with Image.open(tmp_path / "chart.png") as picture:
+        assert picture.width == 960
+
+
+def test_the_docs_show_what_was_measured() -> None:
+    assert figures.table(figures.figures()) in BENEFIT_PAGE
+    assert defaults.table(common.read_lines(defaults.FILE)) in RESIDUAL_PAGE
+
+
+@pytest.mark.parametrize("file", [benefit.FILE, defaults.FILE, samples.FILE])
+def test_committed_accuracies_are_percent_and_not_repeated(file: Path) -> None:
+    rows = common.read_lines(file)
+    assert all(0 < row["accuracy"] < 100 for row in rows)
+    names = ("setting", "data", "method", "kind", "labels_per_class", "model", "updates", "seed")
+    keys = [tuple(row.get(name) for name in names) for row in rows]
+    assert len(set(keys)) == len(keys) > 20
+
+
+def test_seeds_are_given_as_a_range() -> None:
+    assert common.seed_range("2:4") == range(2, 4)
+    for wrong in ("5:5", "3", "a:b", "-1:3"):
+        with pytest.raises(ArgumentTypeError, match="is not FIRST:END"):
+            common.seed_range(wrong)
+
+
+def test_what_is_timed_takes_turns() -> None:
+    order: list[str] = []
+    clock = iter(range(100))
+    runs = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    found = common.rates(runs, 6, repeats=2, seconds=0, clock=lambda: next(clock))
+    assert order[-4:] == ["a", "b", "a", "b"]
+    assert found["a"] == {"median": 6, "lower_quartile": 6, "upper_quartile": 6}

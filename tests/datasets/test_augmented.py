@@ -260,7 +260,7 @@ def test_labels_reach_the_transform(tiny_model: VAEModel, getter: Any, is_compos
         assert label == index
 
 
-@pytest.mark.parametrize("form", ["named tuple", "image"])
+@pytest.mark.parametrize("form", ["image"])
 def test_labels_that_are_not_there(tiny_model: VAEModel, form: str) -> None:
     data = augmented(VAEAugment(tiny_model, labels_getter="default", residual=False), form)
     with pytest.raises(VAEAugmentError, match="VAEAugment found no labels in its inputs"):
@@ -309,7 +309,8 @@ def test_a_seed_makes_items_a_function_of_seed_epoch_and_index(
         images = images_of(DataLoader(data, batch_size=batch_size, sampler=order))
         return images[torch.tensor(order).argsort()]
 
-    first, before = items(), torch.get_rng_state()
+    first = items()
+    before = torch.get_rng_state()
     shuffled = random.Random(0).sample(range(LENGTH), LENGTH)
     for same in (items(), items(batch_size=1), items(batch_size=LENGTH), items(order=shuffled)):
         assert torch.equal(same, first)
@@ -428,7 +429,7 @@ def test_a_transform_that_gives_no_batch_is_refused(transform: Callable[[Tensor]
         augmented(transform).__getitems__(range(3))
 
 
-@pytest.mark.parametrize("label", [torch.zeros(10), 2**70, "x", None])
+@pytest.mark.parametrize("label", [torch.zeros(10), 2**70, "x", 1.5])
 @pytest.mark.parametrize("is_composed", [False, True])
 def test_labels_that_are_no_integers_are_refused(
     augment: VAEAugment, label: Any, is_composed: bool
@@ -437,9 +438,10 @@ def test_labels_that_are_no_integers_are_refused(
     data = AugmentedDataset(
         [(level(0), label)], v2.Compose([transform]) if is_composed else transform
     )  # type: ignore[arg-type]
-    with pytest.raises(VAEAugmentError, match="labels"):
+    message = "labels|There is no class 'x'|The label 1.5 is no class index"
+    with pytest.raises(VAEAugmentError, match=message):
         data[0]
-    with pytest.raises(VAEAugmentError, match="labels"):
+    with pytest.raises(VAEAugmentError, match=message):
         transform(level(0), label)
 
 

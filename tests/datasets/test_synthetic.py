@@ -271,10 +271,8 @@ def test_concatenation_works_item_by_item(
         ({"length": 2.5}, "length is 2.5; it must be an integer."),
         (
             {"labels": {0: 1e308, 1: 1e308}},
-            (
-                "The class weights are {0: 1e+308, 1: 1e+308}; they must be at least 0, with a finite "
-                "sum above 0."
-            ),
+            "The class weights are {0: 1e+308, 1: 1e+308}; they must be at least 0, with a finite "
+            "sum above 0.",
         ),
         ({"labels": {0: "much"}}, "weight is 'much'; it must be a number."),
         ({"keys": {"image", "label"}}, None),

@@ -1,7 +1,4 @@
-"""The README and the pages of docs/.
-
-Their links, pictures and blocks of Python, and the tables of commands.
-"""
+"""The README and the pages of docs/: links, pictures, blocks of Python, and tables of commands."""
 
 import os
 import re

@@ -17,7 +17,10 @@ from vae_augment.training.data.image_data import to_float
 
 
 class OnePixel:
-    """p(x = 1 | z, y) = sigmoid(2 z + y), z in one dimension, with a posterior that is only roughly right."""
+    """p(x = 1 | z, y) = sigmoid(2 z + y), z in one dimension.
+
+    The posterior is only roughly right.
+    """
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -104,7 +107,7 @@ def test_binarisations() -> None:
 
 def test_more_samples_tighten_the_bound(tiny_model: VAEModel, digits: ImageData) -> None:
     images = to_float(digits.images[:20])
-    few, many = (likelihood(tiny_model, images, samples=count) for count in (2, 200))
+    few, many = (likelihood(tiny_model, images, samples=count) for count in (1, 100))
     assert many.negative_bound < few.negative_bound
     assert many.negative_bound < many.negative_elbo
-    assert likelihood(tiny_model, images, samples=2) == few
+    assert likelihood(tiny_model, images, samples=1) == few

@@ -1,4 +1,4 @@
-"""Files of each format version as users hold them, tests/data/format-*.onnx, load and compute what they always did."""
+"""Files of each format version, tests/data/format-*.onnx, load and compute what they did."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import onnx
 import torch
 
 from vae_augment import load
-from vae_augment.model.kinds import REDRAWING, SAMPLING, SAMPLING
+from vae_augment.model.kinds import REDRAWING, SAMPLING
 
 GOLDEN = Path(__file__).parents[1] / "data" / "format-1.onnx"
 GOLDEN_2 = GOLDEN.with_name("format-2.onnx")

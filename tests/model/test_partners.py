@@ -43,7 +43,7 @@ def test_a_model_of_a_normal_distribution_has_none(tiny_model: VAEModel) -> None
 
 def test_a_bank_is_kept_when_it_is_asked_for(digits: ImageData, tmp_path: Path) -> None:
     few = digits.subset(torch.arange(250))
-    config = FitConfig(network="mlp", epochs=1)
+    config = FitConfig(network="mlp", epochs=1, conditional=False)
     checkpoint = tmp_path / "kept.safetensors"
     fit(few, checkpoint, config, keep_bank=True)
     export(checkpoint, tmp_path / "kept.onnx", keep_bank=True)
@@ -55,7 +55,9 @@ def test_a_bank_is_kept_when_it_is_asked_for(digits: ImageData, tmp_path: Path) 
     assert kept.partners is not None
     assert torch.equal(kept.partners.labels, torch.from_numpy(kept.spec.latents.bank_labels))
     assert torch.allclose(
-        kept.partners.given_label, kept.encode(few.images)[0][_rows(kept, few)], atol=1e-5
+        kept.partners.given_label,
+        kept.encode(few.images)[0][_rows(kept, few)],
+        atol=1e-5,
     )
     fit(few, tmp_path / "none.safetensors", config)
     with pytest.raises(InputError, match="the source has no bank of latents"):

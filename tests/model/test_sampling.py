@@ -76,10 +76,8 @@ def test_a_policy_stays_what_it_is() -> None:
         ),
         (
             {"cat": float("nan")},
-            (
-                "The class weights are {'cat': nan}; they must be at least 0, with a finite sum above "
-                "0."
-            ),
+            "The class weights are {'cat': nan}; they must be at least 0, with a finite sum above "
+            "0.",
         ),
     ],
 )

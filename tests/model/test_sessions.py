@@ -1,4 +1,4 @@
-"""Sessions and DataLoader workers: fork after use, spawn, forkserver, persistent workers, threads, CUDA.
+"""Sessions and workers: fork after use, spawn, forkserver, persistent workers, threads, CUDA.
 
 A hang is what these tests look for, so each has a hard time limit.
 """
@@ -260,3 +260,25 @@ def test_twenty_lines_give_the_same_first_batch_twice(
     )
     assert first.startswith("torch.Size([64, 1, 8, 8]) torch.Size([64])")
     assert first == second
+
+
+def test_onnxruntime_is_told_to_send_nothing() -> None:
+    """It reads the variable once, when it is imported."""
+    code = """if True:
+        import builtins, os, sys
+        from vae_augment import load
+
+        plain = builtins.__import__
+        seen = []
+
+        def watched(name, *arguments, **options):
+            if name == "onnxruntime" and "onnxruntime" not in sys.modules:
+                seen.append(os.environ.get("ORT_DISABLE_TELEMETRY"))
+            return plain(name, *arguments, **options)
+
+        builtins.__import__ = watched
+        load("mnist").sample(1)
+        assert seen == ["1"], seen
+        """
+    unset = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=unset, timeout=120, check=True)

@@ -16,7 +16,7 @@ def few_digits(digits: ImageData) -> ImageData:
 @pytest.fixture(scope="session")
 def copying_model(few_digits: ImageData, tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
     folder = tmp_path_factory.mktemp("copying")
-    config = FitConfig(network="mlp", beta=0.001, epochs=700, batch_size=60)
+    config = FitConfig(network="mlp", beta=0.001, epochs=700, batch_size=60, conditional=False)
     fit(few_digits, folder / "copying.safetensors", config)
     export(folder / "copying.safetensors", folder / "copying.onnx")
     return load(folder / "copying.onnx", provider="cpu")
@@ -31,7 +31,7 @@ def public_digits(digits: ImageData) -> ImageData:
 @pytest.fixture(scope="session")
 def public_base(public_digits: ImageData, tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
     folder = tmp_path_factory.mktemp("base")
-    config = FitConfig(network="mlp", latent_dim=8, beta=0.2, epochs=60)
+    config = FitConfig(network="mlp", latent_dim=8, beta=0.2, epochs=60, conditional=False)
     fit(public_digits, folder / "base.safetensors", config)
     export(folder / "base.safetensors", folder / "base.onnx")
     return load(folder / "base.onnx", provider="cpu")

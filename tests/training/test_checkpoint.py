@@ -104,7 +104,7 @@ def test_an_unfinished_run_of_version_1_is_resumed(
     tmp_path: Path,
 ) -> None:
     few = digits.subset(torch.arange(60))
-    config = FitConfig(network=name, latent_dim=2, epochs=2, batch_size=30)
+    config = FitConfig(network=name, latent_dim=2, conditional=False, epochs=2, batch_size=30)
     whole = fit(few, tmp_path / "whole.safetensors", config)
     trainer = Trainer(few, config)
     trainer.update()

@@ -17,6 +17,11 @@ from vae_augment.training import (
 )
 from vae_augment.training.trainer import Trainer
 
+NETWORKS_KNOWN = (
+    "network is 'vit'; choose one of mlp, conv-small, conv, conv-large, energy-small, energy, "
+    "energy-large, redrawing."
+)
+
 
 @pytest.mark.parametrize(
     ("changes", "message"),
@@ -28,6 +33,8 @@ from vae_augment.training.trainer import Trainer
         ({"seed": -1}, "seed is -1; it must lie in 0..2**64 - 1."),
         ({"learning_rate": -1.0}, "learning_rate is -1.0; it must be greater than 0."),
         ({"label_dropout": 2.0}, "label_dropout is 2.0; it must lie in [0, 1]."),
+        ({"epochs": None, "minutes": 0}, "minutes is 0.0; it must be finite and greater than 0."),
+        ({"network": "vit"}, NETWORKS_KNOWN),
         ({"denoise": -0.1}, "denoise is -0.1; it must be finite and at least 0."),
     ],
 )
@@ -63,11 +70,12 @@ def test_a_config_of_numpys_numbers_can_be_saved_and_resumed(digits: ImageData, 
 )
 def test_the_default_number_of_updates_grows_with_the_images(images: int, updates: int) -> None:
     config = FitConfig()
+    data = labelled([-1]).subset(torch.zeros(images, dtype=torch.int64))
     per_epoch = math.ceil(images / config.batch_size)
-    epochs = config.for_images(images).epochs
+    epochs = config.for_data(data).epochs
     assert epochs
     assert (epochs - 1) * per_epoch < updates <= epochs * per_epoch
-    assert replace(config, epochs=7).for_images(images).epochs == 7
+    assert replace(config, epochs=7).for_data(data).epochs == 7
 
 
 def test_held_out_images_do_not_count_and_patience_grows_with_the_epochs() -> None:
@@ -75,4 +83,34 @@ def test_held_out_images_do_not_count_and_patience_grows_with_the_epochs() -> No
         shapes(40, 8, 1), FitConfig(network="conv-small", batch_size=10, held_out=0.25)
     )
     assert (trainer.facts["epochs"], trainer.facts["patience"]) == (500, 50)
-    assert FitConfig(epochs=3).for_images(40).patience == 10
+    assert FitConfig(epochs=3).for_data(shapes(40, 8, 1)).patience == 10
+
+
+def labelled(labels: list[int]) -> ImageData:
+    """An image of one pixel for each label."""
+    images = torch.zeros(len(labels), 1, 1, 1, dtype=torch.uint8)
+    return ImageData("made", images, torch.tensor(labels), ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "network", "given", "expected"),
+    [
+        ([0, 1, 2], "conv", None, True),
+        ([0, -1, 1], "mlp", None, True),
+        ([0, 0, -1], "conv", None, False),
+        ([-1, -1], "conv", None, False),
+        ([0, 0, 1, 1], "redrawing", None, False),
+        ([0, 1], "conv", False, False),
+        ([0, 1], "conv", True, True),
+    ],
+)
+def test_labels_of_two_classes_are_used_where_nothing_is_said(
+    labels: list[int], network: str, given: bool | None, expected: bool
+) -> None:
+    config = FitConfig(network=network, conditional=given)
+    assert config.for_data(labelled(labels)).conditional is expected
+
+
+def test_epochs_and_minutes_exclude_each_other() -> None:
+    with pytest.raises(InputError, match=r"epochs is 3 and minutes is 2\. Give one of the two"):
+        FitConfig(epochs=3, minutes=2)

@@ -38,9 +38,27 @@ def test_unknown_network_and_missing_labels(few: ImageData, tmp_path: Path) -> N
         fit(unlabelled, tmp_path / "a", SMALL)
 
 
+def test_classes_too_small_to_learn_are_named(tmp_path: Path) -> None:
+    labels = torch.tensor([0] * 20 + [1] * 2 + [2] * 3 + [3])
+    images = torch.arange(26, dtype=torch.uint8).mul(9).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+    data = ImageData("mine", images, labels, ("a", "b", "c", "d"))
+    config = FitConfig(network="conv-small", epochs=1)
+    with pytest.warns(UserWarning, match=r"mine has too few images of 'b' \(2\), 'd' \(1\) to lea"):
+        fit(data, tmp_path / "a.safetensors", config)
+    fit(data, tmp_path / "b.safetensors", replace(config, conditional=False))
+
+
+def test_a_checkpoint_does_not_get_the_name_of_a_model_file(few: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.onnx ends in \.onnx, but this writes a checkpoint"):
+        fit(few, tmp_path / "a.onnx", SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_conditional_model_of_a_single_class_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos" / "cats").mkdir(parents=True)
-    Image.new("L", (8, 8)).save(tmp_path / "photos" / "cats" / "1.png")
+    image = Image.new("L", (8, 8))
+    image.paste(200, (2, 2, 6, 6))
+    image.save(tmp_path / "photos" / "cats" / "1.png")
     photos, output = load_data(tmp_path / "photos"), tmp_path / "a.safetensors"
     with pytest.raises(
         InputError, match="photos has one class, 'cats'; a conditional model needs at least two"
@@ -99,9 +117,12 @@ def test_what_export_would_refuse_is_refused_before_the_first_step(
     message: str,
     tmp_path: Path,
 ) -> None:
-    data = ImageData(
-        "mine", torch.zeros(4, *shape, dtype=torch.uint8), torch.full((4,), -1), classes
-    )
+    count = max(4, len(classes))  # an image for each class
+    images = torch.zeros(count, *shape, dtype=torch.uint8)
+    images[..., ::2] = 255
+    labels = torch.arange(count) if classes else torch.full((count,), -1)
+    labels[labels >= len(classes)] = -1
+    data = ImageData("mine", images, labels, classes)
     config = FitConfig(**{"network": "conv-small", "epochs": 1} | settings)
     with pytest.raises(InputError, match=message):
         fit(data, tmp_path / "a.safetensors", config)

@@ -7,6 +7,7 @@ import torch
 
 from tests.training.helpers import SMALL, same_weights
 from vae_augment.training import (
+    FitConfig,
     ImageData,
     fit,
     save_checkpoint,
@@ -17,7 +18,15 @@ from vae_augment.training.trainer import Trainer
 def test_held_out_images_stop_training_and_the_best_epoch_is_kept(
     digits: ImageData, tmp_path: Path
 ) -> None:
-    config = replace(SMALL, epochs=60, held_out=0.5, patience=2, learning_rate=2e-2, network="mlp")
+    config = FitConfig(
+        network="mlp",
+        conditional=False,
+        epochs=60,
+        batch_size=64,
+        learning_rate=2e-2,
+        held_out=0.5,
+        patience=2,
+    )
     losses: list[float] = []
     checkpoint = fit(
         digits.subset(torch.arange(60)),

@@ -18,6 +18,9 @@ from vae_augment.training.networks.base import Terms
 from vae_augment.training.trainer import Trainer
 
 
+@pytest.mark.skipif(
+    not hasattr(torch.backends.mkldnn, "matmul"), reason="torch before 2.9 has no such precision"
+)
 def test_an_update_that_fails_leaves_torchs_precision_as_it_was(few: ImageData) -> None:
     trainer = Trainer(few, SMALL)
     trainer.objective.precision = torch.bfloat16  # as where there are matrix units

@@ -50,7 +50,8 @@ def as_tensor(image: Any) -> Tensor:
 
 def check_transform(transform: Callable[[Any], Any], image: Any) -> None:
     """What holds for any input of any random transform of images that changes no shape."""
-    before, states = as_tensor(image), (random.getstate(), np.random.get_state()[1].tolist())
+    before = as_tensor(image)
+    states = (random.getstate(), np.random.get_state()[1].tolist())
     torch.manual_seed(0)
     output = transform(image)
     assert type(output) is type(image)
@@ -213,7 +214,8 @@ def test_residual_is_the_default_and_decodes_twice(
 
 
 def test_what_is_no_image_passes_by_identity(augment: VAEAugment, uint8: Tensor) -> None:
-    label, extra = torch.tensor(3), {"path": "a.png", "box": None}
+    label = torch.tensor(3)
+    extra = {"path": "a.png", "box": None}
     sample = {"image": tv_tensors.Image(uint8), "label": label, "more": [extra, "text", 1.5]}
     output = augment(sample)
     assert list(output) == ["image", "label", "more"]
@@ -296,7 +298,7 @@ def test_no_image_is_an_error(augment: VAEAugment, inputs: tuple[Any, ...], rest
         (
             torch.full(SHAPE, -2.0),
             "The floating image has values from -2 to -2; they must lie in [0, 1]. Place "
-            "VAEAugment before v2.Normalize. Or, if they were not normalised: State the values "
+            "VAEAugment before v2.Normalize. Or, where nothing was normalised, state the values "
             "that stand for white and black, of all images rather than of this one: `scaled(image, "
             "-1, -2)`, with scaled from vae_augment.transforms.",
         ),

@@ -44,6 +44,7 @@ CSS = """
   .va-panel p { font-size: .7rem; line-height: 1.2; }
   .va-tiles { gap: 1px; }
   .va-row, .va-facts { grid-template-columns: 1fr; gap: 0; }
+  .va-row .va-tiles { grid-template-columns: repeat(6, 1fr); }
   .va-facts dd { margin-bottom: .7rem; }
 }
 """

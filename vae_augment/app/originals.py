@@ -1,19 +1,18 @@
 """The images that the page perturbs: of a data set, of a model, or of a dropped file."""
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from ..datasets.synthetic import VAESyntheticDataset
 from ..errors import InputError
 from ..model.vae_model import VAEModel
-from ..training.data.folders import read_image
-from ..training.data.image_data import ImageData
+from ..training.data import ImageData, load_data
 from .code import quoted
 
 SAMPLES = 100  # of a model, where there are no other images
@@ -49,12 +48,13 @@ class Originals(Protocol):
 class DataImages:
     """The images of a data set.
 
-    `source` and `root` are the arguments of `load_data` that gave `data`.
+    `source`, `root` and `options` are the arguments of `load_data` that gave `data`.
     """
 
     data: ImageData
     source: str
     root: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -63,7 +63,9 @@ class DataImages:
         """Image number `index`, resized and turned grey or coloured where `shape` asks for it."""
         label = int(self.data.labels[index])
         name = self.data.classes[label] if label >= 0 else ""
-        arguments = ", ".join(quoted(each) for each in (self.source, self.root) if each is not None)
+        places = [quoted(each) for each in (self.source, self.root) if each is not None]
+        options = [f"{name}={value!r}" for name, value in self.options.items()]
+        arguments = ", ".join(places + options)
         what = f"image {index} of {self.data.name}"
         return _fitted(
             self.data.images[index],
@@ -103,15 +105,14 @@ class Samples:
 def dropped(path: Path, shape: Shape) -> Original:
     """The image of a file. `InputError`, which names the file, where it cannot be read."""
     try:
-        pixels = read_image(path, path.name)
-    except InputError as error:  # Pillow says the whole path, which is that of a copy
+        pixels = load_data(path, frames="first").images[0]
+    except InputError as error:  # it says the whole path, which is that of a copy
         raise InputError(str(error).replace(str(path), path.name)) from None
-    name = quoted(path.name)
     return _fitted(
-        torch.tensor(pixels),
+        pixels,
         path.name,
-        ("import torch", "from vae_augment.training.data.folders import read_image"),
-        f"image = torch.tensor(read_image({name}, {name}))",
+        ("from vae_augment.training import load_data",),
+        f'image = load_data({quoted(path.name)}, frames="first").images[0]',
         shape,
     )
 

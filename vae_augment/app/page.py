@@ -28,12 +28,12 @@ MOST_CLASSES = 20  # whose samples are drawn at once
 
 def build(model: VAEModel, name: str, originals: Originals, facts: Mapping[str, object]) -> Any:
     """The page as `gradio.Blocks`; arguments and `InputError` as for `serve`."""
-    gr = gradio()
     channels = model.spec.image_shape[0]
     if channels not in PIL_MODES:
         raise InputError(
             f"{model.name!r} has images of {channels} channels; only those of 1 or 3 can be shown."
         )
+    gr = gradio()
     title = f"vae-augment: {model.name}"
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(html.heading(model), elem_id="heading")

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..errors import InputError
 from ..model.vae_model import VAEModel
 from .html import CSS
 from .originals import Originals
@@ -26,9 +27,10 @@ _CSS = (
   min-width: 0; max-width: 100%; }
 #shown:has([role=alert]) #code { display: none; }
 @media (max-width: 640px) {
+  .gradio-container { overflow: visible !important; }
   .gradio-container .app { padding: .75rem !important; }
   #controls, #shown { display: contents !important; }
-  #pictures { order: -1; position: sticky; top: 0; z-index: 5; padding: .5rem 0;
+  #pictures { order: -1; position: sticky; top: 0; z-index: 60; padding: .5rem 0;
     background: var(--body-background-fill); }
   #code { order: 3; }
 }
@@ -56,12 +58,24 @@ def serve(
         ready: called with the page's address once it can be opened.
 
     Raises:
-        InputError: Gradio is missing, or the model's images can't be shown.
-        OSError: the port is taken.
+        InputError: Gradio is missing, the model's images can't be shown, or the port is taken.
     """
     with tempfile.TemporaryDirectory() as uploads:
         os.environ["GRADIO_TEMP_DIR"] = uploads  # read when the page is built
         page = build(model, name, originals, facts)
+        address = _launch(page, port, opens_browser)
+        try:
+            ready(address)
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            pass  # how a person ends it
+        finally:
+            page.close()
+
+
+def _launch(page: Any, port: int | None, opens_browser: bool) -> str:
+    """Start the server, and return its address."""
+    try:
         _, address, _ = page.launch(
             server_name=ADDRESS,
             server_port=port,
@@ -77,15 +91,12 @@ def serve(
             pwa=False,
             max_file_size=MAX_FILE_SIZE,
             theme=_theme(),
-            css=_CSS,
+            head=f"<style>{_CSS}</style>",  # `css` would rewrite the selectors
         )
-        try:
-            ready(address)
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            pass  # how a person ends it
-        finally:
-            page.close()
+    except OSError as error:
+        taken = "No port is free" if port is None else f"The port {port} is taken"
+        raise InputError(f"{taken}. Give another: --port (port=).") from error
+    return str(address)
 
 
 def _theme() -> Any:

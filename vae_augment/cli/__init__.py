@@ -1,5 +1,6 @@
 """The command `vae-augment`: each command is a thin file of its own over a function."""
 
+import logging
 import os
 import sys
 import warnings
@@ -70,7 +71,7 @@ app = typer.Typer(
 )
 EXAMPLES: dict[Callable[..., None], str] = {
     demo: "",
-    fit: "FOLDER -o mine.safetensors --conditional",
+    fit: "FOLDER -o mine.onnx",
     export: "mine.safetensors -o mine.onnx",
     info: "mine.onnx --check",
     preview: "mine.onnx FOLDER -o mine.png",
@@ -109,6 +110,21 @@ def main_options(
 
     Train one, export it to one file, use it, measure it.
     """
+    _show_log()
+
+
+class _Lines(logging.Handler):
+    """Shows what the package logs as lines of a command's output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record))
+
+
+def _show_log() -> None:
+    log = logging.getLogger(__package__.partition(".")[0])
+    log.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Lines) for handler in log.handlers):
+        log.addHandler(_Lines())
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ _POOL = "Train the VAE also on the images whose labels are not used."
 _MODEL = "Try this model (a bundled name or an .onnx file) instead of a VAE trained on DATA."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
 MOST_DIGITS = 18  # of a number that fits into 64 bits
+_METHODS = "A method to compare, as in the table; repeat for more. All if not given."
 _WORKERS = "Processes at once; if not given, one per repetition, at most one per core."
 
 
@@ -29,6 +30,7 @@ def compare(
     ] = None,
     p: Annotated[float | None, typer.Option(help="Of VAEAugment; 0.5 if not given.")] = None,
     residual: Annotated[bool | None, typer.Option(help="Of VAEAugment; on if not given.")] = None,
+    method: Annotated[list[str] | None, typer.Option(metavar="NAME", help=_METHODS)] = None,
     test_data: Annotated[list[str] | None, typer.Option(metavar="DATA", help=_TEST)] = None,
     draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
     seed: Annotated[
@@ -44,17 +46,18 @@ def compare(
     device: options.Device = "cpu",
 ) -> None:
     """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
-    from ..evaluation import comparison
+    from ..evaluation import compare as run_comparison
 
     given = {"strength": strength, "p": p, "residual": residual}
     settings = {name: value for name, value in given.items() if value is not None}
-    report = comparison.compare(
+    found = run_comparison(
         data,
         root,
         labels_per_class=_parse_labels(labels_per_class),
         pool=pool,
         model=model,
         settings=settings or None,
+        methods=method,
         test=test_data or (),
         draws=draws,
         seed=seed,
@@ -62,10 +65,9 @@ def compare(
         output=output,
         workers=workers,
         device=device,
-        say=typer.echo,
         reading=options.reading(read),
     )
-    typer.echo(f"\n{report.table}\n\n{report.advice}")
+    typer.echo(f"\n{found.table}\n\n{found.advice}")
 
 
 def _parse_labels(text: str) -> int | None:

@@ -1,7 +1,7 @@
 """`vae-augment explore`: see in the browser what a model does."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ def explore(
         str | None, typer.Argument(metavar="[DATA]", help=_DATA, show_default=False)
     ] = None,
     root: options.Root = None,
+    read: options.Read = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="If not given, a free one from 7860 on.")
     ] = None,
@@ -42,7 +43,7 @@ def explore(
     serve(
         loaded,
         model,
-        _originals(loaded, model, data, root),
+        _originals(loaded, model, data, root, options.reading(read)),
         facts_of(loaded),
         port=port,
         opens_browser=not no_browser,
@@ -50,7 +51,9 @@ def explore(
     )
 
 
-def _originals(model: "VAEModel", name: str, data: str | None, root: Path | None) -> "Originals":
+def _originals(
+    model: "VAEModel", name: str, data: str | None, root: Path | None, reading: dict[str, Any]
+) -> "Originals":
     from .. import load
     from ..app.originals import DataImages, Samples
     from ..app.samples import can_draw
@@ -58,5 +61,5 @@ def _originals(model: "VAEModel", name: str, data: str | None, root: Path | None
 
     if data is not None:
         folder = None if root is None else str(root)
-        return DataImages(load_data(data, folder), data, folder)
+        return DataImages(load_data(data, folder, **reading), data, folder, reading)
     return Samples(model, name) if can_draw(model) else Samples(load(_PEN), _PEN)

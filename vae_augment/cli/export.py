@@ -84,7 +84,7 @@ def export(
             keep_bank=keep_bank,
             overwrite=overwrite,
         )
-    typer.echo(f"{report.table()}\n{_summary(output)}")
+    typer.echo(f"{report.table()}\n{summary(output)}")
     quality = training.describe_quality(load(output).spec.training)
     if quality is not None and quality.is_poor:
         typer.echo(f"warning: {quality.text}", err=True)
@@ -139,7 +139,8 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
 
 
-def _summary(output: Path) -> str:
+def summary(output: Path) -> str:
+    """The size and digest of a model file, and how it is used."""
     import onnx
 
     content = output.read_bytes()

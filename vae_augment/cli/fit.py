@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
-from ..files import check_folder
+from ..files import check_folder, refuse_existing
 from . import options
+from .export import summary
 
 if TYPE_CHECKING:
     from ..training import Checkpoint, Epoch, FitConfig, ImageData
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 MOST_LINES = 100  # of epochs that are shown
 DEFAULT_NETWORK = "conv"
+_OUTPUT = "Model to write (.onnx), or the checkpoint alone (.safetensors)."
+_CONDITIONAL = "Give the labels to encoder and decoder; by default where there are labels."
+_MINUTES = "Instead of --epochs: as many updates as let it end after about so many minutes."
 _NETWORK = (
     "conv (the default), conv-small, conv-large, mlp (the classic 784-400-20), or energy: samples "
     "with random detail instead of a blur, with --beta 0.1."
@@ -28,7 +32,8 @@ _DELTA = "The delta of --epsilon."
 _DELTA_DEFAULT = "1e-5, or at most 1 / n^2 of n images"
 # What a private fit has no use for: it trains nothing on the private images.
 _OF_TRAINING = (
-    "network redraw latent_dim conditional label_dropout epochs batch_size learning_rate beta "
+    "network redraw latent_dim conditional label_dropout epochs minutes batch_size learning_rate "
+    "beta "
     "denoise held_out patience precision seed device keep_bank"
 ).split()
 _PATIENCE = "Epochs without a better held-out loss before it stops."
@@ -37,21 +42,20 @@ _PATIENCE = "Epochs without a better held-out loss before it stops."
 def fit(
     context: typer.Context,
     data: options.Data,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Checkpoint to write (.safetensors).")
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help=_OUTPUT)],
     network: Annotated[str | None, typer.Option(help=_NETWORK)] = None,
     redraw: Annotated[bool, typer.Option("--redraw", help=_REDRAW)] = False,
     latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
     conditional: Annotated[
-        bool, typer.Option("--conditional", help="Give the labels to encoder and decoder.")
-    ] = False,
+        bool | None, typer.Option("--conditional/--unconditional", help=_CONDITIONAL)
+    ] = None,
     label_dropout: Annotated[
         float, typer.Option(help="Share of labels hidden from a conditional model.")
     ] = 0.25,
     epochs: Annotated[
         int | None, typer.Option(min=1, show_default=_EPOCHS, help="Passes over the data.")
     ] = None,
+    minutes: Annotated[float | None, typer.Option(help=_MINUTES)] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per update.")] = 128,
     learning_rate: Annotated[
         float, typer.Option(help="Learning rate of Adam; its peak, except for mlp.")
@@ -80,7 +84,10 @@ def fit(
     download: options.Download = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Train a VAE on DATA. The same command again resumes a run that was interrupted or killed."""
+    """Train a VAE on DATA and export it. The same command resumes a run that was stopped or killed.
+
+    With --output something.safetensors only the checkpoint is written, for vae-augment export.
+    """
     from .. import training
     from ..training import distributed
 
@@ -96,6 +103,7 @@ def fit(
         conditional=conditional,
         label_dropout=label_dropout,
         epochs=epochs,
+        minutes=minutes,
         batch_size=batch_size,
         learning_rate=learning_rate,
         beta=beta,
@@ -107,18 +115,61 @@ def fit(
         device=device,
     )
     with distributed.process_group(device):
-        if distributed.rank() == 0:  # the others do not write
-            check_folder(output)
+        _check_output(output, overwrite)
         images = training.load_data(data, root, download=download, **options.reading(read))
         _say(
             f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from "
             f"{images.name}"
         )
-        checkpoint = _fit(images, output, config, keep_bank, overwrite)
-        quality = training.describe_quality(checkpoint.spec.training)
-        if quality is not None:
-            _say(f"warning: {quality.text}" if quality.is_poor else quality.text)
+        if output.suffix == ".onnx":
+            _fit_and_export(images, output, config, keep_bank, overwrite)
+            return
+        repeated = "The same command without --overwrite" if overwrite else "The same command"
+        _show_quality(_fit(images, output, config, keep_bank, overwrite, repeated))
         _say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    from ..training import distributed
+
+    if distributed.rank() > 0:  # the others do not write
+        return
+    if output.suffix == ".onnx":
+        refuse_existing(output, overwrite)
+    else:
+        check_folder(output)
+
+
+def _fit_and_export(
+    images: "ImageData", output: Path, config: "FitConfig", keep_bank: bool, overwrite: bool
+) -> None:
+    """Write a model file, beside which the checkpoint lies until that is done."""
+    from .. import exporters, training
+    from ..training import distributed
+
+    path = output.with_name(f"{output.stem}.unfinished.safetensors")
+    is_same = path.exists() and training.holds_same_run(path, images, config)
+    if is_same and training.load_checkpoint(path).is_finished:
+        checkpoint = training.load_checkpoint(path)
+    else:
+        start_anew = overwrite and not is_same
+        checkpoint = _fit(images, path, config, keep_bank, start_anew, "The same command")
+    _show_quality(checkpoint)
+    distributed.wait_for_all()
+    if distributed.rank() > 0:
+        return
+    typer.echo(f"exporting to {output} ...")
+    report = exporters.export(path, output, keep_bank=keep_bank, overwrite=overwrite)
+    path.unlink()
+    typer.echo(f"{report.table()}\n{summary(output)}")
+
+
+def _show_quality(checkpoint: "Checkpoint") -> None:
+    from .. import training
+
+    quality = training.describe_quality(checkpoint.spec.training)
+    if quality is not None:
+        _say(f"warning: {quality.text}" if quality.is_poor else quality.text)
 
 
 def _check_private(context: typer.Context, epsilon: float | None, public: str | None) -> None:
@@ -169,8 +220,14 @@ def _choose_network(network: str | None, redraw: bool) -> str:
 
 
 def _fit(
-    images: "ImageData", output: Path, config: "FitConfig", keep_bank: bool, overwrite: bool
+    images: "ImageData",
+    output: Path,
+    config: "FitConfig",
+    keep_bank: bool,
+    overwrite: bool,
+    repeated: str,
 ) -> "Checkpoint":
+    """Train, and say after Ctrl-C how the run is resumed: by the command `repeated`."""
     from .. import training
 
     before = _time_of_change(output)
@@ -188,8 +245,7 @@ def _fit(
         if _time_of_change(output) == before:
             typer.echo(f"\nStopped before anything was written to {output}.", err=True)
         else:
-            command = "The same command without --overwrite" if overwrite else "The same command"
-            typer.echo(f"\nStopped; {output} holds the state. {command} resumes it.", err=True)
+            typer.echo(f"\nStopped; {output} holds the state. {repeated} resumes it.", err=True)
         raise
 
 

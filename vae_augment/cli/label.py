@@ -46,6 +46,4 @@ def label(
     before = int((images.labels >= 0).sum())
     now = int((found.labels >= 0).sum())
     typer.echo(f"wrote {output}: {len(found)} images, {now} with a label in place of {before}")
-    typer.echo(
-        f"Next: vae-augment fit {output} -o {output.with_suffix('.safetensors')} --conditional"
-    )
+    typer.echo(f"Next: vae-augment fit {output} -o {output.with_suffix('.onnx')}")

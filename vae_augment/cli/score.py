@@ -29,7 +29,10 @@ def score(
     refuse_existing_files(overwrite, output, plot)
     images = training.load_data(data, root, train=not test, **options.reading(read))
     scores = load(model).anomaly_score(images.images)
-    with atomic_path(output) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        atomic_path(output) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         writer = csv.writer(file)
         # A column only where there are names.
         files = [images.files] if images.files else []

@@ -1,8 +1,6 @@
-"""`AugmentedDataset`.
+"""`AugmentedDataset`: images pass through a transform, one run per fetched batch."""
 
-A dataset whose images pass through a transform, one run per fetched batch.
-"""
-
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,48 +14,61 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from ..arguments import one_per_image
 from ..errors import InputError
 from ..model import advice
-from ..model.labels import as_labels
 from ..model.pixels import PIL_MODES, to_pil
 from ..transforms.augment import VAEAugment, default_labels, is_image
 from ..transforms.perturbation import PARTNER_MODES
+from .classes import names_of, targets_of
+from .orientation import WAY_OUT, holds_transposed
 from .seeded import SeededDataset, checked_index, fetch
+from .wrappers import check_map_style
 
 
 class AugmentedDataset(SeededDataset):
-    """A dataset with a transform that runs once per batch that a DataLoader fetches, not once per item.
+    """A dataset with a transform that runs once per batch that a DataLoader fetches.
 
     The first image of each item, a PIL image or a tensor [C, H, W], is replaced by the transformed
     one; everything else in the item stays as it is. Images of one type, dtype and shape are
     transformed together. The transform gets PIL images of mode L and RGB as uint8 tensors, and
     items get PIL images back if it returns uint8 tensors.
 
-    >>> data = AugmentedDataset(datasets.MNIST("data", transform=v2.ToImage()), VAEAugment("mnist"), seed=0)
+    >>> real = datasets.MNIST("data", transform=v2.ToImage())
+    >>> data = AugmentedDataset(real, VAEAugment("mnist"), seed=0)
     >>> loader = DataLoader(data, batch_size=128, num_workers=2)
 
-    Args: dataset: any map-style dataset whose items are images, or tuples, lists or dicts that
-        contain one. transform: a `VAEAugment`, or a `v2.Compose` of transforms of batches [B, C, H,
-        W]. Most of torchvision's random
-            transforms draw one set of parameters per batch. With a `labels_getter`, the labels of a
-            batch are passed too: they are looked for in each item as "default" says, or by the
-            function of a lone `VAEAugment`.
+    Args:
+        dataset: any map-style dataset whose items are images, or tuples, lists or dicts that
+            contain one.
+        transform: a `VAEAugment`, or a `v2.Compose` of transforms of batches [B, C, H, W]. Most of
+            torchvision's random transforms draw one set of parameters per batch. With a
+            `labels_getter`, the labels of a batch are passed too: they are looked for in each item
+            as "default" says, or by the function of a lone `VAEAugment`.
         seed: None = all randomness is from torch's global generator. 0..2**64 - 1 = item i depends
-            on (seed, epoch, i) alone: not on batch size, worker count or order. It needs a
-            `VAEAugment` as the transform.
+            on (seed, epoch, i) alone, not on batch size, worker count or order: each pass of a
+            `DataLoader` is an epoch, until `set_epoch` chooses one. It needs a `VAEAugment` as the
+            transform.
 
-    Raises: InputError: a seed out of range, with another transform, or with a mode whose partners
-        come from the batch. When
-            fetched: an item without an image. Errors about an image are those of the transform.
+    Raises:
+        InputError: a stream, a seed out of range, a seed with another transform or with a mode
+            whose partners come from the batch. When fetched: an item without an image. Errors about
+            an image are those of the transform.
     """
 
     def __init__(
         self, dataset: Dataset[Any], transform: Callable[..., Any], *, seed: int | None = None
     ) -> None:
+        check_map_style("dataset", dataset)
         super().__init__(seed, dataset)
         self.dataset = dataset
         self.transform = transform
         self._needs_labels = _needs_labels(transform)
+        if holds_transposed(dataset):
+            warnings.warn(
+                f"The images are transposed, as torchvision's EMNIST holds them. {WAY_OUT}",
+                stacklevel=2,
+            )
         if seed is None:
             return
         if not isinstance(transform, VAEAugment):
@@ -73,6 +84,21 @@ class AugmentedDataset(SeededDataset):
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes of `dataset`, by index."""
+        return names_of(self.dataset)
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """The index of each class, by name."""
+        return {name: index for index, name in enumerate(self.classes)}
+
+    @property
+    def targets(self) -> Any:
+        """The labels of all items, as `dataset` holds them, else a list."""
+        return targets_of(self.dataset)
 
     def __repr__(self) -> str:
         return f"AugmentedDataset({self.dataset!r}, {self.transform!r}, seed={self.seed})"
@@ -93,40 +119,38 @@ class AugmentedDataset(SeededDataset):
     def _transformed(
         self, images: list[Any], items: NDArray[np.object_], index: NDArray[np.int64]
     ) -> Sequence[Any]:
-        labels = as_labels([self._label(item) for item in items]) if self._needs_labels else None
+        labels = [self._label(item) for item in items] if self._needs_labels else None
         first = images[0]
-        is_pil = isinstance(images[0], Image.Image)
+        is_pil = isinstance(first, Image.Image)
         if is_pil and not _fits_into_batch(first):
             return [self._run(first, labels, index)]
         batch = torch.stack([pil_to_tensor(image) if is_pil else image for image in images])
-        output = self._run(
-            tv_tensors.wrap(batch, like=first) if _is_tv_tensor(first) else batch, labels, index
-        )
+        if _is_tv_tensor(first):
+            batch = tv_tensors.wrap(batch, like=first)
+        output = self._run(batch, labels, index)
         if not isinstance(output, Tensor) or output.shape[:1] != (len(images),):
             raise InputError(
                 f"The transform made a {type(output).__name__} of {len(images)} images, not as "
                 "many."
             )
-        if (
-            is_pil
-            and type(output) is Tensor
-            and output.dtype is torch.uint8
-            and output.shape[1] in PIL_MODES
-        ):
+        is_plain_uint8 = type(output) is Tensor and output.dtype is torch.uint8
+        if is_pil and is_plain_uint8 and output.shape[1] in PIL_MODES:
             return [to_pil(image) for image in output]
-        return (
-            [tv_tensors.wrap(image, like=output) for image in output]
-            if _is_tv_tensor(output)
-            else output.unbind()
-        )
+        if _is_tv_tensor(output):
+            return [tv_tensors.wrap(image, like=output) for image in output]
+        return output.unbind()
 
     def _label(self, item: Any) -> Any:
         getter = self.transform.labels_getter if isinstance(self.transform, VAEAugment) else None
         return getter(item) if callable(getter) else default_labels(item)
 
-    def _run(self, images: Any, labels: Tensor | None, index: NDArray[np.int64]) -> Any:
+    def _run(self, images: Any, labels: list[Any] | None, index: NDArray[np.int64]) -> Any:
         if not isinstance(self.transform, VAEAugment):
-            return self.transform(images) if labels is None else self.transform(images, labels)[0]
+            if labels is None:
+                return self.transform(images)
+            found = one_per_image(labels)
+            is_text = found.dtype == object
+            return self.transform(images, list(found) if is_text else torch.from_numpy(found))[0]
         transform = self.transform if labels is None else self.transform.with_labels(labels)
         if self.seed is None:
             return transform.transform(images, transform.make_params([images]))

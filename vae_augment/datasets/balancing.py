@@ -1,34 +1,39 @@
 """Which labels a dataset lacks for its classes to be equally frequent."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import whole_number
+from ..arguments import UNKNOWN, one_per_image, whole_number
 from ..errors import InputError
-from ..model.sampling import UNKNOWN, Class
+from ..model.sampling import Class
 
 
 def top_up(targets: Sequence[Class] | NDArray[Any], to: int | None = None) -> list[Class]:
-    """The labels that `targets` lack for each class to have at least `to` items: `labels` of `VAESyntheticDataset`.
+    """The labels that `targets` lack for each class to have at least `to` items.
+
+    They serve as `labels` of `VAESyntheticDataset`.
 
     >>> top_up([0, 0, 0, 1, 2, 2])
     [1, 1, 2]
 
-    Args: targets: the labels of a dataset, indices or names. Classes that do not occur in them get
-        none, nor does -1. to: the number of items per class, real and synthetic together; None = as
-        many as the largest class has.
+    Args:
+        targets: the labels of a dataset, one per item: class indices, whole floats or names, as a
+            list, array or tensor [N] or [N, 1]. Classes that do not occur in them get none, nor
+            does -1.
+        to: the number of items per class, real and synthetic together; None = as many as the
+            largest class has.
 
-    Raises: InputError: targets of more than one dimension, `to` no integer, or every class has as
-        many already.
+    Raises:
+        InputError: several numbers per item, `to` no integer, or every class has as many already.
     """
-    labels = np.asarray(targets)
-    if labels.ndim != 1 or not len(labels):
-        raise InputError(f"The targets have shape {labels.shape}; give one label per item.")
-    classes, counts = (array.tolist() for array in np.unique(labels, return_counts=True))
-    known = {name: count for name, count in zip(classes, counts, strict=True) if name != UNKNOWN}
+    labels = one_per_image(targets)
+    if not len(labels):
+        raise InputError("There are no targets; give one label per item.")
+    counts = Counter(labels.tolist())
+    known = {name: counts[name] for name in sorted(counts.keys() - {UNKNOWN})}
     most = max(known.values(), default=0) if to is None else whole_number("to", to)
     missing = [name for name, count in known.items() for _ in range(most - count)]
     if not missing:

@@ -13,18 +13,25 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
+from . import ways_out
+from .classes import labels_by_name
+from .orientation import WAY_OUT, holds_transposed
 
 _ITEMS = 8  # whose range is looked at: a single normalised image may well lie in [0, 1]
 _SLACK = 0.25  # interpolation and added noise leave [0, 1] by less, normalisation by more
 
 
 def check_alike(real: Any, synthetic: Any) -> None:
-    """Compare the first items and the class names of two datasets; `InputError` where they do not go together.
+    """Compare the first items and the names of the classes of two datasets.
 
     torch's random state stays as it is, although the transforms of `real` may be random.
+
+    Raises:
+        InputError: they do not go together.
     """
-    _check_classes(real, synthetic)
     with torch.random.fork_rng(devices=[]):
+        _check_classes(real, synthetic)
+        _check_orientation(real, synthetic)
         ours, theirs = (
             [_parts(data[index]) for index in range(min(_ITEMS, len(data)))]
             for data in (real, synthetic)
@@ -32,33 +39,64 @@ def check_alike(real: Any, synthetic: Any) -> None:
     if ours[0].keys() != theirs[0].keys():
         raise InputError(
             f"The items of real consist of {', '.join(ours[0])}, those of synthetic of "
-            f"{', '.join(theirs[0])}, so they do not fit into one batch. Where real has dicts: "
-            "VAESyntheticDataset(..., keys=('image', 'label')), with the keys of real."
+            f"{', '.join(theirs[0])}, so they do not fit into one batch. "
+            f"{ways_out.to_form(ours[0])}"
         )
-    for place, value in ours[0].items():
-        kind = _kind(value)
-        other = _kind(theirs[0][place])
-        if kind == other:
-            kind, other = _ranges(
-                *([parts.get(place) for parts in items] for items in (ours, theirs))
-            )
-        if kind != other:
+    for place in ours[0]:
+        _check_part(place, *([parts.get(place) for parts in items] for items in (ours, theirs)))
+
+
+def _check_part(place: str, ours: list[Any], theirs: list[Any]) -> None:
+    """Compare one part of some real items with that of some synthetic ones."""
+    real = ours[0]
+    synthetic = theirs[0]
+    kind = _kind(real)
+    other = _kind(synthetic)
+    if kind != other:
+        is_image = ways_out.is_image(real)
+        way = ways_out.to_image(real, synthetic) if is_image else ways_out.to_label(real)
+    else:
+        kind, other = _ranges(ours, theirs)
+        way = ways_out.to_range(kind)
+    if kind != other:
+        raise InputError(
+            f"{place} is {kind} in real, but {other} in synthetic. A batch of both fails, or a "
+            f"classifier tells real from synthetic by it. {way}"
+        )
+
+
+def _check_classes(real: Any, synthetic: Any) -> None:
+    ours = labels_by_name(real)
+    theirs = labels_by_name(synthetic)
+    change = getattr(synthetic, "target_transform", None)
+    for name in ours:
+        if name in theirs and ours[name] != theirs[name]:
             raise InputError(
-                f"{place} is {kind} in real, but {other} in synthetic. A batch of both fails, or "
-                f"a classifier tells real from synthetic by it. {_way_out(value)}"
+                f"The class {name!r} has label {ours[name]} in real, but {theirs[name]} in "
+                "synthetic, so the labels contradict each other. Give VAESyntheticDataset a "
+                f"target_transform= that maps its labels{_mapping(ours, theirs, change)}."
             )
 
 
-def _way_out(value: Any) -> str:
-    if isinstance(value, Image.Image) or np.ndim(value):
-        return (
-            "Give VAESyntheticDataset output='float', 'uint8' or 'pil', and as transform= what "
-            "real's images pass through, such as v2.Normalize."
-        )
-    return (
-        "Give VAESyntheticDataset a target_transform=, such as torch.as_tensor where the labels "
-        "of real are tensors."
-    )
+def _mapping(ours: dict[str, Any], theirs: dict[str, Any], change: Any) -> str:
+    """The `target_transform`, in place of `change`, that gives synthetic items the real labels."""
+    in_order = sorted(theirs, key=lambda name: str(theirs[name]).zfill(8))
+    is_listed = [theirs[name] for name in in_order] == list(range(len(in_order)))
+    if not is_listed or not ours.keys() >= theirs.keys():
+        return ""
+    labels = [ours[name] for name in in_order]
+    if change is torch.as_tensor:
+        return f": `target_transform=lambda label: torch.as_tensor({labels}[label])`"
+    return "" if change else f": `target_transform={labels}.__getitem__`"
+
+
+def _check_orientation(real: Any, synthetic: Any) -> None:
+    for side, data in {"real": real, "synthetic": synthetic}.items():
+        if holds_transposed(data):
+            raise InputError(
+                f"The images of {side} are transposed, as torchvision's EMNIST holds them, while "
+                f"others are upright. {WAY_OUT}"
+            )
 
 
 def _parts(item: Any, place: str = "item") -> dict[str, Any]:
@@ -82,25 +120,32 @@ def _kind(value: Any) -> str:
     return "an integer" if isinstance(value, numbers.Integral) else f"a {type(value).__name__}"
 
 
-def _ranges(*parts: list[Any]) -> tuple[str, str]:
+def _ranges(ours: list[Any], theirs: list[Any]) -> tuple[str, str]:
     """Words for the ranges of real and synthetic images.
 
     The same words, if nothing says that they differ.
     """
-    spans = [[span for value in values if (span := _span(value))] for values in parts]
-    if not all(spans):
+    our_span = _common_span(ours)
+    their_span = _common_span(theirs)
+    if our_span is None or their_span is None:
         return "", ""
-    low, high = (
-        [pick(span[place] for span in side) for side in spans]
-        for place, pick in enumerate((min, max))
-    )
-    kinds = [_range(*span) for span in zip(low, high, strict=True)]
-    if "" in kinds or kinds[0] == kinds[1]:
+    kind = _range(*our_span)
+    other = _range(*their_span)
+    if "" in (kind, other) or kind == other:
         return "", ""
-    first, second = (
-        f"{kind} (from {a:.3g} to {b:.3g})" for kind, a, b in zip(kinds, low, high, strict=True)
-    )
-    return first, second
+    return _with_ends(kind, our_span), _with_ends(other, their_span)
+
+
+def _with_ends(kind: str, span: tuple[float, float]) -> str:
+    return f"{kind} (from {span[0]:.3g} to {span[1]:.3g})"
+
+
+def _common_span(values: list[Any]) -> tuple[float, float] | None:
+    """The lowest and highest value of all floating images; None where there are none."""
+    spans = [span for value in values if (span := _span(value)) is not None]
+    if not spans:
+        return None
+    return min(low for low, _ in spans), max(high for _, high in spans)
 
 
 def _range(low: float, high: float) -> str:
@@ -120,21 +165,3 @@ def _span(value: Any) -> tuple[float, float] | None:
         if is_floating and np.ndim(value) and np.size(value)
         else None
     )
-
-
-def _check_classes(real: Any, synthetic: Any) -> None:
-    # A target_transform may be what makes labels agree, and redrawn images have no names of their
-    # own.
-    pair = (real, synthetic)
-    if any(getattr(data, "target_transform", None) for data in pair):
-        return
-    if not all(getattr(data, "has_class_names", True) for data in pair):
-        return
-    ours, theirs = (list(getattr(data, "classes", None) or ()) for data in (real, synthetic))
-    for name in ours:
-        if name in theirs and ours.index(name) != theirs.index(name):
-            raise InputError(
-                f"The class {name!r} has label {ours.index(name)} in real, but "
-                f"{theirs.index(name)} in synthetic, so the labels contradict each other. Give "
-                "VAESyntheticDataset a target_transform= that maps its labels."
-            )

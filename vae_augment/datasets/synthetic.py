@@ -1,7 +1,4 @@
-"""Datasets.
-
-Generated images, and a mixture of real and generated ones. Both are fetched in whole batches.
-"""
+"""`VAESyntheticDataset`: labelled images drawn from a VAE, fetched in whole batches."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +24,9 @@ _LATENTS_PER_DRAW = 1024  # for small batches, calling NumPy costs more than dra
 class VAESyntheticDataset(SeededDataset):
     """Labelled images drawn from a VAE, generated on request and never stored.
 
-    Item i depends on (seed, epoch, i) alone: not on batch size, worker count, order or rank.
-    Another epoch has the same labels and other images.
+    Item i depends on (seed, epoch, i) alone: not on batch size, worker count, order or rank. Each
+    pass of a `DataLoader` is an epoch with other images of the same labels, until `set_epoch`
+    chooses one.
 
     >>> data = VAESyntheticDataset("mnist", length=60_000)
     >>> image, label = data[0]
@@ -41,12 +39,13 @@ class VAESyntheticDataset(SeededDataset):
     >>> few = torch.rand(20, 1, 28, 28)
     >>> data = VAESyntheticDataset("glyphs", length=1_000, images=few, labels=[0, 1] * 10)
 
-    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`. length: the number of
-        images in an epoch, 1..2**63 - 1; None = as many as `labels` lists. labels: "balanced" (all
-        classes in turn), a class (index or name), a list of classes to go through in turn, as
-            `top_up` gives, or a mapping from classes to weights to draw from. A model without
-            classes gives the label -1. With `images`, their labels, class indices [N]; the classes
-            then come in turn.
+    Args:
+        model: a bundled name, the path of an .onnx file, or a `VAEModel`.
+        length: the number of images in an epoch, 1..2**63 - 1; None = as many as `labels` lists.
+        labels: "balanced" (all classes in turn), a class (index or name), a list of classes to go
+            through in turn, as `top_up` gives, or a mapping from classes to weights to draw from. A
+            model without classes gives the label -1. With `images`, their labels, class indices
+            [N]; the classes then come in turn.
         seed: 0..2**64 - 1.
         output: "float" ([C, H, W] float32 in [0, 1]), "uint8" ([C, H, W] in 0..255) or "pil" (mode
             L or RGB).
@@ -57,8 +56,9 @@ class VAESyntheticDataset(SeededDataset):
             ("image", "label").
         provider: as for `load`.
 
-    Raises: InputError: a value out of range, or an unknown class or output. Errors about the model
-        are those of `load`.
+    Raises:
+        InputError: a value out of range, or an unknown class or output. Errors about the model are
+            those of `load`.
     """
 
     seed: int
@@ -144,8 +144,9 @@ class VAESyntheticDataset(SeededDataset):
         ]
 
     def batches(self, size: int) -> Iterator[Any]:
-        """Yield all items in order as (images [B, C, H, W], labels [B] int64): faster than a DataLoader.
+        """Yield all items in order as (images [B, C, H, W], labels [B] int64).
 
+        This is faster than a `DataLoader`, and starts no epoch: `set_epoch` chooses it.
         `transform` and `target_transform` are given whole batches here. torchvision's v2 transforms
         accept batches, but draw one set of parameters per batch.
 

@@ -1,4 +1,4 @@
-"""What a user asks of a model or of images: does it help, what are the labels, how likely, how small."""
+"""What a user asks of a model or of images: does it help, which labels, how likely, how small."""
 
 from typing import TYPE_CHECKING, Any
 

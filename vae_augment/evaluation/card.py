@@ -1,4 +1,4 @@
-"""The model card of a file, in the form of the Hugging Face Hub, from its own metadata."""
+"""The model card of a file, as the Hugging Face Hub has it, from what the file says of itself."""
 
 import json
 import re

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from ..training.half_precision import half_precision
 
 BATCH = 50
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor]  # images [B, C, H, W] in [0, 1], and their labels [B]
 Distort = Callable[[Tensor], Tensor]  # images [B, C, H, W] in [0, 1] -> the same, distorted
-Metric = Callable[[Tensor, Tensor], float]  # which answers are correct, and the labels -> percent
+Network = Callable[[tuple[int, int, int], int], nn.Module]  # (C, H, W) and classes -> to logits
 
 
 def identity(images: Tensor) -> Tensor:
@@ -21,18 +21,15 @@ def identity(images: Tensor) -> Tensor:
 
 
 def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """Two 5x5 convolutions (32 and 64 channels) with pooling, a hidden layer of 128 units, and dropout."""
+    """Two 5x5 convolutions (32 and 64 channels) with pooling, 128 hidden units, and dropout."""
     channels, height, width = image_shape
-    is_tiny = min(height, width) < 4  # of which rounding down would leave nothing
-    quarter = math.ceil if is_tiny else math.floor
+    quarter = math.ceil if is_tiny(image_shape) else math.floor
     return nn.Sequential(
         nn.Conv2d(channels, 32, 5, padding=2),
-        nn.MaxPool2d(
-            2, ceil_mode=is_tiny
-        ),  # before the ReLU: the same result for a quarter of the cost
+        halving(image_shape),  # before the ReLU: the same result for a quarter of the cost
         nn.ReLU(),
         nn.Conv2d(32, 64, 5, padding=2),
-        nn.MaxPool2d(2, ceil_mode=is_tiny),
+        halving(image_shape),
         nn.ReLU(),
         nn.Flatten(),
         nn.Dropout(0.5),
@@ -43,6 +40,16 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     )
 
 
+def halving(image_shape: tuple[int, int, int]) -> nn.MaxPool2d:
+    """Pooling to half the sides; of tiny images rounded up, so that something is left of them."""
+    return nn.MaxPool2d(2, ceil_mode=is_tiny(image_shape))
+
+
+def is_tiny(image_shape: tuple[int, int, int]) -> bool:
+    """Whether a side cannot be halved twice."""
+    return min(image_shape[1:]) < 4
+
+
 def train_classifier(
     images: Tensor,
     labels: Tensor,
@@ -51,21 +58,28 @@ def train_classifier(
     distort: Distort = identity,
     updates: int = 1500,
     seed: int = 0,
+    network: Network = small_cnn,
 ) -> nn.Module:
-    """Train a new `small_cnn` as `train` does, with weights by the seed too."""
+    """Train a new classifier by Adam, and return it with its last weights, in evaluation mode.
+
+    Args:
+        images: [N, C, H, W] in [0, 1]; the classifier is on their device.
+        labels: [N] int64 below `classes`.
+        classes: number of classes.
+        distort: the augmentation of each batch.
+        updates: each of them takes 50 images at random.
+        seed: of the first weights and of the order of the images.
+        network: makes the classifier.
+    """
     torch.manual_seed(seed)
-    return train(small_cnn(tuple(images.shape[1:]), classes), images, labels, distort, updates)  # type: ignore[arg-type]
-
-
-def train(
-    model: nn.Module, images: Tensor, labels: Tensor, distort: Distort, updates: int
-) -> nn.Module:
-    """Train by Adam for `updates` random batches of 50; return the model with its last weights."""
+    channels, height, width = images.shape[1:]
+    model = network((channels, height, width), classes)
     model.to(images.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     count = updates * BATCH
-    order = torch.cat([torch.randperm(len(images)) for _ in range(math.ceil(count / len(images)))])
+    passes = math.ceil(count / len(images))
+    order = torch.cat([torch.randperm(len(images)) for _ in range(passes)])
     for rows in order[:count].split(BATCH):
         loss = F.cross_entropy(logits(model, distort(images[rows])), labels[rows])
         optimizer.zero_grad()
@@ -76,7 +90,7 @@ def train(
 
 
 def logits(model: nn.Module, images: Tensor) -> Tensor:
-    """The model's output in float32, computed in bfloat16 where the machine has matrix units for it."""
+    """The model's output in float32, from bfloat16 where the machine has matrix units for it."""
     dtype = half_precision(images.device)
     with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
         found: Tensor = model(images.contiguous(memory_format=torch.channels_last))
@@ -94,11 +108,6 @@ def is_correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return predict(model, images).argmax(1) == labels
 
 
-def percent_correct(correct: Tensor, labels: Tensor) -> float:
-    """The share of correct answers, in percent: the usual `Metric`."""
-    return 100 * float(correct.double().mean())
-
-
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of images whose most probable class is their label, in percent."""
-    return percent_correct(is_correct(model, images, labels), labels)
+    return 100 * float(is_correct(model, images, labels).double().mean())

@@ -1,4 +1,4 @@
-"""Latents of images in two dimensions, and as 8 bits per dimension, which is a lossy compression of the images."""
+"""Lossy compression of images: their latents, with 8 bits per dimension."""
 
 import os
 from typing import NamedTuple
@@ -15,7 +15,13 @@ _LEVELS = 255
 
 
 class Compressed(NamedTuple):
-    """Quantised means [N, D] uint8, the range of each dimension [2, D] float32, and the sha256 of the model."""
+    """What `compress` gives.
+
+    Attributes:
+        codes: quantised means, [N, D] uint8.
+        span: smallest and largest mean of each dimension, [2, D] float32.
+        sha256: of the model file.
+    """
 
     codes: NDArray[np.uint8]
     span: NDArray[np.float32]
@@ -25,9 +31,11 @@ class Compressed(NamedTuple):
 def compress(model: VAEModel, images: Tensor) -> Compressed:
     """Encode images [N, C, H, W] and quantise their means, each dimension over its own range."""
     mean = model.encode(images)[0].numpy()
-    span = np.stack([mean.min(0), mean.max(0)])
-    step = np.maximum(span[1] - span[0], 1e-12) / _LEVELS
-    return Compressed(np.rint((mean - span[0]) / step).astype(np.uint8), span, model.sha256)
+    low = mean.min(0)
+    high = mean.max(0)
+    step = np.maximum(high - low, 1e-12) / _LEVELS
+    codes = np.rint((mean - low) / step).astype(np.uint8)
+    return Compressed(codes, np.stack([low, high]), model.sha256)
 
 
 def decompress(model: VAEModel, compressed: Compressed) -> Tensor:
@@ -41,10 +49,9 @@ def decompress(model: VAEModel, compressed: Compressed) -> Tensor:
             f"{model.name!r} has {model.sha256[:16]}.... Only the same model can decode it."
         )
     low, high = compressed.span
-    latent = torch.from_numpy(
-        (low + compressed.codes * ((high - low) / _LEVELS)).astype(np.float32)
-    )
-    return model.decode(latent)
+    step = (high - low) / _LEVELS
+    mean = low + compressed.codes * step
+    return model.decode(torch.from_numpy(mean.astype(np.float32)))
 
 
 def load_compressed(path: str | os.PathLike[str]) -> Compressed:

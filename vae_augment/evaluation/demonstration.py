@@ -18,7 +18,7 @@ from ..training import FitConfig, ImageData, fit, load_data
 from ..training.data.image_data import to_float
 from ..transforms.augment import VAEAugment
 from ..transforms.distortions import affine
-from .classifier import BATCH, Distort, accuracy, identity, train, train_classifier
+from .classifier import BATCH, Distort, accuracy, identity, train_classifier
 from .pictures import Row, save_rows
 
 CHOICES = 3  # of the digits to learn from
@@ -124,22 +124,29 @@ def compare_transforms(choices: Sequence[Choice]) -> list[Accuracies]:
 def transform_accuracy(choice: Choice, per_class: int, distort: Distort) -> float:
     """Of a classifier that learned from `per_class` drawings of each class, in percent."""
     seen = choice.drawings(per_class)
-    torch.manual_seed(choice.number)
-    model = train(small_net(), enlarged(seen.images), seen.labels, distort, TRANSFORM_UPDATES)
+    model = train_classifier(
+        enlarged(seen.images),
+        seen.labels,
+        len(seen.classes),
+        distort=distort,
+        updates=TRANSFORM_UPDATES,
+        seed=choice.number,
+        network=small_net,
+    )
     return accuracy(model, enlarged(choice.test.images), choice.test.labels)
 
 
-def small_net() -> nn.Sequential:
-    """A classifier of images [B, 1, 28, 28] that one core trains in seconds."""
+def small_net(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+    """A classifier of images [B, C, 28, 28] that one core trains in seconds."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 5, stride=2, padding=2),
+        nn.Conv2d(image_shape[0], 16, 5, stride=2, padding=2),
         nn.ReLU(),
         nn.Conv2d(16, 32, 5, stride=2, padding=2),
         nn.ReLU(),
         nn.Flatten(),
         nn.Linear(32 * 7 * 7, 64),
         nn.ReLU(),
-        nn.Linear(64, 10),
+        nn.Linear(64, classes),
     )
 
 

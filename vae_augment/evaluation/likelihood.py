@@ -24,11 +24,20 @@ _NEGLIGIBLE = 10.0  # nats below the best label: such a label adds less than 0.0
 
 
 class Likelihood(NamedTuple):
-    """Estimates in nats per image; lower is better."""
+    """Estimates in nats per image; lower is better.
 
-    negative_elbo: float  # minus the evidence lower bound
-    negative_bound: float  # minus the bound of Burda et al., "Importance weighted autoencoders" (2016), equation 8
-    standard_error: float  # of negative_bound, over the images
+    Attributes:
+        negative_elbo: minus the evidence lower bound.
+        negative_bound: minus the importance-weighted bound (Burda et al., "Importance weighted
+            autoencoders", 2016, equation 8).
+        standard_error: of `negative_bound`, over the images.
+        images: their number.
+        samples: K of the bound.
+    """
+
+    negative_elbo: float
+    negative_bound: float
+    standard_error: float
     images: int
     samples: int
 
@@ -41,12 +50,15 @@ def likelihood(
     binarisation: str = "dynamic",
     seed: int = 0,
 ) -> Likelihood:
-    """Estimate the likelihood of images [N, C, H, W] in [0, 1] under `model`.
+    """Estimate the likelihood of images under `model`.
 
-    Args: samples: K of the importance-weighted bound. binarisation: "dynamic" (each pixel is 1 with
-        its grey level as probability, drawn once), "threshold" (at one
-            half) or "none" (grey levels as targets: a cross-entropy, not the likelihood of binary
-            data).
+    Args:
+        model: the VAE.
+        images: [N, C, H, W] in [0, 1].
+        samples: K of the importance-weighted bound.
+        binarisation: "dynamic" (each pixel is 1 with its grey level as probability), "threshold"
+            (at one half) or "none" (grey levels as targets: a cross-entropy, not the likelihood of
+            binary data).
         seed: of the binarisation and of the samples.
 
     Raises:
@@ -65,15 +77,13 @@ def likelihood(
 
 def binarise(images: Tensor, how: str, generator: torch.Generator) -> Tensor:
     """Images in [0, 1] -> images of zeros and ones; unchanged for "none"."""
-    if how not in ("dynamic", "threshold", "none"):
-        raise InputError(f"binarisation is {how!r}; choose one of dynamic, threshold, none.")
     if how == "none":
         return images
-    return (
-        torch.bernoulli(images, generator=generator)
-        if how == "dynamic"
-        else (images >= 0.5).float()
-    )
+    if how == "threshold":
+        return (images >= 0.5).float()
+    if how == "dynamic":
+        return torch.bernoulli(images, generator=generator)
+    raise InputError(f"binarisation is {how!r}; choose one of dynamic, threshold, none.")
 
 
 def _of_image(
@@ -87,8 +97,8 @@ def _of_image(
     least = max(screened.values()) - _NEGLIGIBLE
     # Without the other labels the bound is lower, so it is still a bound.
     likely = [label for label, bound in screened.items() if bound > least]
-    pairs = torch.stack([_bounds(model, image, label, samples, generator) for label in likely])
-    elbo, bound = (pairs.logsumexp(0) - math.log(len(labels))).tolist()
+    by_label = torch.stack([_bounds(model, image, label, samples, generator) for label in likely])
+    elbo, bound = (by_label.logsumexp(0) - math.log(len(labels))).tolist()
     return elbo, bound
 
 
@@ -103,18 +113,15 @@ def _bounds(
 def _log_weights(
     model: VAEModel, image: Tensor, label: int, samples: int, generator: torch.Generator
 ) -> Tensor:
-    """log p(x|z,y) + log p(z|y) - log q(z|x,y) for `samples` draws z from q, [samples] float64."""
+    """log p(x|z,y) + log p(z|y) - log q(z|x,y) of latents z from q, [samples] float64."""
     mean, logvar = (moment.double() for moment in model.encode(image, [label]))
     noise = torch.randn(samples, mean.shape[1], generator=generator, dtype=torch.float64)
     latent = perturb(mean, logvar, noise, 1.0)
     posterior = _log_standard_normal(noise) - 0.5 * logvar.sum(1)
     decoded = model.decode(latent.float(), [label] * samples)
     costs = F.binary_cross_entropy(decoded, image.expand_as(decoded), reduction="none")
-    return (
-        log_prior(model.spec.latents, label, latent)
-        - posterior
-        - costs.flatten(1).sum(1, dtype=torch.float64)
-    )
+    likelihood = -costs.flatten(1).sum(1, dtype=torch.float64)
+    return likelihood + log_prior(model.spec.latents, label, latent) - posterior
 
 
 def log_prior(latents: Latents | None, label: int, latent: Tensor) -> Tensor:

@@ -33,7 +33,13 @@ class Row(NamedTuple):
 
 
 def preview_rows(model: VAEModel, images: Tensor | None = None, seed: int = 0) -> list[Row]:
-    """Some of `images` [N, C, H, W] or of the model's own, reconstructed and perturbed, and samples by class."""
+    """Images reconstructed and perturbed, and samples of each class.
+
+    Args:
+        model: the VAE to show.
+        images: [N, C, H, W], of which a dozen are taken; None = samples of the model.
+        seed: of the noise and of the samples.
+    """
     kind = model.spec.kind
     with torch.random.fork_rng():
         torch.manual_seed(seed)

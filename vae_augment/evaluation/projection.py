@@ -13,9 +13,8 @@ def rows_to_draw(count: int, how: str) -> NDArray[np.int64]:
 
     For t-SNE at most 2,000, from all over, as they may be sorted by class.
     """
-    return np.linspace(0, count - 1, min(count, _TSNE_IMAGES) if how == "tsne" else count).astype(
-        np.int64
-    )
+    drawn = min(count, _TSNE_IMAGES) if how == "tsne" else count
+    return np.linspace(0, count - 1, drawn).astype(np.int64)
 
 
 def project(mean: NDArray[np.float32], how: str = "pca") -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 # Highest values of common formats: masks, 4, 8, 10, 12, 14, 15, 16, 31, 32 and 63 bits
 _TOPS = (1, 16, 255, 1023, 4095, 16383, 32767, 65535, 2**31 - 1, 2**32 - 1, 2**63 - 1)
 _SLACK = 0.25  # interpolation and added noise leave [0, 1] by less, normalisation by more
+_CHANNELS = (1, 2, 3, 4)
 _SCALED = "with scaled from vae_augment.transforms"
 _OPAQUE = "with opaque from vae_augment.transforms"
 
@@ -63,9 +64,11 @@ def on_range(low: float, high: float) -> str:
     fact = f"The floating image has values from {low:.4g} to {high:.4g}; they must lie in [0, 1]."
     if low >= -_SLACK and high <= 1 + _SLACK:
         return f"{fact} Cut off what resizing or noise has added: `image.clamp(0, 1)`."
+    way = _scale(low, high)
     if low < 0:
-        fact += " Place VAEAugment before v2.Normalize. Or, if they were not normalised:"
-    return f"{fact} {_scale(low, high)}"
+        fact += " Place VAEAugment before v2.Normalize. Or, where nothing was normalised,"
+        way = way[0].lower() + way[1:]
+    return f"{fact} {way}"
 
 
 def on_shape(given: tuple[int, ...], expected: tuple[int, int, int]) -> str:
@@ -104,12 +107,13 @@ def on_no_image(where: str, items: Iterable[object]) -> str:
 
 def _reshape(given: tuple[int, ...], expected: tuple[int, int, int]) -> str:
     channels, height, width = expected
-    is_batch = given[-2:] == expected[1:] and given[-3:-2] > (4,)
-    if len(given) == 2 or is_batch:
+    if len(given) == 2:
         return "Add the axis of channels: `image.unsqueeze(-3)`."
-    if given[-1] in (1, 2, 3, 4) and given[-3] not in (1, 2, 3, 4):
-        return "Put the axis of channels first: `image.movedim(-1, -3)`."
     found = given[-3]
+    if given[-2:] == expected[1:] and found not in _CHANNELS:  # a batch of images without it
+        return "Add the axis of channels: `image.unsqueeze(-3)`."
+    if given[-1] in _CHANNELS and found not in _CHANNELS:
+        return "Put the axis of channels first: `image.movedim(-1, -3)`."
     if found != channels and found in (2, 4):
         return (
             "Its last channel is most likely alpha. Put it on a background, such as white: "
@@ -124,7 +128,8 @@ def _reshape(given: tuple[int, ...], expected: tuple[int, int, int]) -> str:
 
 def _scale(low: float, high: float, limit: float = math.inf) -> str:
     if low < 0:
-        black, white = (-1, 1) if -1 <= low and high <= 1 else _around(low, high)
+        is_symmetric = low >= -1 and high <= 1
+        black, white = (-1, 1) if is_symmetric else _around(low, high)
         return (
             "State the values that stand for white and black, of all images rather than of this "
             f"one: `scaled(image, {white}, {black})`, {_SCALED}."

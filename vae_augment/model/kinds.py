@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import one_per_image
 from ..errors import InputError, ModelFormatError
 from .facts import Facts
 from .sampling import MAX_CLASSES, LabelPolicy, parse_labels
@@ -208,16 +209,14 @@ def _labelled_images(
 
     try:
         images = torch.as_tensor(images)
-        found = np.asarray(labels)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"images and labels cannot be read ({error}). Give tensors [N, C, H, W] and [N]."
-        ) from None
+        raise InputError(f"images cannot be read ({error}). Give a tensor [N, C, H, W].") from None
     batch = to_batch(images, image_shape)
-    is_index = found.dtype.kind in "iu" and found.shape == (len(batch),)
+    found = one_per_image(labels)
+    is_index = found.dtype != object and len(found) == len(batch)
     if not is_index or not len(found) or found.min() < 0:
         raise InputError(
-            f"labels of type {found.dtype} and shape {found.shape} do not go with {len(batch)} "
+            f"labels of type {found.dtype} and length {len(found)} do not go with {len(batch)} "
             "images; give the class index of each, from 0 up."
         )
     if found.max() >= MAX_CLASSES:
@@ -227,4 +226,4 @@ def _labelled_images(
         )
     kept = images if images.dtype is torch.uint8 else batch
     # A copy, because the caller may fill the same memory with other images.
-    return kept.cpu().reshape(batch.shape).numpy().copy(), found.astype(np.int64)
+    return kept.cpu().reshape(batch.shape).numpy().copy(), found

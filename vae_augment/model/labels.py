@@ -1,34 +1,41 @@
-"""Labels as a model takes them: int64, -1 = unknown."""
+"""Labels as a model takes them: int64 class indices, -1 = unknown."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..arguments import UNKNOWN, one_per_image
 from ..errors import InputError
-from .spec import Spec
+from .facts import Facts
+from .sampling import class_index
 
 
-def as_labels(labels: object) -> Tensor:
-    """Labels of whatever type as a tensor [B] on the CPU; `InputError` where they cannot be one."""
-    try:
-        return torch.as_tensor(labels).reshape(-1).cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"The labels {str(labels)[:100]} are not integers: {error}.") from None
+def class_indices(labels: object, classes: Sequence[str]) -> Tensor:
+    """Labels as int64 [N] on the CPU: in the forms of `one_per_image`, names among `classes`.
 
-
-def checked_labels(labels: object, count: int, spec: Spec) -> Tensor:
-    """Labels as int64 [count] on the CPU.
-
-    `InputError` when they do not fit the number of images or the classes.
+    Raises:
+        InputError: as `one_per_image`, or a class that there is not.
     """
-    given = as_labels(labels)
-    if given.is_floating_point() or given.is_complex() or len(given) != count:
-        raise InputError(
-            f"labels of type {given.dtype} and length {len(given)} do not go with {count} images."
-        )
-    found = given.numpy()  # torch has no minimum of its larger unsigned types
-    if count and not (found.min() >= -1 and found.max() < len(spec.classes)):
+    found = one_per_image(labels)
+    if found.dtype == object:
+        indices = [name if name == UNKNOWN else class_index(name, classes) for name in found]
+        return torch.tensor(indices, dtype=torch.int64, device="cpu")
+    if len(found) and not (found.min() >= UNKNOWN and found.max() < len(classes)):
         raise InputError(
             f"labels lie in {found.min()}..{found.max()}; the model knows -1 (unknown) and "
-            f"0..{len(spec.classes) - 1}."
+            f"0..{len(classes) - 1}."
         )
-    return given.to(torch.int64).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(found))
+
+
+def checked_labels(labels: object, count: int, model: Facts) -> Tensor:
+    """`class_indices` for `count` images; `InputError` also when there are not as many."""
+    indices = class_indices(labels, model.classes)
+    if len(indices) != count:
+        raise InputError(
+            f"labels of type {indices.dtype} and length {len(indices)} do not go with {count} "
+            "images."
+        )
+    return indices

@@ -1,4 +1,4 @@
-"""Pure functions between images of users (PIL, uint8, floating, any leading dimensions) and those of a model.
+"""Pure functions between images of users (PIL, uint8, floating) and those of a model.
 
 Ranges are those of torchvision: floating images in [0, 1], uint8 images in 0..255.
 
@@ -27,8 +27,9 @@ _TOLERANCE = 1e-3  # resizing and half precision may exceed the range by this mu
 def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     """[..., C, H, W], uint8 or floating in [0, 1] -> contiguous float32 [N, C, H, W] in [0, 1].
 
-    Raises: InputError: wrong channels or size, integer types other than uint8, values outside [0,
-        1], requires_grad.
+    Raises:
+        InputError: wrong channels or size, integer types other than uint8, values outside [0, 1],
+            requires_grad.
     """
     _check_type(image)
     if tuple(image.shape[-3:]) != image_shape:
@@ -49,7 +50,10 @@ def to_batch(image: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
 
 
 def from_batch(batch: Tensor, dtype: torch.dtype) -> Tensor:
-    """float32 in [0, 1] -> `dtype`, uint8 (0..255) or floating, rounded as by torchvision's `to_dtype(scale=True)`."""
+    """float32 in [0, 1] -> `dtype`, uint8 (0..255) or floating.
+
+    Rounded as by torchvision's `to_dtype(scale=True)`.
+    """
     if dtype is not torch.uint8:
         return batch.to(dtype)
     if batch.device.type != "cpu":
@@ -83,9 +87,8 @@ def from_pil(image: Image.Image, image_shape: tuple[int, int, int]) -> Tensor:
 
 def to_pil(image: Tensor) -> Image.Image:
     """uint8 [C, H, W] -> a PIL image of mode L or RGB."""
-    return Image.fromarray(
-        image[0].numpy() if image.shape[0] == 1 else image.permute(1, 2, 0).contiguous().numpy()
-    )
+    pixels = image[0] if image.shape[0] == 1 else image.permute(1, 2, 0).contiguous()
+    return Image.fromarray(pixels.numpy())
 
 
 def scaled(image: Image.Image | Tensor, highest: float, lowest: float = 0) -> Image.Image | Tensor:
@@ -106,18 +109,21 @@ def scaled(image: Image.Image | Tensor, highest: float, lowest: float = 0) -> Im
     """
     if not lowest < highest:
         raise InputError(f"highest is {highest}; it must be above lowest, which is {lowest}.")
-    is_pil = isinstance(image, Image.Image)
-    values = torch.from_numpy(np.array(image, np.float64)) if is_pil else image.to(torch.float64)
-    unit = (values - lowest) / (highest - lowest)
+    if isinstance(image, Image.Image):
+        values = np.array(image, np.float64)
+        unit = _scaled(torch.from_numpy(values), highest, lowest)
+        return Image.fromarray((unit * 255).round().to(torch.uint8).numpy())
+    return _scaled(image.to(torch.float64), highest, lowest).to(torch.float32)
+
+
+def _scaled(values: Tensor, highest: float, lowest: float) -> Tensor:
     low, high = _ends(values)
     if values.numel() and not lowest <= low <= high <= highest:
         raise InputError(
             f"The image has values from {low:g} to {high:g}, outside {lowest:g}..{highest:g}. "
             "Give scaled the lowest and highest value that the images may have."
         )
-    if not is_pil:
-        return unit.to(torch.float32)
-    return Image.fromarray((unit * 255).round().to(torch.uint8).numpy())
+    return (values - lowest) / (highest - lowest)
 
 
 def _check_type(image: Tensor) -> None:
@@ -158,5 +164,5 @@ def is_finite(result: Tensor) -> bool:
 
 
 def psnr(images: Tensor, others: Tensor) -> float:
-    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all images."""
+    """Peak signal-to-noise ratio of images in [0, 1], in decibels, over the pixels of all."""
     return -10 * torch.log10((images - others).square().mean().clamp(min=1e-12)).item()

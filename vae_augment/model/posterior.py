@@ -12,7 +12,10 @@ def perturb(mean: Tensor, logvar: Tensor, noise: Tensor, strength: float) -> Ten
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
-    """KL(q(z|x) || N(0, I)) summed over latent dimensions, in nats, [B] (Kingma and Welling 2014, appendix B)."""
+    """KL(q(z|x) || N(0, I)) summed over latent dimensions, in nats, [B].
+
+    Kingma and Welling (2014), appendix B.
+    """
     return -0.5 * (1 + logvar - mean.square() - logvar.exp()).sum(1)
 
 

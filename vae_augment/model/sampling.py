@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import UNKNOWN as UNKNOWN
 from ..arguments import number
 from ..errors import InputError, suggestion
 from ..noise import Stream, uniforms
 from .facts import Facts
 from .latents import Latents
 
-UNKNOWN = -1
 MAX_CLASSES = 10_000
 _PRODUCTS_PER_STEP = 1 << 20  # their memory does not grow with the batch or the latent
 Class = int | str
@@ -98,7 +98,7 @@ def draw_latents(
     choice: NDArray[np.floating],
     noise: NDArray[np.floating],
 ) -> NDArray[np.float32]:
-    """Latents [B, D] from the mixture of each label's group, or from N(0, I) where `latents` is None.
+    """Latents [B, D] from the mixture of each label's group; from N(0, I) where `latents` is None.
 
     The random numbers are `choice` [B], uniform in (0, 1), and `noise` [B, D], standard normal.
     """

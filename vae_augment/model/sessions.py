@@ -1,6 +1,6 @@
-"""onnxruntime's sessions, providers and errors.
+"""onnxruntime's sessions, providers and errors; nothing else uses onnxruntime.
 
-The only user of onnxruntime; torch is imported only where needed.
+torch is imported only where it is needed.
 """
 
 import contextlib
@@ -80,14 +80,16 @@ def open_session(
 ) -> "InferenceSession":
     """Open a session on the bytes of an .onnx file, with one thread in a DataLoader's worker.
 
-    Args: threads: elsewhere than in a worker; None = as many as torch uses. strict: where CUDA is
-        among `providers` but cannot be used, raise `ProviderError` instead of using the CPU.
+    Args:
+        content: the bytes.
+        providers: those of `resolve_providers`.
+        threads: elsewhere than in a worker; None = as many as torch uses.
+        strict: where CUDA is among `providers` but cannot be used, raise `ProviderError` instead of
+            using the CPU.
     """
     onnxruntime = _import_onnxruntime()
-    for kind in (
-        np.float32,
-        np.float64,
-    ):  # NumPy measures a type once, and before 2.4 warns where denormals are 0
+    # NumPy measures a type once, and before 2.4 warns where denormals are 0.
+    for kind in (np.float32, np.float64):
         np.finfo(kind)
     wants_cuda = provider_name(providers) == "cuda"
     if wants_cuda and os.getpid() != _IMPORTING_PROCESS:
@@ -109,9 +111,8 @@ def open_session(
     for key, value in _spinning(options.intra_op_num_threads, runtime_version()).items():
         options.add_session_config_entry(key, value)
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry(
-        "session.set_denormal_as_zero", "1"
-    )  # for its own threads; ours are below
+    # For its own threads; ours are below
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     with translated_errors("onnxruntime cannot open the model"), _DenormalsAsZero():
         session = onnxruntime.InferenceSession(content, options, providers=providers)
     if strict and wants_cuda and session.get_providers()[0] != _CUDA:
@@ -135,7 +136,9 @@ def _spinning(threads: int, version: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def translated_errors(failure: str) -> Iterator[None]:
-    """Turn onnxruntime's own exceptions into ours; others, such as those of signal handlers, pass as they are.
+    """Turn onnxruntime's own exceptions into ours.
+
+    Others, such as those of signal handlers, pass as they are.
 
     Raises:
         VAEAugmentError: an allocation failed.
@@ -144,9 +147,8 @@ def translated_errors(failure: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        is_from_onnxruntime = type(error).__module__.startswith(
-            "onnxruntime."
-        )  # its classes share no base class
+        # Its classes share no base class.
+        is_from_onnxruntime = type(error).__module__.startswith("onnxruntime.")
         if not is_from_onnxruntime and not isinstance(error, MemoryError):
             raise
         if isinstance(error, MemoryError) or any(
@@ -162,10 +164,9 @@ def translated_errors(failure: str) -> Iterator[None]:
 def run_session(
     session: "InferenceSession", inputs: "Tensors", shapes: "Shapes"
 ) -> "list[torch.Tensor]":
-    """Run once.
+    """The outputs of one run, as float32 on the first input's device.
 
-    `shapes` has the shape of one row of each output; they come as float32 on the first input's
-    device.
+    `shapes` has the shape of one row of each output.
     """
     import torch
 
@@ -181,7 +182,7 @@ def run_session(
 class _DenormalsAsZero:
     """Treat numbers below 1e-38, which are up to a hundred times slower, as 0 in this thread.
 
-    Then as it was before.
+    At the end it is as it was before.
     """
 
     def __enter__(self) -> None:
@@ -236,6 +237,8 @@ def _import_onnxruntime() -> Any:
     # Ctrl-C in the middle of its import would come out as an ImportError. Later calls leave the
     # handlers alone.
     interrupt = Interruptible()
+    # From 1.29 on it tells Microsoft the name and the hash of each model, unless this is set first.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         with contextlib.nullcontext() if "onnxruntime" in sys.modules else interrupt:
             import onnxruntime

@@ -128,10 +128,7 @@ def _is_classes(value: object) -> bool:
 
 
 def refused_names(names: Sequence[object]) -> list[object]:
-    """The class names that the format does not allow.
-
-    Repeated, too long, or with a line break or no-break space.
-    """
+    """The class names that the format does not allow: repeated, too long, or not printable."""
     seen: set[str] = set()
     refused = []
     for name in names:

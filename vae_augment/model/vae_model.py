@@ -282,7 +282,10 @@ class VAEModel:
     def whole_inputs(
         self, batch: Tensor, noise: Tensor, strength: float, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """The inputs of the part "whole" for images [B, C, H, W] and standard normal noise [B, D]."""
+        """The inputs of the part "whole" for images [B, C, H, W] and standard normal noise [B, D].
+
+        `strength` is how far each latent moves.
+        """
         inputs = {"image": batch, "noise": noise, "strength": repeated(strength, len(batch))}
         return inputs | self.label_input(labels, len(batch))
 

@@ -122,7 +122,7 @@ def _check_base(base: VAEModel, data: ImageData) -> None:
     if spec.conditional or not spec.kind.samples:
         raise InputError(
             f"The base {base.name!r} takes labels or redraws images. Give one that was trained "
-            "without --conditional and --redraw, such as strokes or objects."
+            "with --unconditional and without --redraw, such as strokes or objects."
         )
     if spec.image_shape != data.image_shape:
         raise InputError(

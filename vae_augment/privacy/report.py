@@ -200,7 +200,8 @@ def _attack_lines(attacks: Mapping[str, Attack]) -> list[str]:
 def _copying_lines(spaces: Mapping[str, Copying]) -> list[str]:
     lines = []
     for space, found in spaces.items():
-        lowest, highest = min(found.z_values), max(found.z_values)
+        lowest = min(found.z_values)
+        highest = max(found.z_values)
         lines += [
             f"  copying, by {space}:",
             f"    C_T {found.c_t:.1f}; z-values of {len(found.z_values)} cells from {lowest:.1f} "

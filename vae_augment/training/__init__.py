@@ -6,22 +6,22 @@ require("vae_augment.training", "sklearn", "threadpoolctl", "tqdm")
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import FitConfig
-from .consistency import consistency_loss
 from .data.image_data import ImageData
 from .data.loading import load_data
 from .fitting import Epoch, fit
 from .latent_distribution import fit_latents
 from .quality import describe_quality
+from .resuming import holds_same_run
 
 __all__ = [
     "Checkpoint",
     "Epoch",
     "FitConfig",
     "ImageData",
-    "consistency_loss",
     "describe_quality",
     "fit",
     "fit_latents",
+    "holds_same_run",
     "load_checkpoint",
     "load_data",
     "save_checkpoint",

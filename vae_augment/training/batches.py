@@ -50,18 +50,16 @@ class Batches:
 
     Args:
         data: images that `usable` gave.
-        config: of the run, with all that `FitConfig.for_images` settles.
+        config: of the run, with all that `FitConfig.for_data` settles.
         noise_dim: how many standard-normal numbers per image the network takes.
 
-    Attributes:
-        per_epoch: how many batches an epoch has.
     """
 
     def __init__(self, data: ImageData, config: FitConfig, noise_dim: int) -> None:
         self.data = data
         self.config = config
         self.noise_dim = noise_dim
-        self.per_epoch = math.ceil(len(data) / config.batch_size)
+        self._steps_per_epoch = math.ceil(len(data) / config.batch_size)
         self._epoch: int | None = None
 
     @staticmethod
@@ -71,7 +69,7 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """The batch of a step, counted from 0."""
-        epoch, number = divmod(step, self.per_epoch)
+        epoch, number = divmod(step, self._steps_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
             self._plan_epoch(seeded_generator(self.config.seed, epoch))

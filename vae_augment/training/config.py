@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
+from .data.image_data import ImageData
 from .half_precision import check_device
 from .networks import find_network
 
@@ -18,7 +19,7 @@ UPDATES_PER_CUBE_ROOT = 240
 class FitConfig:
     """The settings of a training run.
 
-    The same config and data give the same weights on the same machine.
+    The same config and data give the same weights on the same machine, except with `minutes`.
 
     Attributes:
         network: what is trained. "mlp" is the classic example, trained as that is, by Adam at a
@@ -30,12 +31,15 @@ class FitConfig:
             likelihood, and `beta` 0.1 suits it. "redrawing" learns from pairs of images of one
             class to redraw any image as another one of its class could look (see `RedrawingVAE`).
         latent_dim: size of the latent, without the detail of "energy".
-        conditional: give the labels to encoder and decoder.
+        conditional: give the labels to encoder and decoder. None = where the images have labels of
+            at least two classes, except for "redrawing".
         label_dropout: share of labels hidden, 0 to 1; more hidden for images without labels, fewer
             for truer samples.
         epochs: passes over the training images. None = as many as give 240 times the cube root of
             their number, but at least 1,500, in updates: 1,608 for 300 images, 5,171 for 10,000 and
             9,396 (20 epochs) for 60,000.
+        minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
+            minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.
         learning_rate: of Adam; its peak, except for "mlp".
         beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are
@@ -59,9 +63,10 @@ class FitConfig:
 
     network: str = "conv"
     latent_dim: int = 20
-    conditional: bool = False
+    conditional: bool | None = None
     label_dropout: float = 0.25
     epochs: int | None = None
+    minutes: float | None = None
     batch_size: int = 128
     learning_rate: float = 1e-3
     beta: float = 1.0
@@ -80,6 +85,8 @@ class FitConfig:
         object.__setattr__(self, "seed", check_seed(self.seed))
         for name in ("learning_rate", "beta", "denoise", "label_dropout", "held_out"):
             object.__setattr__(self, name, number(name, getattr(self, name)))
+        if self.minutes is not None:
+            object.__setattr__(self, "minutes", number("minutes", self.minutes))
         self._check_ranges()
         self._check_network()
         check_device(self.device)
@@ -91,6 +98,12 @@ class FitConfig:
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise InputError(f"{name} is {value}; it must be finite and at least 0.")
+        if self.minutes is not None and self.epochs is not None:
+            raise InputError(
+                f"epochs is {self.epochs} and minutes is {self.minutes:g}. Give one of the two."
+            )
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise InputError(f"minutes is {self.minutes}; it must be finite and greater than 0.")
         if not 0 <= self.label_dropout <= 1:
             raise InputError(f"label_dropout is {self.label_dropout}; it must lie in [0, 1].")
         if not 0 <= self.held_out < 1:
@@ -108,10 +121,21 @@ class FitConfig:
                 "Leave those out."
             )
 
-    def for_images(self, count: int) -> "FitConfig":
-        """This config with `epochs` and `patience` set for `count` training images."""
-        updates = max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * count ** (1 / 3))
-        updates_per_epoch = math.ceil(count / self.batch_size)
+    def for_data(self, data: ImageData, updates: int | None = None) -> "FitConfig":
+        """This config with `conditional`, `epochs` and `patience` set for the training images.
+
+        `updates` is how many `minutes` hold, where a budget is given.
+        """
+        if updates is None:
+            updates = math.ceil(max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * len(data) ** (1 / 3)))
+        updates_per_epoch = math.ceil(len(data) / self.batch_size)
         epochs = self.epochs or math.ceil(updates / updates_per_epoch)
         patience = self.patience or max(10, epochs // 10)
-        return replace(self, epochs=epochs, patience=patience)
+        conditional = self.conditional
+        if conditional is None:
+            known_classes = len(data.labels[data.labels >= 0].unique())
+            learns_from_pairs = find_network(self.network).network.learns_from_pairs
+            conditional = known_classes > 1 and not learns_from_pairs
+        return replace(
+            self, epochs=epochs, minutes=None, patience=patience, conditional=conditional
+        )

@@ -40,6 +40,12 @@ def agreed(signal: int | None) -> int | None:
     return int(total(torch.tensor(signal or 0), dist.ReduceOp.MAX)) or None
 
 
+def wait_for_all() -> None:
+    """Return when every rank has come here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 def total(values: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
     """`values` summed over all ranks, or reduced by another operation, in every rank."""
     if world_size() > 1:

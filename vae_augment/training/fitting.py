@@ -3,7 +3,6 @@
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,22 +11,26 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from ..errors import InputError, ModelFormatError
 from ..files import check_folder, identity, refuse_existing
-from ..model.spec import MAX_NAME, refused_names
 from ..processes import Interruptible
 from . import distributed
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, save_checkpoint
+from .checks import (
+    check_classes,
+    check_exportable,
+    check_images,
+    check_name,
+    warn_of_small_classes,
+)
 from .config import FitConfig
 from .data.image_data import ImageData
-from .data.value_range import darkness
-from .latent_distribution import fit_latents, room_per_class
-from .networks import find_network
+from .latent_distribution import fit_latents
 from .networks.base import Terms
+from .resuming import load_unfinished, planned_updates, resume
+from .timing import Deadline, Estimate, Speed
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
-CHARACTERS_TO_COME = 500  # by about so much the training facts grow until the end of a run
 
 
 class Epoch(NamedTuple):
@@ -67,7 +70,8 @@ def fit(
         keep_bank: keep latents of training images, as `fit_latents` says.
         overwrite: replace what is at `output`.
         report: called after each epoch, in the first rank only.
-        say: called with a line that names the epoch in which a resumed run goes on.
+        say: called with lines that say what is trained for how long, or where a resumed run goes
+            on.
 
     Returns:
         The finished checkpoint, with the distribution of the latents that generation samples from.
@@ -78,110 +82,64 @@ def fit(
         OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in the
             meantime; the message then says where the state of this run is.
         NotFoundError: there is no folder for `output`.
-        InputError: `output` holds an unfinished run of another config or other data, or is a
-            folder; or `export` would refuse the model.
+        InputError: `output` holds an unfinished run of another config or other data, is a folder
+            or ends in .onnx; or `export` would refuse the model.
         VAEAugmentError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for
             that.
     """
     config = config or FitConfig()
-    _check_classes(data, config)
-    _check_images(data, config)
-    file = _CheckpointFile(Path(output), overwrite)
+    output = Path(output)
+    check_name(output)
+    check_classes(data, config)
+    check_images(data, config)
+    file = _CheckpointFile(output, overwrite)
     with distributed.process_group(config.device):
         if distributed.rank() == 0:
             check_folder(output)
-        trainer = Trainer(data, config)
-        _check_exportable(trainer)
-        if Path(output).exists() and not overwrite:
-            _resume(trainer, Path(output))
+        unfinished = None if overwrite else load_unfinished(output)
+        deadline = None
+        updates = None
+        if config.minutes is not None and unfinished is not None:
+            updates = planned_updates(unfinished)
+        elif config.minutes is not None:
+            deadline = Deadline(config.minutes)
+            updates = deadline.plan(data, config)
+        trainer = Trainer(data, config, updates)
+        check_exportable(trainer)
+        warn_of_small_classes(trainer)
+        say(_description(trainer))
+        if unfinished is not None:
+            resume(trainer, unfinished, output)
             number = min(trainer.epoch + 1, trainer.epochs)
             say(f"resuming {output} in epoch {number}/{trainer.epochs}")
-        _train(trainer, file, report)
+        _train(trainer, file, report, Estimate(say), deadline)
         finished = _finished(trainer, data, keep_bank)
         file.save(finished)
     return finished
 
 
-def _check_classes(data: ImageData, config: FitConfig) -> None:
-    if config.conditional and not data.classes:
-        raise InputError(
-            f"{data.name} has no labels, which a conditional model needs. Leave out --conditional."
-        )
-    if config.conditional and len(data.classes) == 1:
-        raise InputError(
-            f"{data.name} has one class, {data.classes[0]!r}; a conditional model needs at least "
-            "two. Leave out --conditional, or give a folder with one folder per class."
-        )
-
-
-def _check_images(data: ImageData, config: FitConfig) -> None:
-    """Refuse classes without images, which generation would make images of; warn of dark images."""
-    empty = data.empty_classes()
-    if empty and not find_network(config.network).network.learns_from_pairs:
-        raise InputError(
-            f"{data.name} has no image of the class {str(empty[0])[:250]!r}, but images of it would "
-            "be generated. Give data.without_empty_classes(), which numbers the others anew."
-        )
-    found = darkness(data.images.numpy())
-    if found and distributed.rank() == 0:
-        warnings.warn(
-            f"{data.name}: {found}; a VAE learns little from that. Scale them to 0..255, as by "
-            "load_data(..., value_range=(LOWEST, HIGHEST)).",
-            stacklevel=3,
-        )
-
-
-def _check_exportable(trainer: Trainer) -> None:
-    spec = trainer.checkpoint().spec
-    room_per_class(len(spec.classes), spec.latent_dim, trainer.weight_bytes)
-    names = refused_names(spec.classes)
-    if names:
-        raise InputError(
-            f"{trainer.data.name} has the class {str(names[0])[:250]!r}, which a model file "
-            f"cannot hold. Class names differ, and have at most {MAX_NAME} characters, without "
-            "line breaks and no-break spaces. Rename it."
-        )
-    to_come = {"results": " " * CHARACTERS_TO_COME}
-    try:
-        replace(spec, training={**spec.training, **to_come}).check()
-    except ModelFormatError as error:
-        raise InputError(
-            f"A model of {trainer.data.name} with these settings could not be exported: {error} "
-            "Use fewer classes, shorter class names, smaller images or a smaller latent."
-        ) from None
-
-
-def _resume(trainer: Trainer, output: Path) -> None:
-    checkpoint = load_checkpoint(output)
-    if checkpoint.is_finished:
-        refuse_existing(output, overwrite=False)
-    before = checkpoint.spec.training
-    changed = [
-        f"{key} {before.get(key)!r}, now {value!r}"
-        for key, value in trainer.facts.items()
-        if value != before.get(key)
-    ]
-    if changed:
-        raise InputError(
-            f"{output} holds an unfinished run with other settings: {', '.join(changed)}. "
-            "Give the same ones to resume it, or --overwrite (overwrite=True) to start anew."
-        )
-    trainer.resume(checkpoint)
-
-
 def _train(
-    trainer: Trainer, output: "_CheckpointFile", report: Callable[[Epoch], None] | None
+    trainer: Trainer,
+    output: "_CheckpointFile",
+    report: Callable[[Epoch], None] | None,
+    estimate: Estimate,
+    deadline: Deadline | None,
 ) -> None:
     saved = -math.inf  # save after the first step, so that a disk that is full is an error at once
     is_hidden = None if distributed.rank() == 0 else True  # None hides the bar unless on a terminal
     bar = tqdm(total=trainer.total_steps, initial=trainer.step, unit="step", disable=is_hidden)
+    speed = Speed(trainer)
     with Interruptible() as interrupt, bar:
         seen: list[Terms] = []
         while not trainer.is_finished:
             seen.append(trainer.update())
             bar.update()
-            if trainer.step % trainer.steps_per_epoch == 0:
+            estimate.tell(trainer, speed)
+            if deadline is not None:
+                deadline.adjust(trainer, speed)
+                bar.total = trainer.total_steps
+            if trainer.is_end_of_epoch:
                 epoch = _end_epoch(trainer, seen)
                 seen = []
                 bar.set_postfix_str(
@@ -225,6 +183,16 @@ def _finished(trainer: Trainer, data: ImageData, keep_bank: bool) -> Checkpoint:
         )
     spec = replace(checkpoint.spec, training=training, latents=latents)
     return replace(checkpoint, spec=spec)
+
+
+def _description(trainer: Trainer) -> str:
+    config = trainer.config
+    given = f", given {len(trainer.data.classes)} classes" if config.conditional else ""
+    epochs = trainer.total_steps / trainer.steps_per_epoch
+    return (
+        f"training {config.network} with {config.latent_dim} latent dimensions{given}: "
+        f"{trainer.total_steps:,} updates of {config.batch_size} images, {epochs:.3g} epochs"
+    )
 
 
 class _CheckpointFile:

@@ -1,7 +1,8 @@
 """Which machines are faster in half precision, and how training uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -24,7 +25,7 @@ def half_precision(device: str | torch.device) -> torch.dtype | None:
 
 def _has_amx() -> bool:
     # torch before 2.11 cannot tell, and then training stays in float32.
-    get_capabilities = getattr(torch.cpu, "get_capabilities", dict)
+    get_capabilities: Callable[[], dict[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
     return bool(get_capabilities().get("amx_bf16"))
 
 

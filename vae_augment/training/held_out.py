@@ -54,7 +54,7 @@ class HeldOut:
 
     def has_stalled(self, epoch: int) -> bool:
         """Whether the loss has not fallen for as many epochs as the config's `patience`."""
-        assert self.config.patience is not None  # `FitConfig.for_images` sets it
+        assert self.config.patience is not None  # `FitConfig.for_data` sets it
         return epoch - self.epoch >= self.config.patience
 
 

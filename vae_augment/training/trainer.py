@@ -1,5 +1,6 @@
 """`Trainer`: the state of a run, and one update of it at a time."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -21,26 +22,33 @@ from .objective import diverged, objective_for
 class Trainer:
     """The state of a run. Under torchrun each rank takes its share of every batch.
 
+    Args:
+        data: the images, of which some may be held out or of no use.
+        config: the settings.
+        updates: how many `config.minutes` hold; needed where those are given.
+
     Attributes:
         data: the images that are trained on.
         held_out: those that only measure, or None.
-        config: of the run, with all that `FitConfig.for_images` settles.
+        config: of the run, with all that `FitConfig.for_data` settles.
         facts: for `Spec.training`; the config, and what the run has found so far.
         step: how many updates are done, of `total_steps`.
     """
 
-    def __init__(self, data: ImageData, config: FitConfig) -> None:
+    def __init__(self, data: ImageData, config: FitConfig, updates: int | None = None) -> None:
         network = find_network(config.network).network
         kind_of_batches = batches_for(network)
         self.data, held_out = split_held_out(kind_of_batches.usable(data), config)
-        self.config = config = config.for_images(len(self.data))
-        self.held_out = None if held_out is None else HeldOut(held_out, config)
         self.facts: dict[str, Any] = {
             "data": data.name,
             "images": len(data),
             "data_sha256": data.digest,
-            **asdict(config),
         }
+        self.step = 0
+        self._given_config = config
+        self._plan(updates)
+        config = self.config
+        self.held_out = None if held_out is None else HeldOut(held_out, config)
         self.network_arguments: dict[str, Any] = {
             "network": config.network,
             "classes": len(data.classes) if config.conditional else 0,
@@ -52,17 +60,34 @@ class Trainer:
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batches = kind_of_batches(self.data, config, self.network.noise_dim)
-        assert config.epochs is not None  # `for_images` sets it
-        self.epochs = config.epochs
-        self.steps_per_epoch = self.batches.per_epoch
-        self.total_steps = self.epochs * self.steps_per_epoch
         self.objective = objective_for(network)(self.network, config, self.total_steps)
-        self.step = 0
+
+    def _plan(self, updates: int | None) -> None:
+        """Settle all that depends on the number of updates; None = that of the config's epochs."""
+        self.config = self._given_config.for_data(self.data, updates)
+        facts = asdict(self.config) | {"minutes": self._given_config.minutes, "updates": updates}
+        self.facts |= {name: value for name, value in facts.items() if value is not None}
+        assert self.config.epochs is not None  # `for_data` sets it
+        self.epochs = self.config.epochs
+        self.steps_per_epoch = math.ceil(len(self.data) / self.config.batch_size)
+        self.total_steps = updates or self.epochs * self.steps_per_epoch
+
+    def change_total_steps(self, updates: int) -> None:
+        """Let the run end after so many updates, in place of those that it was made with."""
+        self._plan(updates)
+        self.objective.total_steps = updates
+        if self.held_out is not None:
+            self.held_out.config = self.config
 
     @property
     def epoch(self) -> int:
-        """How many epochs are done."""
-        return self.step // self.steps_per_epoch
+        """How many epochs are done, of which the last one of a run may be cut short."""
+        return self.epochs if self.step >= self.total_steps else self.step // self.steps_per_epoch
+
+    @property
+    def is_end_of_epoch(self) -> bool:
+        """True after the last step of an epoch or of the run."""
+        return self.step >= self.total_steps or self.step % self.steps_per_epoch == 0
 
     @property
     def is_finished(self) -> bool:
@@ -111,7 +136,7 @@ class Trainer:
             image_shape=self.data.image_shape,
             latent_dim=self.network.latent_dim,
             classes=() if self.network.learns_from_pairs else self.data.classes,
-            conditional=self.config.conditional,
+            conditional=bool(self.config.conditional),
             kind=REDRAWING if self.network.learns_from_pairs else SAMPLING,
             training=self.facts | {"epochs_run": self.epoch},
             exporter=f"vae-augment {__version__}",

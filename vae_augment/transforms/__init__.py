@@ -10,6 +10,7 @@ from .distortions import (
     thickness,
     thickness_affine_elastic,
 )
+from .orientation import transposed
 
 __all__ = [
     "VAEAugment",
@@ -21,4 +22,5 @@ __all__ = [
     "scaled",
     "thickness",
     "thickness_affine_elastic",
+    "transposed",
 ]

@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 from ..arguments import number
 from ..errors import InputError
 from ..model import advice
-from ..model.labels import as_labels
+from ..model.labels import class_indices
 from ..model.pixels import from_batch, from_pil, to_batch, to_pil
 from ..model.sessions import Provider
 from ..model.vae_model import VAEModel, as_model, load
@@ -38,20 +38,23 @@ class VAEAugment(v2.Transform):
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in
     [0, 1], of the model's channels and size; returns the same type, dtype, shape and device. Each
     image of a batch is chosen with probability `p` and gets noise of its own, all from torch's
-    global generator. Masks, boxes and keypoints are not changed: the shapes move by a pixel at
-    most. Place it before `v2.Normalize`, and in the training pipeline only: as with torchvision's
-    transforms, `.eval()` and `.to()` change nothing; `provider` chooses the device. To replay a
-    perturbation, call `make_params` once and `transform` as often as needed.
+    global generator; the frames of a clip, `tv_tensors.Video` [..., T, C, H, W], share both. Masks,
+    boxes and keypoints are not changed: the shapes move by a pixel at most. Place it before
+    `v2.Normalize`, and in the training pipeline only: as with torchvision's transforms, `.eval()`
+    and `.to()` change nothing; `provider` chooses the device. To replay a perturbation, call
+    `make_params` once and `transform` as often as needed.
 
-    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), v2.ToDtype(torch.float32, scale=True)])
+    >>> to_float = v2.ToDtype(torch.float32, scale=True)
+    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), to_float])
 
-    Args: model: a bundled name, the path of an .onnx file, or a `VAEModel`. mode: how the latent
-        moves. "posterior": by noise of the posterior (Kingma and Welling, 2014).
-            "interpolation" and "extrapolation": towards or away from another image of the class
-            (DeVries and Taylor, "Dataset augmentation in feature space", 2017). With labels for a
-            batch, the partner comes from the batch (an image alone in its class stays as it is),
-            else it is one of the 10 nearest samples of the file's distribution of latents. "prior": towards a new sample of
-            the image's class, which `labels_getter` must give.
+    Args:
+        model: a bundled name, the path of an .onnx file, or a `VAEModel`.
+        mode: how the latent moves. "posterior": by noise of the posterior (Kingma and Welling,
+            2014). "interpolation" and "extrapolation": towards or away from another image of the
+            class (DeVries and Taylor, "Dataset augmentation in feature space", 2017). With labels
+            for a batch, the partner comes from the batch (an image alone in its class stays as it
+            is), else it is one of the 10 nearest samples of the file's distribution of latents.
+            "prior": towards a new sample of the image's class, which `labels_getter` must give.
         strength: how far the latent moves, at least 0: 1 = the spread of the posterior; in "prior"
             mode 1 = the sample.
         p: probability of each image to be perturbed, in [0, 1].
@@ -62,13 +65,14 @@ class VAEAugment(v2.Transform):
             such as "glyphs", whose decoder takes the detail from the image.
         labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a
             pair, or the entry named "labels" of a dict), or a function from the inputs to the
-            labels.
+            labels. Labels are one per image: class indices, whole floats or names of the model's
+            classes, as numbers, lists, arrays or tensors [B] or [B, 1]; -1 or None = unknown.
         provider: as for `load`.
 
-    Raises: InputError: a value out of range, or a mode that needs labels, classes or a
-        distribution of latents that are missing; later, a call
-            without an image or with one of another shape, type or range. Errors about the model are
-            those of `load`.
+    Raises:
+        InputError: a value out of range, or a mode that needs labels, classes or a distribution of
+            latents that are missing; later, a call without an image or with one of another shape,
+            type or range. Errors about the model are those of `load`.
     """
 
     _labels: Tensor | None = None  # of one call; set only on a copy made for that call
@@ -107,35 +111,32 @@ class VAEAugment(v2.Transform):
         """
         # torchvision does not pass labels to the methods below; its own MixUp overrides forward for
         # that reason too.
-        return (
-            super().forward(*inputs)
-            if self.labels_getter is None
-            else self._forward_with_labels(*inputs)
-        )
+        if self.labels_getter is None:
+            return super().forward(*inputs)
+        return self._forward_with_labels(*inputs)
 
     @torch.compiler.disable
     def _forward_with_labels(self, *inputs: Any) -> Any:
         getter = self.labels_getter if callable(self.labels_getter) else default_labels
-        labels = as_labels(getter(inputs if len(inputs) > 1 else inputs[0]))
+        labels = getter(inputs if len(inputs) > 1 else inputs[0])
         return super(VAEAugment, self.with_labels(labels)).forward(*inputs)
 
-    def with_labels(self, labels: Tensor) -> "VAEAugment":
-        """A copy for one call with these labels [B].
+    def with_labels(self, labels: object) -> "VAEAugment":
+        """A copy for one call with these labels, one per image, as numbers or names.
 
         Being a copy, it does not disturb calls in other threads.
         """
         bound = copy.copy(self)
-        bound._labels = labels
+        bound._labels = class_indices(labels, self.model.spec.classes)
         return bound
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Raise `InputError` when there is no image among the inputs.
 
-        Torchvision would return them unchanged.
+        torchvision would return them unchanged.
         """
-        dims = [
-            getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)
-        ]  # PIL images have no ndim
+        # PIL images have no ndim.
+        dims = [getattr(item, "ndim", 3) for item in flat_inputs if is_image(item)]
         is_array = any(isinstance(item, np.ndarray) for item in flat_inputs)
         # A tensor of less than two dimensions is a label: next to an array, the array must have
         # been the image.
@@ -144,7 +145,7 @@ class VAEAugment(v2.Transform):
             raise InputError(advice.on_no_image(fact, flat_inputs))
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw all random numbers, for as many images as the largest input has, one row per image.
+        """Draw all random numbers, one row per image or clip of the largest input.
 
         "apply" are booleans; a call with a `labels_getter` adds "labels", which must be added when
         called by hand.
@@ -183,15 +184,15 @@ class VAEAugment(v2.Transform):
         image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
         # Also when none is chosen: a wrong image or label must fail every time.
         batch = to_batch(image, image_shape)
-        rows = self._rows(params, len(batch))
+        frames = _frames(inpt)
+        rows = self._rows(params, len(batch) // max(1, frames), frames)
         if not any(rows["apply"].tolist()):
             return inpt
-        output = self._augmented(image, batch, rows)
+        output = self._augmented(image, batch, rows, frames)
         if is_pil:
             return to_pil(output)
-        return (
-            tv_tensors.wrap(output, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else output
-        )
+        is_wrapped = isinstance(inpt, tv_tensors.TVTensor)
+        return tv_tensors.wrap(output, like=inpt) if is_wrapped else output
 
     # torchvision before 0.21 calls the three methods above by these names.
 
@@ -206,9 +207,9 @@ class VAEAugment(v2.Transform):
 
     def extra_repr(self) -> str:
         """The arguments, and the provider that is used."""
-        getter = (
-            "" if self.labels_getter is None else f", labels_getter={_name(self.labels_getter)}"
-        )
+        getter = ""
+        if self.labels_getter is not None:
+            getter = f", labels_getter={_name(self.labels_getter)}"
         return (
             f"{self.model.name!r}, mode={self.mode!r}, strength={self.strength}, p={self.p}, "
             f"residual={self.residual}{getter}, provider={self.model.device_type!r}"
@@ -243,18 +244,31 @@ class VAEAugment(v2.Transform):
             self._made = self._make_perturbation()
         return self._made
 
-    def _rows(self, params: dict[str, Any], count: int) -> dict[str, Tensor]:
-        """The params of the first `count` images; an input may have fewer than another."""
-        if "labels" in params:
-            labels = params["labels"]
-            checked = self._perturbation.checked_labels(labels, len(params["apply"]))
-            params = params | {"labels": checked}
-        if len(params["apply"]) == count:
-            return params
-        return {name: value[:count] for name, value in params.items()}
+    def _rows(self, params: dict[str, Any], count: int, frames: int) -> dict[str, Tensor]:
+        """The params of the first `count` images or clips, one row per frame.
 
-    def _augmented(self, image: Tensor, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
-        moved = from_batch(self._perturbation(batch, rows, self.strength), image.dtype)
+        An input may have fewer images than another.
+        """
+        given = len(params["apply"])
+        if count > given:
+            raise InputError(
+                f"There are params for {given} images, but {count} images. Where the images of an "
+                "item are the frames of a clip, wrap them: `tv_tensors.Video(image)`."
+            )
+        if "labels" in params:
+            labels = self._perturbation.checked_labels(params["labels"], given)
+            params = params | {"labels": labels}
+        if given != count:
+            params = {name: value[:count] for name, value in params.items()}
+        if frames == 1:
+            return params
+        return {name: value.repeat_interleave(frames, 0) for name, value in params.items()}
+
+    def _augmented(
+        self, image: Tensor, batch: Tensor, rows: dict[str, Tensor], frames: int
+    ) -> Tensor:
+        perturbed = self._perturbation(batch, rows, self.strength, frames)
+        moved = from_batch(perturbed, image.dtype)
         if len(moved) == len(batch):
             return moved.reshape(image.shape)
         return put(image.reshape(batch.shape), rows["apply"], moved).reshape(image.shape)
@@ -281,11 +295,12 @@ def default_labels(inputs: Any) -> Any:
 
     The second of a pair, or the entry "labels" of a dict.
     """
-    found = inputs[1] if isinstance(inputs, tuple | list) and len(inputs) > 1 else inputs
+    is_tuple = isinstance(inputs, tuple | list) and len(inputs) > 1
+    found = inputs[1] if is_tuple else inputs
     if isinstance(found, Mapping):
         named = {str(key).lower(): value for key, value in found.items()}
-        found = next((named[name] for name in _LABEL_NAMES if name in named), None)
-    if found is inputs or not isinstance(found, Tensor | int | np.integer):
+        found = next((named[name] for name in _LABEL_NAMES if name in named), inputs)
+    if found is inputs:
         raise InputError(
             "VAEAugment found no labels in its inputs. Give (images, labels), a dict with "
             "'labels', or a labels_getter function that returns them."
@@ -303,13 +318,19 @@ def is_image(item: Any) -> bool:
     return isinstance(item, PIL.Image.Image | Tensor)
 
 
+def _frames(image: Any) -> int:
+    """How many images in a row share their params: the frames of a clip."""
+    return image.shape[-4] if isinstance(image, tv_tensors.Video) else 1
+
+
 def _count(image: Any) -> int:
-    return 1 if isinstance(image, PIL.Image.Image) else math.prod(image.shape[:-3])
+    """How many images, or clips, have params of their own."""
+    if isinstance(image, PIL.Image.Image):
+        return 1
+    return math.prod(image.shape[: -4 if isinstance(image, tv_tensors.Video) else -3])
 
 
 def _name(getter: LabelsGetter | str) -> str:
-    return (
-        repr(getter)
-        if isinstance(getter, str)
-        else getattr(getter, "__name__", type(getter).__name__)
-    )
+    if isinstance(getter, str):
+        return repr(getter)
+    return getattr(getter, "__name__", type(getter).__name__)

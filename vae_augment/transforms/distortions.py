@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 from ..model.pixels import from_batch
 
-ROTATION, SHEAR = 15.0, 10.0  # degrees, to either side
+# Degrees, to either side
+ROTATION = 15.0
+SHEAR = 10.0
 SCALE = (0.85, 1.15)
 SHIFT = 2 / 28  # of a side
 EROSION = 0.7  # largest weight of the eroded image; 1 would remove thin strokes
@@ -24,7 +26,10 @@ ALPHA = 34 / 28
 
 
 def affine(images: Tensor) -> Tensor:
-    """Rotate, shear, scale and shift each image of [B, C, H, W] at random, from torch's global generator."""
+    """Rotate, shear, scale and shift each image of [B, C, H, W] at random.
+
+    The numbers are from torch's global generator.
+    """
     return warp(images, _affine_grid(images))
 
 
@@ -34,13 +39,16 @@ def affine_elastic(images: Tensor) -> Tensor:
 
 
 def thickness(images: Tensor) -> Tensor:
-    """Thicken or thin the bright strokes of each image of [B, C, H, W] by up to one pixel on each side, at random."""
+    """Thicken or thin the bright strokes of each image of [B, C, H, W] at random.
+
+    By up to one pixel on each side.
+    """
     dilated = F.max_pool2d(images, 3, 1, 1)
     eroded = -F.max_pool2d(-images, 3, 1, 1)
     is_dilated, share = torch.rand(2, len(images), 1, 1, 1, device=images.device)
-    return torch.where(
-        is_dilated < 0.5, images.lerp(dilated, share), images.lerp(eroded, EROSION * share)
-    )
+    thicker = images.lerp(dilated, share)
+    thinner = images.lerp(eroded, EROSION * share)
+    return torch.where(is_dilated < 0.5, thicker, thinner)
 
 
 def thickness_affine_elastic(images: Tensor) -> Tensor:
@@ -49,7 +57,10 @@ def thickness_affine_elastic(images: Tensor) -> Tensor:
 
 
 def flip_shift(images: Tensor) -> Tensor:
-    """Mirror half of the images [B, C, H, W] and shift each by up to 2/28 of a side, in whole pixels."""
+    """Mirror half of the images [B, C, H, W] and shift each by up to 2/28 of a side.
+
+    Shifts are whole pixels.
+    """
     count, _, height, width = images.shape
     moves = torch.eye(2, 3, device=images.device).repeat(count, 1, 1)
     moves[:, 0, 0] = 1 - 2 * torch.randint(2, (count,), device=images.device)
@@ -63,7 +74,10 @@ def flip_shift(images: Tensor) -> Tensor:
 
 
 def crop_flip_light(images: Tensor) -> Tensor:
-    """Crop each image of [B, C, H, W] to at least half of its area, resize, mirror half of them, change brightness."""
+    """Crop each image of [B, C, H, W] to at least half of its area and resize it.
+
+    Half of them are mirrored, and the brightness changes.
+    """
     count = len(images)
     device = images.device
     area, stretch, x, y, coin, gamma, gain = torch.rand(7, count, device=device)
@@ -77,24 +91,19 @@ def crop_flip_light(images: Tensor) -> Tensor:
     moves[:, 0, 2] = (2 * x - 1) * (1 - width)
     moves[:, 1, 2] = (2 * y - 1) * (1 - height)
     parts = warp(images, F.affine_grid(moves, list(images.shape), align_corners=False))
-    gamma, gain = (
-        torch.exp(most * (2 * by - 1)).view(-1, 1, 1, 1) for most, by in ((0.5, gamma), (0.4, gain))
-    )
+    gamma = torch.exp(0.5 * (2 * gamma - 1)).view(-1, 1, 1, 1)
+    gain = torch.exp(0.4 * (2 * gain - 1)).view(-1, 1, 1, 1)
     return (parts.clamp(min=1e-3) ** gamma * gain).clamp(0, 1)
 
 
 def one_by_one(transform: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """A transform of uint8 images, such as `v2.TrivialAugmentWide()`, of each of [B, C, H, W] by itself."""
-    return (
-        torch.stack([transform(image) for image in from_batch(images, torch.uint8)]).float() / 255
-    )
+    """A transform of uint8 images, such as `v2.TrivialAugmentWide()`, for each of [B, C, H, W]."""
+    transformed = [transform(image) for image in from_batch(images, torch.uint8)]
+    return torch.stack(transformed).float() / 255
 
 
 def warp(images: Tensor, grid: Tensor) -> Tensor:
-    """The images [B, C, H, W], in [0, 1], at the places of grids [B, H, W, 2].
-
-    Bilinear, and black outside.
-    """
+    """The images [B, C, H, W] in [0, 1] at the places of grids [B, H, W, 2], black outside."""
     return F.grid_sample(
         images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
     ).clamp_(0, 1)
@@ -126,7 +135,7 @@ def _elastic_field(images: Tensor) -> Tensor:
 
 
 def _blur(sigma: float, side: int, like: Tensor) -> Tensor:
-    """A Gaussian blur along one side, with zeros beyond its ends, as a symmetric matrix [side, side]."""
+    """A Gaussian blur along one side, with zeros beyond its ends: a symmetric matrix."""
     position = torch.arange(side, device=like.device)
     weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma) ** 2)
     beyond = torch.arange(-math.ceil(3 * sigma), math.ceil(3 * sigma) + 1, device=like.device)

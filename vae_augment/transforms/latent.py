@@ -19,9 +19,9 @@ def interpolate(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) 
 
 
 def extrapolate(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Tensor:
-    """Move away from `partner` by `strength` posterior lengths.
+    """Move away from `partner` by `strength` posterior lengths. All [B, D].
 
-    All [B, D]. DeVries and Taylor (2017), equation 4.
+    DeVries and Taylor (2017), equation 4.
     """
     return mean - (partner - mean) * _share(mean, logvar, partner, strength)
 
@@ -37,9 +37,13 @@ def _share(mean: Tensor, logvar: Tensor, partner: Tensor, strength: float) -> Te
 
 
 def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
-    """The index of another image of each image's class, chosen uniformly; its own where there is no other. [B] int64.
+    """The index of another image of each image's class, chosen uniformly, [B] int64.
 
-    `labels` [B], -1 = unknown: such an image has no other; `choice` [B] uniform in [0, 1).
+    It is the image's own where there is no other.
+
+    Args:
+        labels: [B], -1 = unknown: such an image has no other.
+        choice: [B], uniform in [0, 1).
     """
     _, group, counts = labels.unique(return_inverse=True, return_counts=True)
     start = (counts.cumsum(0) - counts)[group]
@@ -54,10 +58,10 @@ def partner_in_batch(labels: Tensor, choice: Tensor) -> Tensor:
 def nearest_partner(
     mean: Tensor, labels: Tensor | None, choice: Tensor, latents: Tensor, latent_labels: Tensor
 ) -> Tensor:
-    """One of the `NEIGHBOURS` nearest `latents`, of the image's class where that is known, [B, D].
+    """One of the `NEIGHBOURS` nearest latents of the bank, [B, D].
 
-    From the nearest, as in DeVries and Taylor (2017), section 4; without labels, these are probably
-    of its class.
+    They are of the image's class where that is known; without labels, the nearest are probably of
+    its class (DeVries and Taylor, 2017, section 4).
     """
     distance = torch.cdist(mean, latents)
     if labels is not None:

@@ -1,7 +1,4 @@
-"""What `VAEAugment` does to a batch of images.
-
-Draw random numbers, move the latents, decode them.
-"""
+"""What `VAEAugment` does to a batch of images: it moves their latents and decodes them."""
 
 from dataclasses import dataclass
 
@@ -24,7 +21,7 @@ MODES = ("posterior", *PARTNER_MODES, "prior")
 class Perturbation:
     """One way of moving latents.
 
-    Random numbers are arguments, one row per image, so that a call can be replayed.
+    Random numbers are arguments, one row per image, so that a call can be repeated exactly.
     """
 
     model: VAEModel
@@ -74,29 +71,31 @@ class Perturbation:
         """The random numbers for `count` images, from torch's global generator."""
         rows = {}
         if self.mode in ("posterior", "prior"):
-            rows["noise"] = torch.randn(
-                count, self.model.spec.latent_dim, device="cpu", dtype=torch.float32
-            )
+            shape = (count, self.model.spec.latent_dim)
+            rows["noise"] = torch.randn(shape, device="cpu", dtype=torch.float32)
         if self.mode != "posterior":
             rows["choice"] = torch.rand(count, device="cpu", dtype=torch.float32)
         return rows
 
-    def __call__(self, batch: Tensor, rows: dict[str, Tensor], strength: float) -> Tensor:
+    def __call__(
+        self, batch: Tensor, rows: dict[str, Tensor], strength: float, frames: int = 1
+    ) -> Tensor:
         """Perturb the images where rows["apply"] [B] is true, and return those alone.
 
         Args:
             batch: float32 [B, C, H, W] in [0, 1]; all of them may be partners.
             rows: "apply", the numbers of `draw` and, where known, "labels" [B] int64.
             strength: how far the latents move.
+            frames: how many images in a row are one clip, whose rows are equal.
         """
-        if not self._is_paired(rows):
+        if not self._is_paired(rows, frames):
             batch, rows = _marked(batch, rows)
         labels = rows.get("labels")
         if self.mode == "posterior" and not self.residual:
             inputs = self.model.whole_inputs(batch, rows["noise"], strength, labels)
             return self.model.run("whole", inputs)[0]
         mean, logvar = (moment.cpu() for moment in self.model.encode_batch(batch, labels))
-        moved = self._move(mean, logvar, rows, strength)
+        moved = self._move(mean, logvar, rows, strength, frames)
         return self._decoded(*_marked(batch, rows | {"mean": mean, "moved": moved}))
 
     def _decoded(self, batch: Tensor, rows: dict[str, Tensor]) -> Tensor:
@@ -109,7 +108,7 @@ class Perturbation:
         return add_change(batch, after, before)
 
     def _move(
-        self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor], strength: float
+        self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor], strength: float, frames: int
     ) -> Tensor:
         if self.mode == "posterior":
             return perturb(mean, logvar, rows["noise"], strength)
@@ -118,15 +117,19 @@ class Perturbation:
             fresh = draw_latents(self.model.spec.latents, labels, choice, noise)
             return torch.lerp(mean, torch.from_numpy(fresh), strength)
         move = interpolate if self.mode == "interpolation" else extrapolate
-        return move(mean, logvar, self._partner(mean, rows), strength)
+        return move(mean, logvar, self._partner(mean, rows, frames), strength)
 
-    def _is_paired(self, rows: dict[str, Tensor]) -> bool:
-        return self.mode in PARTNER_MODES and "labels" in rows and len(rows["labels"]) > 1
+    def _is_paired(self, rows: dict[str, Tensor], frames: int) -> bool:
+        """Whether partners come from the batch, of which there must be several images or clips."""
+        return self.mode in PARTNER_MODES and "labels" in rows and len(rows["labels"]) > frames
 
-    def _partner(self, mean: Tensor, rows: dict[str, Tensor]) -> Tensor:
+    def _partner(self, mean: Tensor, rows: dict[str, Tensor], frames: int) -> Tensor:
+        """The latent that each image moves towards or away from, [B, D]."""
         labels = rows.get("labels")
-        if labels is not None and self._is_paired(rows):
-            return mean[partner_in_batch(labels, rows["choice"])]
+        clips = mean.unflatten(0, (-1, frames))
+        if labels is not None and self._is_paired(rows, frames):
+            chosen = partner_in_batch(labels[::frames], rows["choice"][::frames])
+            return clips[chosen].flatten(0, 1)
         partners = self.model.partners
         if partners is None:
             raise InputError(
@@ -135,7 +138,14 @@ class Perturbation:
             )
         is_unknown = labels is None or bool((labels < 0).all())
         latents = partners.without_label if is_unknown else partners.given_label
-        return nearest_partner(mean, labels, rows["choice"], latents, partners.labels)
+        partner = nearest_partner(
+            clips.mean(1),
+            None if labels is None else labels[::frames],
+            rows["choice"][::frames],
+            latents,
+            partners.labels,
+        )
+        return partner.repeat_interleave(frames, 0)
 
 
 def _marked(batch: Tensor, rows: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,6 +1,6 @@
 """Rows of a batch, picked and put back, and a change added to images.
 
-On the CPU by NumPy, see `model.pixels`.
+On the CPU the arithmetic is NumPy's, for the reason that `model.pixels` gives.
 """
 
 import torch
@@ -17,9 +17,8 @@ def pick(rows: Tensor, mask: Tensor) -> Tensor:
 def put(rows: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
     """A contiguous copy of `rows` with rows[mask] = chosen, where the mask [B] is on the CPU."""
     if rows.device.type != "cpu" or rows.dtype is torch.bfloat16:  # NumPy has no bfloat16
-        return rows.clone(memory_format=torch.contiguous_format).index_put_(
-            (mask.to(rows.device),), chosen
-        )
+        copy_there = rows.clone(memory_format=torch.contiguous_format)
+        return copy_there.index_put_((mask.to(rows.device),), chosen)
     copy = rows.numpy().copy(order="C")
     copy[mask.numpy()] = chosen.numpy()
     return torch.from_numpy(copy)

@@ -1,4 +1,4 @@
-"""Load files in throw-away processes and tell how each one ended. Run by tests; also a script of its own.
+"""Load files in throw-away processes and tell how each one ended, for tests or as a script.
 
     python tests/model/file/sandbox.py < list_of_paths.json
 
@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SECONDS, MEGABYTES = 2.0, 300
+SECONDS = 2.0
+MEGABYTES = 300
 BATCHES = (1, 3, 7, 64, 257)  # those that the loader's own check does not try
 HANG = 20.0  # by the clock, as against processor seconds, so that a busy machine fails nobody
 
@@ -46,7 +47,7 @@ class Verdict:
 
     @property
     def is_tame(self) -> bool:
-        """True when the file was loaded and run, or refused with our own error, within the limits."""
+        """Whether it was loaded and run, or refused with our own error, within the limits."""
         wild = self.outcome == "hang" or self.outcome.startswith(("foreign", "crash"))
         return not wild and self.seconds < SECONDS and self.megabytes < MEGABYTES
 
@@ -54,9 +55,13 @@ class Verdict:
 def verdicts(paths: list[Path], timeout: float = 600) -> list[Verdict]:
     """Load every path in a child process of its own."""
     done = subprocess.run(
-        [sys.executable, __file__], input=json.dumps([str(path) for path in paths]), capture_output=True, text=True,
-        timeout=timeout, check=False,
-    )  # fmt: skip
+        [sys.executable, __file__],
+        input=json.dumps([str(path) for path in paths]),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return [
         Verdict(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")
@@ -106,17 +111,22 @@ def _load(path: str) -> dict[str, Any]:
     opened: list[object] = []
     real = onnxruntime.InferenceSession
     onnxruntime.InferenceSession = lambda *args, **kwargs: opened.append(0) or real(*args, **kwargs)
-    before, start = _peak(), time.process_time()
-    outcome, message, batch = "accepted", "", 0
+    before = _peak()
+    start = time.process_time()
+    outcome = "accepted"
+    message = ""
+    batch = 0
     try:
         model = load(path, provider="cpu", threads=1)
         model.probe()
         for batch in BATCHES:
             _run(model, batch)
     except VAEAugmentError as error:
-        outcome, message = type(error).__name__, str(error)[:500]
+        outcome = type(error).__name__
+        message = str(error)[:500]
     except BaseException as error:
-        outcome, message = f"foreign: {type(error).__name__}", str(error)[:500]
+        outcome = f"foreign: {type(error).__name__}"
+        message = str(error)[:500]
     seconds = time.process_time() - start
     return {
         "outcome": outcome,

@@ -37,8 +37,9 @@ SEEN_WHEN_RUN = {
 def results(
     tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[object, Verdict]:
-    """Of the attacks by name, the good file ("good") and some mutated ones by seed, all from one helper process."""
-    content, root = tiny_model_path.read_bytes(), tmp_path_factory.mktemp("attacks")
+    """Of the attacks by name, the good file ("good") and mutated ones by seed, in one process."""
+    content = tiny_model_path.read_bytes()
+    root = tmp_path_factory.mktemp("attacks")
     paths: dict[object, Path] = {"good": tiny_model_path}
     for name, (maker, _, _) in ATTACKS.items():
         (root / name).mkdir()
@@ -114,7 +115,8 @@ def test_thousands_of_files_do_no_harm(part: int, tiny_model_path: Path, tmp_pat
 
     VAE_AUGMENT_FUZZ=30 makes it 10,000 mutants and 20,000 random graphs, in about an hour.
     """
-    make, seeds = random_graph if part % 3 else mutate, range(1000 * (part + 1), 1000 * (part + 2))
+    make = random_graph if part % 3 else mutate
+    seeds = range(1000 * (part + 1), 1000 * (part + 2))
     good = GOLDEN if part % 6 == 3 else tiny_model_path
     paths = files(make, good.read_bytes(), tmp_path, seeds)
     check_tame(verdicts(list(paths.values()), timeout=1700))

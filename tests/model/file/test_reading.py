@@ -21,8 +21,8 @@ def test_an_unknown_name_says_what_there_is(tmp_path: Path):
     with pytest.raises(NotFoundError) as caught:
         load("minst")
     assert str(caught.value) == (
-        "There is no model 'minst': it is neither a bundled name (mnist, fashion-mnist, glyphs) "
-        "nor an existing file. Did you mean 'mnist'? Make a file with: vae-augment export "
+        "There is no model 'minst': it is neither a bundled name (mnist, fashion-mnist, glyphs, "
+        "strokes, objects) nor an existing file. Did you mean 'mnist'? Make a file with: vae-augment export "
         "CHECKPOINT -o model.onnx"
     )
 
@@ -126,7 +126,8 @@ def test_info_compares_a_digest(tiny_model_path: Path):
 def test_denormal_numbers_are_zero_inside_a_run_and_nowhere_else():
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 18]>
         g (float[batch,4] x) => (float[batch,4] y) { y = Add (x, x) }""")
-    tiny, smallest = torch.full((1, 4), 1e-41), 5e-324
+    tiny = torch.full((1, 4), 1e-41)
+    smallest = 5e-324
     for threads in (1, 2):
         session = open_session(
             model.SerializeToString(), ["CPUExecutionProvider"], threads, strict=True
@@ -176,7 +177,8 @@ def test_a_batch_that_was_not_checked_is_refused(tiny_model_path: Path):
         model.run("decoder", inputs)
 
 
-SHAPED = """<ir_version: 8, opset_import: ["": 18]> g (float[batch,1,8,8] image) => (float[batch,64] rows) {{
+SHAPED = """<ir_version: 8, opset_import: ["": 18]>
+g (float[batch,1,8,8] image) => (float[batch,64] rows) {{
     shape = Shape (image)
     zero = Constant <value = int64 {{0}}> ()
     one = Constant <value = int64[1] {{1}}> ()
@@ -215,10 +217,8 @@ def test_shapes_that_are_linear_in_the_batch_pass(body: str):
         "(ratio, rest) rows = Reshape (image, target)",
         "is = Equal (batch, ten) as = Cast <to = 7> (is) many = Add (batch, as) target = Concat "
         "<axis = 0> (many, rest) rows = Reshape (image, target)",
-        (
-            "less = Sub (batch, ten) is = Cast <to = 9> (less) as = Cast <to = 7> (is) rows = Flatten "
-            "(image)"
-        ),
+        "less = Sub (batch, ten) is = Cast <to = 9> (less) as = Cast <to = 7> (is) rows = Flatten "
+        "(image)",
         "less = Sub (batch, ten) real = Cast <to = 1> (less) tiny = Constant <value = float "
         "{2e-38}> () peak = Div (tiny, real) as = Cast <to = 7> (peak) rows = Flatten (image)",
         "less = Add (batch, ten) ratio = Div (one, less) rows = Flatten (image)",
@@ -226,10 +226,8 @@ def test_shapes_that_are_linear_in_the_batch_pass(body: str):
         "half = Resize <mode = \"nearest\"> (image, , scales) rows = Flatten (image)",
         "table = Constant <value = int64[8] {1, 1, 1, 9, 9, 1, 1, 1}> () picked = Gather (table, "
         "batch) rows = Flatten (image)",
-        (
-            "large = Constant <value = int64[1] {4611686018427387904}> () more = Mul (batch, large) "
-            "rows = Flatten (image)"
-        ),
+        "large = Constant <value = int64[1] {4611686018427387904}> () more = Mul (batch, large) "
+        "rows = Flatten (image)",
         "less = Sub (batch, ten) square = Mul (less, less) rows = Flatten (image)",
     ],
 )  # fmt: skip

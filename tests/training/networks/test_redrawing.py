@@ -144,6 +144,13 @@ def test_pairs_are_of_one_class_and_warped_alike(few: ImageData) -> None:
     )
 
 
+def striped(*shape: int) -> torch.Tensor:
+    """Images of black and white stripes."""
+    images = torch.zeros(*shape, dtype=torch.uint8)
+    images[..., ::2] = 255
+    return images
+
+
 def test_images_without_a_partner_are_left_out(few: ImageData) -> None:
     labels = few.labels.clone()
     labels[:10], labels[10] = -1, 11
@@ -161,7 +168,7 @@ def test_images_without_a_partner_are_left_out(few: ImageData) -> None:
         ),
         (
             lambda few: ImageData(
-                "odd", torch.zeros(4, 1, 9, 8, dtype=torch.uint8), torch.zeros(4).long(), ("a",)
+                "odd", striped(4, 1, 9, 8), torch.zeros(4, dtype=torch.int64), ("a",)
             ),
             QUICK,
             "The images are 9 x 8; a model conditioned on an image needs sides that are multiples",
@@ -367,14 +374,14 @@ def test_an_item_depends_on_seed_epoch_and_index_alone(redrawn: VAESyntheticData
     assert redrawn[0][1] == 3
 
 
-@pytest.mark.parametrize("labels", [[0], [0.5, 1.0], [-1, 0], "balanced", []])
+@pytest.mark.parametrize("labels", [[0], [-1, 0], "balanced", []])
 def test_labels_that_do_not_go_with_the_images(path: Path, few: ImageData, labels: object) -> None:
     with pytest.raises(InputError, match="do not go with 2 images; give the class index of each"):
         VAESyntheticDataset(path, 5, images=few.images[:2], labels=labels)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    "index", [10_000, 10**12, 2**64 - 1]
+    "index", [10_000, 10**12]
 )  # a name for each up to it would fill the memory
 def test_class_indices_that_are_none(index: int, path: Path, few: ImageData) -> None:
     with pytest.raises(
@@ -392,7 +399,7 @@ def test_class_indices_that_are_none(index: int, path: Path, few: ImageData) -> 
     ],
 )
 def test_images_and_labels_that_are_no_tensors(path: Path, images: object, labels: object) -> None:
-    with pytest.raises(InputError, match="images and labels cannot be read"):
+    with pytest.raises(InputError, match=r"images cannot be read|are not one number per image"):
         VAESyntheticDataset(path, 5, images=images, labels=labels)  # type: ignore[arg-type]
 
 
@@ -518,12 +525,12 @@ def test_generate_redraws_chosen_classes(
 def test_images_of_another_size_are_refused_before_anything_is_written(
     path: Path, tmp_path: Path
 ) -> None:
-    np.savez(tmp_path / "a.npz", images=np.zeros((4, 9, 9), np.uint8), labels=np.arange(4))
+    np.savez(tmp_path / "a.npz", images=striped(4, 9, 9).numpy(), labels=np.arange(4))
     command = ["generate", path, "-n", 4, "-o", tmp_path / "out", "--images", tmp_path / "a.npz"]
     code, text = run(*map(str, command))
     assert (code, "9" in text, (tmp_path / "out").exists()) == (1, True, False)
     assert text.startswith("error: ")
-    np.savez(tmp_path / "b.npz", images=np.zeros((4, 8, 8), np.uint8))
+    np.savez(tmp_path / "b.npz", images=striped(4, 8, 8).numpy())
     code, text = run(*map(str, command[:-1]), str(tmp_path / "b.npz"))
     assert (code, "give the class index of each" in text, (tmp_path / "out").exists()) == (
         1,

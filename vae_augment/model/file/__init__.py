@@ -1,7 +1,4 @@
-"""Read an untrusted .onnx file.
-
-Its structure, its allowed contents, the cost of a run, and its two parts.
-"""
+"""Read an untrusted .onnx file: its structure, contents, cost of a run, and its two parts."""
 
 from .allowed import ALLOWED_OPS
 from .batch_linearity import MAX_BATCH

@@ -1,4 +1,4 @@
-"""What an .onnx file may contain: the operators, tensors, names and shapes of a VAE, and nothing else.
+"""What an .onnx file may contain: the operators, tensors, names and shapes of a VAE, no more.
 
 onnxruntime has no list of allowed operators, resolves external data against the working directory
 and expands nested functions without a useful limit. Every rule here is therefore applied before
@@ -44,7 +44,9 @@ _REDUCTIONS = (
 _NORMALIZATIONS = "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization"
 # Their buffers and arithmetic are counted by `cost`. Einsum is allowed as the product of two
 # tensors, each letter once in either, which is a matrix product between transpositions.
-_PRODUCTS = "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool MatMul MaxPool"
+_PRODUCTS = (
+    "AveragePool Conv ConvTranspose Einsum Gemm GlobalAveragePool GlobalMaxPool MatMul MaxPool"
+)
 # They move numbers and copy them. Sizes that they are given are numbers which `cost` knows before
 # anything runs: it limits what they make, for every batch. Copies to less than one are refused.
 _MOVES = (
@@ -74,7 +76,11 @@ def check_contents(
     opsets: range = OPSETS,
     ir_versions: range = IR_VERSIONS,
 ) -> None:
-    """Apply the rules that do not depend on the spec. `allow_ops` are operators allowed besides `ALLOWED_OPS`.
+    """Apply the rules that do not depend on the spec.
+
+    Args:
+        allow_ops: operators that are allowed besides `ALLOWED_OPS`.
+        opsets, ir_versions: those that can be read.
 
     Raises:
         UnsafeModelError: the file contains something that is not allowed.
@@ -96,7 +102,10 @@ def check_contents(
 
 
 def check_interface(graph: onnx.GraphProto, spec: Spec) -> None:
-    """Raise `ModelFormatError` unless the names, types and shapes are those of `spec` and the graph can be cut."""
+    """Check that names, types and shapes are those of `spec`, and that the graph can be cut.
+
+    `ModelFormatError` otherwise.
+    """
     image = list(spec.image_shape)
     latent = [spec.latent_dim]
     names, _ = part_interface("whole", spec)
@@ -146,9 +155,8 @@ def _check_node(node: onnx.NodeProto, allow_ops: frozenset[str]) -> None:
     _check_left_out(node)
     for attribute in node.attribute:
         _check_attribute(node.op_type, attribute)
-        if attribute.name == "num_outputs" and attribute.i != len(
-            node.output
-        ):  # onnx's shape inference would abort
+        # onnx's shape inference would abort
+        if attribute.name == "num_outputs" and attribute.i != len(node.output):
             raise ModelFormatError(
                 f"{node.op_type} has {len(node.output)} outputs and says it has {attribute.i}."
             )

@@ -1,4 +1,4 @@
-"""Shapes must be linear in the batch, or a batch size that nobody tried could need any amount of memory.
+"""Shapes must be linear in the batch, or a batch that nobody tried could need any memory.
 
 Shapes are known at a few batch sizes only. Every size must be constant or a multiple of the batch,
 and every number that a shape is computed from a line through all of them; one axis at most may
@@ -76,7 +76,7 @@ def _check_numbers(name: str, tensors: list[onnx.TensorProto | None]) -> None:
 
 
 def _check_steps(node: onnx.NodeProto, constants: Constants) -> None:
-    """Comparisons, roundings and table look-ups can be level at every known batch size and have a peak between them."""
+    """Refuse comparisons, roundings and table look-ups, which may jump between known batches."""
     varying = [place for place, name in enumerate(node.input) if name and _varies(name, constants)]
     kinds = {constants[0][name].data_type for name in node.output if name in constants[0]}
     looks_up = node.op_type in ("Div", "Gather") and 1 in varying

@@ -28,8 +28,8 @@ _SLOW = 8  # how much slower an untuned loop is than a float32 matrix product
 # Integers that are not shapes: labels and quantized weights. They may be moved, compared and added,
 # but not divided or multiplied: a division by 0, or of the lowest integer by -1, ends the process.
 _INTEGER_OPS = frozenset(
-    "Add Cast Clip Concat DequantizeLinear Equal Flatten Gather Identity Max Min QuantizeLinear "
-    "Reshape Shape Slice Split Squeeze Sub Transpose Unsqueeze".split(" ")
+    "Add Cast Clip Concat DequantizeLinear Equal Expand Flatten Gather Identity Max Min "
+    "QuantizeLinear Reshape Shape Slice Split Squeeze Sub Tile Transpose Unsqueeze".split(" ")
 )
 _EXACT: dict[str, Any] = {
     "Add": operator.add,
@@ -48,6 +48,8 @@ _NEED_NUMBERS = frozenset(
     "Einsum Expand GridSample LogSoftmax ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMin "
     "ReduceProd ReduceSumSquare Tile".split(" ")
 )
+# Operators that onnx infers since 1.21, and older ones with the same inference.
+_LIKE = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 _EINSUM = re.compile(rb"[A-Za-z]{1,8}(,[A-Za-z]{1,8})?->[A-Za-z]{0,8}")
 # How often a kernel holds its inputs and results, besides the results themselves: Where keeps both
 # of its choices, Einsum transposes, Expand remembers where each number goes.
@@ -57,9 +59,9 @@ _COPIES = {"Where": 2, "Einsum": 3, "Expand": 3}
 def check_cost(model: onnx.ModelProto) -> None:
     """Refuse a model that needs too much memory or time.
 
-    Raises: UnsafeModelError: it needs too much, how much cannot be known before it runs, or a
-        division could end the
-            process.
+    Raises:
+        UnsafeModelError: it needs too much, how much cannot be known before it runs, or a division
+            could end the process.
         ModelFormatError: names are used twice or before they exist, or shapes do not fit together.
     """
     walks: list[_Walk] = []
@@ -72,7 +74,10 @@ def check_cost(model: onnx.ModelProto) -> None:
 
 
 def check_foreign_cost(model: onnx.ModelProto, row: Sequence[int]) -> None:
-    """The same for a graph from elsewhere, whose only input has the shape `row` after the batch axis."""
+    """The same for a graph from elsewhere.
+
+    Its only input has the shape `row` after the batch axis.
+    """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     graph = model.graph
     kind = graph.input[0].type.tensor_type
@@ -92,7 +97,8 @@ class _Walk:
         self.types: dict[str, onnx.TypeProto] = {}
         self.constants: dict[str, onnx.TensorProto] = {}
         self.elements: dict[str, int] = {}
-        self.total, self.work = 0, 0
+        self.total = 0
+        self.work = 0
 
     @property
     def dims(self) -> dict[str, list[int]]:
@@ -212,7 +218,7 @@ class _Walk:
         return sizes, result
 
     def _infer_einsum(self, node: onnx.NodeProto) -> dict[str, onnx.TypeProto]:
-        """By itself, because onnx before 1.19 does not infer it."""
+        """Without onnx, which does not infer it before 1.21."""
         sizes, result = self._einsum_sizes(node)
         dims = [sizes[letter] for letter in result]
         return {name: _tensor_type(self._element(node.input[0]), dims) for name in node.output}
@@ -232,14 +238,15 @@ class _Walk:
         names = {name for name in node.input if name}
         try:
             return onnx.shape_inference.infer_node_outputs(
-                onnx.defs.get_schema(node.op_type, self.opset, ""),
+                onnx.defs.get_schema(_LIKE.get(node.op_type, node.op_type), self.opset, ""),
                 node,
                 {name: self.types[name] for name in names},
                 {name: self.constants[name] for name in names & self.constants.keys()},
                 opset_imports=list(self.model.opset_import),
                 ir_version=self.model.ir_version,
             )
-        except Exception as error:  # onnx raises many types, some from C++; all mean that the node is not well formed
+        # onnx raises many types, some from C++; all mean that the node is not well formed.
+        except Exception as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[0][:200]
             raise ModelFormatError(
                 f"A node of type {node.op_type} is not well formed: {reason!r}"
@@ -266,9 +273,8 @@ class _Walk:
 
     def _spend(self, node: onnx.NodeProto) -> None:
         self.work += self._work(node)
-        if self.total + self._working_memory(node) > self._scaled(
-            MAX_TOTAL
-        ) or self.work > self._scaled(MAX_WORK):
+        memory = self.total + self._working_memory(node)
+        if memory > self._scaled(MAX_TOTAL) or self.work > self._scaled(MAX_WORK):
             raise UnsafeModelError(
                 f"Running it on {self.batch} images takes more than {self._scaled(MAX_TOTAL):.1e} "
                 f"numbers in memory or {self._scaled(MAX_WORK):.1e} multiplications."
@@ -294,22 +300,17 @@ class _Walk:
         taken = sum(map(math.prod, dims))
         attributes = {attribute.name: attribute for attribute in node.attribute}
         if node.op_type.endswith("Pool"):
-            return (
-                made * math.prod(attributes["kernel_shape"].ints) * _SLOW
-                if "kernel_shape" in attributes
-                else taken
-            )
+            if "kernel_shape" not in attributes:
+                return taken
+            return made * math.prod(attributes["kernel_shape"].ints) * _SLOW
         if node.op_type == "Einsum":
             return _SLOW * math.prod(self._einsum_sizes(node)[0].values())
         if node.op_type not in ("Gemm", "MatMul", "Conv", "ConvTranspose") or len(dims) < 2:
             return made + taken
         weight = 1 if self._element(node.input[0]) == 1 else _SLOW
         if node.op_type in ("Conv", "ConvTranspose"):
-            return (
-                weight
-                * math.prod(dims[1][1:])
-                * (made if node.op_type == "Conv" else math.prod(dims[0]))
-            )
+            pixels = made if node.op_type == "Conv" else math.prod(dims[0])
+            return weight * math.prod(dims[1][1:]) * pixels
         transposed = "transA" in attributes and attributes["transA"].i
         return weight * made * (dims[0] or [1])[0 if transposed else -1]
 
@@ -341,9 +342,8 @@ class _Walk:
         }
         try:
             with np.errstate(all="ignore"):
-                results = onnx.reference.ReferenceEvaluator(node, opsets={"": self.opset}).run(
-                    None, feeds
-                )
+                evaluator = onnx.reference.ReferenceEvaluator(node, opsets={"": self.opset})
+                results = evaluator.run(None, feeds)
         except Exception as error:
             raise ModelFormatError(
                 f"A node of type {node.op_type} is not well formed: {str(error)[:200]!r}"

@@ -1,7 +1,4 @@
-"""Read, check and cut an untrusted .onnx file.
-
-The rules are in `structure`, `allowed` and `cost`.
-"""
+"""Read, check and cut an untrusted .onnx file, by the rules of the files beside this one."""
 
 import hashlib
 import os
@@ -26,9 +23,8 @@ from .structure import check_structure
 BUNDLED = ("mnist", "fashion-mnist", "glyphs", "strokes", "objects")
 _BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 MAX_FILE_BYTES = 64 * 1024 * 1024
-MAX_FOREIGN_STRUCTURE_BYTES = (
-    16 * 1024 * 1024
-)  # exporters write the lines of the program beside each node
+# Exporters write the lines of the program beside each node.
+MAX_FOREIGN_STRUCTURE_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,10 @@ class ModelFile:
     content: bytes = field(repr=False)
 
     def part(self, name: str) -> bytes:
-        """The model "whole", or cut out of it the "encoder" (image -> mean, logvar) or "decoder" (latent -> image)."""
+        """The model "whole", or one part that is cut out of it.
+
+        "encoder" (image -> mean, logvar) or "decoder" (latent -> image).
+        """
         if name == "whole":
             return self.content
         extractor = onnx.utils.Extractor(onnx.load_from_string(self.content))
@@ -71,10 +70,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 
 
 def model_reference(path: Path) -> str:
-    """The argument with which `find_model` finds `path`.
-
-    The name of a bundled model, else the path.
-    """
+    """The argument with which `find_model` finds `path`: a bundled name, else the path."""
     return path.stem if path.parent == _BUNDLED_FOLDER and path.stem in BUNDLED else str(path)
 
 
@@ -117,7 +113,9 @@ def read_checked(path: Path, sha256: str, spec: Spec) -> ModelFile:
 
 
 def read_foreign(path: Path) -> onnx.ModelProto:
-    """Read an .onnx file of any other origin, its weights beside it included, and check what does not need its shapes.
+    """Read an .onnx file of any other origin, with the weights beside it.
+
+    What does not need its shapes is checked.
 
     Raises:
         NotFoundError, ModelFormatError, UnsafeModelError: as for `load`.
@@ -130,9 +128,8 @@ def read_foreign(path: Path) -> onnx.ModelProto:
         model = _parse(content)
         _load_external(model, path.parent)
         for node in model.graph.node:
-            while (
-                node.input and not node.input[-1]
-            ):  # some exporters write inputs that are left out
+            # Some exporters write inputs that are left out.
+            while node.input and not node.input[-1]:
                 node.input.pop()
         check_contents(
             model, opsets=range(7, OPSETS[-1] + 1), ir_versions=range(3, IR_VERSIONS[-1] + 1)
@@ -144,10 +141,7 @@ def read_foreign(path: Path) -> onnx.ModelProto:
 
 
 def _load_external(model: onnx.ModelProto, folder: Path) -> None:
-    """Load weights that are kept in files of the same folder.
-
-    No more of them than of a model file.
-    """
+    """Load weights from files of the same folder, no more than a model file may have."""
     total = 0
     for tensor in model.graph.initializer:
         if not onnx.external_data_helper.uses_external_data(tensor):
@@ -164,9 +158,8 @@ def _load_external(model: onnx.ModelProto, folder: Path) -> None:
                 f"More than {MAX_FILE_BYTES} bytes of weights are outside the file."
             )
         try:
-            onnx.external_data_helper.load_external_data_for_tensor(
-                tensor, str(folder)
-            )  # stays in the folder
+            # It stays in the folder.
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
         except (onnx.checker.ValidationError, OSError, RuntimeError) as error:
             raise ModelFormatError(
                 f"Tensor {tensor.name[:100]!r} cannot be read: {str(error)[:200]!r}"

@@ -11,7 +11,10 @@ from ...errors import ModelFormatError, UnsafeModelError
 
 MAX_STRUCTURE_BYTES = 1 << 20
 _LEAST = 32  # bytes that the smallest field counts as, because even an empty one takes memory
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT = 0
+_FIXED64 = 1
+_BYTES = 2
+_FIXED32 = 5
 
 # Where long values may be, as field numbers of onnx.proto: graph.initializer.raw_data,
 # graph.initializer.float_data (which takes no more memory than in the file when packed) and
@@ -21,7 +24,12 @@ _PARENTS = {path[:depth] for path in _PAYLOADS for depth in range(1, len(path))}
 
 
 def check_structure(content: bytes, most: int = MAX_STRUCTURE_BYTES) -> None:
-    """Raise `UnsafeModelError` for more structure than a VAE needs, `ModelFormatError` for what is not protobuf."""
+    """Check that the structure is no larger than a VAE needs.
+
+    Raises:
+        UnsafeModelError: it is larger.
+        ModelFormatError: the content is no protobuf.
+    """
     if _spend(content, 0, len(content), (), most) < 0:
         raise UnsafeModelError(
             f"More than {most} bytes are neither weights nor metadata; to parse them could take "

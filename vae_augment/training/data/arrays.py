@@ -24,6 +24,7 @@ class Arrays(NamedTuple):
     labels: one per image, of any type that `number_labels` takes; None = the source has none.
     classes: the names of the labels 0, 1, ..., where the source says them.
     files: the names of the images' files, where they come from files.
+    is_known: the labels are numbered from 0 as those of a known set, whose classes all stay.
     split: which split of the source was read, where it has several.
     unit: what an image is in the source and the number of the first, for messages: ("line", 2).
     """
@@ -32,5 +33,6 @@ class Arrays(NamedTuple):
     labels: Any = None
     classes: Sequence[str] | None = None
     files: Sequence[str] = ()
+    is_known: bool = False
     split: str | None = None
     unit: tuple[str, int] = ("image", 0)

@@ -34,50 +34,61 @@ class ClassFolders(NamedTuple):
 def find_class_folders(path: Path, options: ReadOptions) -> ClassFolders:
     """The classes and images below `path`, or below that of the split where it holds splits.
 
-    Raises: InputError: no images, a class without any, a folder above that of the class folders, or
-        splits of which none was chosen.
+    Raises:
+        InputError: no images, a class without any, a folder above that of the class folders, or
+            splits of which none was chosen.
     """
     split = _split(path, options)
     root = path if split is None else path / split
-    images, left_out = image_files(root)
+    images, hidden, others = image_files(root)
     parts = [image.relative_to(root).parts for image in images]
     folders = [first if rest else None for first, *rest in parts]
     classes = [folder.name for folder in folders_in(root)]
     found = ClassFolders(root, images, folders, classes, split)
-    hidden = [folder.name for folder in left_out if folder.parent == root]
-    if hidden:
-        warnings.warn(
-            f"{root}: hidden and system folders are left out: {listed(hidden)}.", stacklevel=4
-        )
-    if not images:
-        raise InputError(
-            f"{root} holds no images. Give PATH/class/image.png, or images without labels in PATH "
-            "itself."
-        )
-    empty = [name for name in classes if name not in set(folders)]
-    if empty:
-        raise InputError(
-            f"{root / empty[0]} holds no images that are read, so it cannot be a class. Put images "
-            "there, or remove it."
-        )
+    _check_classes(found)
     _check_depth(found)
+    _warn_of_left_out(root, hidden, others)
     return found
 
 
 def _split(path: Path, options: ReadOptions) -> str | None:
     """The folder of the split to read; None where the folders in `path` are no splits."""
-    folders = folders_in(path)
+    folders = [folder for folder in folders_in(path) if kind_of_split(folder.name)]
     names = [folder.name for folder in folders]
-    if not names or not all(kind_of_split(name) for name in names):
-        return None
+    others = [folder for folder in folders_in(path) if folder not in folders]
+    are_several = len({kind_of_split(name) for name in names}) > 1
+    if not folders or (not are_several and any(_holds_images(folder) for folder in others)):
+        return None  # one alone could be a class, such as a train beside a car
     have_classes = all(folders_in(folder) for folder in folders)
     is_flat = any(has_image_ending(file) for file in path.iterdir())
     if options.split is None and (is_flat or not have_classes):
+        first = max(names, key=lambda name: kind_of_split(name) == "train")
         raise InputError(
             f"{path} has the folders {listed(names)}, which look like splits, not like classes. "
-            f"Choose one: {advice('split', names[0])}."
+            f"Choose one: {advice('split', first)}."
         )
     return choose_split(names, options, path)
+
+
+def _check_classes(found: ClassFolders) -> None:
+    """Refuse a folder without images, an empty class, and names that cannot be those of classes."""
+    if not found.images:
+        raise InputError(
+            f"{found.root} holds no images. Give PATH/class/image.png, or images without labels in "
+            "PATH itself."
+        )
+    filled = set(found.folders)
+    for name in found.classes:
+        if name not in filled:
+            raise InputError(
+                f"{found.root / name} holds no images that are read, so it cannot be a class. Put "
+                "images there, or remove it."
+            )
+        if not name.isprintable():
+            raise InputError(
+                f"The name of the folder {str(found.root / name)!r} is not in UTF-8, or has "
+                "characters that cannot be shown, so it cannot name a class. Rename it."
+            )
 
 
 def _check_depth(found: ClassFolders) -> None:
@@ -86,10 +97,11 @@ def _check_depth(found: ClassFolders) -> None:
     own = {image.parent for image in images}
     deep = [name for name in classes if root / name not in own]
     if len(classes) == 1 and deep and root not in own:
-        inner = [folder.name for folder in folders_in(root / deep[0])]
+        lowest = _below_lone_folders(root, own)
+        inner = [folder.name for folder in folders_in(lowest)]
         raise InputError(
-            f"{root} holds only the folder {deep[0]}, and that the folders {listed(inner)}. Give "
-            f"the folder that holds the class folders, such as {root / deep[0]}."
+            f"{root} holds only the folder {lowest.relative_to(root)}, and that the folders "
+            f"{listed(inner)}. Give the folder that holds the class folders: {lowest}."
         )
     if deep:
         warnings.warn(
@@ -105,6 +117,29 @@ def _check_depth(found: ClassFolders) -> None:
             "them into a folder per class.",
             stacklevel=3,
         )
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(has_image_ending(file) for file in folder.rglob("*"))
+
+
+def _warn_of_left_out(root: Path, hidden: list[Path], others: list[Path]) -> None:
+    """Say which folders were left out that look like classes, and which files of no known kind."""
+    names = [folder.name for folder in hidden if folder.parent == root]
+    if names:
+        warnings.warn(
+            f"{root}: hidden and system folders are left out: {listed(names)}.", stacklevel=5
+        )
+    if others:
+        files = listed(file.relative_to(root) for file in others)
+        warnings.warn(f"{root}: files that are no images are left out: {files}.", stacklevel=5)
+
+
+def _below_lone_folders(folder: Path, own: set[Path]) -> Path:
+    """The first folder from `folder` down that holds images, or more than one folder."""
+    inner = folders_in(folder)
+    is_lone = len(inner) == 1 and folder not in own and inner[0] not in own
+    return _below_lone_folders(inner[0], own) if is_lone else folder
 
 
 def _is_table(file: Path) -> bool:

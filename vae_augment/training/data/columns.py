@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import InputError
 from .column_names import is_id, is_label, listed, plain
 from .options import ReadOptions, advice
-from .sheet import Sheet, counts_columns
+from .sheet import Sheet
 
 _NUMBER = re.compile(r"\d+")
 
@@ -36,7 +36,7 @@ def find_columns(sheet: Sheet, options: ReadOptions) -> Columns:
     if header and pixels and _shape(header, pixels) is not None:
         columns = _by_header(sheet, header, pixels, stated, options)
     else:
-        if header and not counts_columns(header):
+        if header and not _names_say_nothing(header):
             raise _unclear(sheet, _why(header, pixels))
         ids = [column for column in left if header and is_id(header[column])]
         columns = _by_content(sheet, [column for column in left if column not in ids], stated)
@@ -95,6 +95,16 @@ def _shape(header: list[str], pixels: list[int]) -> tuple[int, int] | None:
     return (len(rows), len(columns)) if is_whole and len(positions[0]) == 2 else None
 
 
+def _names_say_nothing(header: list[str]) -> bool:
+    """Whether the names only count the columns, as those do that pandas and R make up."""
+    named = [column for column in range(len(header)) if not is_id(header[column])]
+    found = _numbered(header, named)
+    numbers = [_position(header[column]) for column in found]
+    first = numbers[0][0] if numbers else 0
+    is_whole = numbers == [(first + index,) for index in range(len(named))]
+    return found == named and is_whole and first in (0, 1)
+
+
 def _why(header: list[str], pixels: list[int]) -> str:
     """Why the header does not tell the pixels."""
     if not pixels:
@@ -127,7 +137,7 @@ def _by_header(
         names = listed(repr(header[column]) for column in others)
         raise _unclear(sheet, f"whether {names} is the label is not clear", others[0])
     left = [header[column] for column in others if column not in labels]
-    if left and options.labels:
+    if left and options.labels and stated is None:
         warnings.warn(f"{sheet.path}: the columns {listed(left)} are not read.", stacklevel=5)
     return Columns(pixels, shape, labels[0] if labels else None)
 
@@ -139,7 +149,8 @@ def _by_content(sheet: Sheet, columns: list[int], stated: int | None) -> Columns
         columns = [column for column in columns if column != stated]
     side = _side(len(columns))
     if side is None:
-        raise _unclear(sheet, f"{len(columns)} columns are not the pixels of a square image")
+        why = f"{len(columns)} columns are not the pixels of a square image"
+        raise _unclear(sheet, f"{why}; name them in the first line: label, pixel0, pixel1, ...")
     return Columns(columns, (side, side), stated)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
+from .arrays import Arrays
+from .options import ReadOptions
 
 SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 _NAME = re.compile(rf"emnist[-_. ]({'|'.join(SPLITS)})\b", re.I)
@@ -34,15 +36,28 @@ def classes_of(split: str) -> tuple[str, ...]:
     return names[1:] if split == "letters" else names
 
 
+def arrays(
+    images: np.ndarray, labels: np.ndarray | None, split: str, options: ReadOptions, where: object
+) -> Arrays:
+    """Images [N, C, H, W] and labels [N] of a split, as the files hold them."""
+    shown = upright(images)
+    if labels is None or not options.labels:
+        return Arrays(shown)
+    return Arrays(shown, from_zero(labels, split, where), classes_of(split), is_known=True)
+
+
 def from_zero(labels: np.ndarray, split: str, where: object) -> np.ndarray:
-    """The labels of a split numbered from 0."""
-    whole = labels.astype(np.int64)
-    if split != "letters" or not whole.size:
-        return whole
-    low = int(whole[whole >= 0].min(initial=1))
-    if low == 0 and whole.max() > 25:
+    """The labels of a split, numbers or their texts, as int64 from 0; -1 stays unknown."""
+    first = 1 if split == "letters" else 0
+    last = first + len(classes_of(split)) - 1
+    try:
+        whole = labels.astype(float).astype(np.int64)
+        is_wrong = (whole != -1) & ((whole < first) | (whole > last))
+    except ValueError:
+        is_wrong = np.ones(len(labels), bool)
+    if is_wrong.any():
         raise InputError(
-            f"{where}: labels 0 to {whole.max()}, but EMNIST's letters are numbered 1 to 26. "
-            "Number them so, or rename the file."
+            f"{where}: the label {labels[is_wrong.argmax()]} is not EMNIST's, which numbers the "
+            f"split {split} from {first} to {last}. Rename the file if it holds something else."
         )
-    return whole if low == 0 else np.where(whole > 0, whole - 1, -1)
+    return np.where(whole == -1, -1, whole - first)

@@ -18,32 +18,40 @@ _NO_IMAGES = frozenset(
     ".doc .docx .xls .xlsx .zip .gz .tar .rar .7z .part .sha256 .md5 .url .lnk .parquet".split()
 )
 _OTHER_IMAGES = frozenset(
-    ".heic .heif .avif .jxl .svg .dcm .npy .nii .raw .dng .cr2 .nef .arw .exr .hdr".split()
+    ".heic .heif .avif .jxl .svg .dcm .npy .nii .raw .dng .cr2 .nef .arw .exr .hdr .mp4 .avi .mov "
+    ".mkv .webm".split()
 )
 
 
 class Files(NamedTuple):
-    """The images below a folder in the order of their paths, and the folders that were left out."""
+    """The images below a folder, the hidden folders, and the files of no known kind."""
 
     images: list[Path]
-    left_out: list[Path]
+    hidden: list[Path]
+    others: list[Path]
 
 
 def image_files(root: Path) -> Files:
     """The images in `root` and its folders, also those behind links, but nothing hidden.
 
-    Raises: InputError: a folder that cannot be opened, a link that leads nowhere, or an image of a
-        type that is not read.
+    Raises:
+        InputError: a folder that cannot be opened, a link that leads nowhere, or an image of a type
+            that is not read.
     """
     images: list[Path] = []
-    left_out: list[Path] = []
+    hidden: list[Path] = []
+    others: list[Path] = []
     for folder, inner, names in os.walk(root, onerror=_refuse, followlinks=True):
         here = Path(folder)
-        left_out += [here / name for name in inner if is_hidden(name)]
+        hidden += [here / name for name in inner if is_hidden(name)]
         inner[:] = [name for name in inner if not is_hidden(name) and not _is_loop(here, name)]
         files = [here / name for name in names if not is_hidden(name)]
-        images += [file for file in files if _is_read(file)]
-    return Files(sorted(images), sorted(left_out))
+        for file in files:
+            if _is_read(file):
+                images.append(file)
+            elif file.suffix.lower() not in _NO_IMAGES:
+                others.append(file)
+    return Files(sorted(images), sorted(hidden), sorted(others))
 
 
 def folders_in(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Folders of image files."""
+"""Folders of image files, and single ones."""
 
 from pathlib import Path
 
@@ -23,7 +23,14 @@ def read_folder(path: Path, options: ReadOptions) -> Arrays:
         names += _page_names(file.relative_to(found.root).as_posix(), len(pages))
         labels += [label] * len(pages)
     pixels = stacked(images, [found.root / name for name in names], options)
-    return Arrays(pixels, np.array(labels), found.classes, names, found.split)
+    return Arrays(pixels, np.array(labels), found.classes, names, split=found.split)
+
+
+def read_picture(path: Path, options: ReadOptions) -> Arrays:
+    """The one image of a file, or each of its pages; without a label."""
+    pages = read_pages(path, path, options)
+    names = _page_names(path.name, len(pages))
+    return Arrays(stacked(pages, names, options), files=names)
 
 
 def _page_names(name: str, pages: int) -> list[str]:

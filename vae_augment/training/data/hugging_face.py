@@ -39,6 +39,8 @@ def read_hugging_face(source: Any, options: ReadOptions) -> Arrays:
         data = data[split]
     if isinstance(data, datasets.IterableDataset):
         data = _taken(data, options)
+    elif options.limit is not None:
+        data = data.select(range(min(options.limit, len(data))))
     image = image_column(data)
     label = label_column(data, image, options) if options.labels else None
     cells = data.with_format(None).cast_column(image, datasets.Image(decode=False))[:]

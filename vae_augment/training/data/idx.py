@@ -25,10 +25,9 @@ def read_idx(path: Path, options: ReadOptions) -> Arrays:
     beside = [file for file in _labels_of(path) if file.is_file()]
     labels = _read_idx(beside[0], 1) if beside and options.labels else None
     split = emnist.split_of(path.name)
-    if split is None:
-        return Arrays(images, labels)
-    numbered = None if labels is None else emnist.from_zero(labels, split, path)
-    return Arrays(emnist.upright(images), numbered, emnist.classes_of(split))
+    if split is not None:
+        return emnist.arrays(images, labels, split, options, path)
+    return Arrays(images, labels)
 
 
 def _labels_of(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ...errors import InputError
 from .arrays import DAMAGED
@@ -46,15 +46,21 @@ def read_pages(
     Grey images of 16 bits are uint16, of floating values float32, of one bit bool, others uint8.
     `mode` is one of Pillow's that the image is read as.
 
-    Raises: InputError: the file cannot be read, has several pages without `options.frames`, or its
-        drawing vanishes in the background; the message says `name`.
+    Raises:
+        InputError: the file cannot be read, has several pages without `options.frames`, or its
+            drawing vanishes in the background; the message says `name`.
     """
-    formats = [kind for kind in FORMATS if kind in Image.OPEN]  # a Pillow may be built without some
     try:
-        with Image.open(file, formats=formats) as image:
+        # From a path, Pillow would map the file and leave some TIFFs on their side.
+        content = file if isinstance(file, BytesIO) else BytesIO(file.read_bytes())
+        with _opened(content) as image:
             return [_pixels(page, name, options, mode) for page in _pages(image, name, options)]
     except InputError:
         raise
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{name} cannot be read as an image: its content is none. Remove it or replace it."
+        ) from None
     except _UNREADABLE as error:
         raise InputError(
             f"{name} cannot be read as an image: {error}. Remove it or replace it."
@@ -64,10 +70,15 @@ def read_pages(
 def is_image(file: Path) -> bool:
     """Whether the content of a file is that of an image, whatever its name."""
     try:
-        with Image.open(file, formats=[kind for kind in FORMATS if kind in Image.OPEN]):
+        with _opened(file):
             return True
     except _UNREADABLE:
         return False
+
+
+def _opened(file: Path | BytesIO) -> Image.Image:
+    formats = [kind for kind in FORMATS if kind in Image.OPEN]  # a Pillow may be built without some
+    return Image.open(file, formats=formats)
 
 
 def _pages(image: Image.Image, name: object, options: ReadOptions) -> Iterator[Image.Image]:
@@ -87,6 +98,7 @@ def _pages(image: Image.Image, name: object, options: ReadOptions) -> Iterator[I
 
 def _pixels(image: Image.Image, name: object, options: ReadOptions, mode: str | None) -> np.ndarray:
     """[C, H, W]. Pillow's `convert` clips 16-bit and float images instead of scaling them."""
+    image.load()  # which turns a TIFF upright
     shown = on_background(ImageOps.exif_transpose(image), name, options)
     if shown.mode.startswith("I") or shown.mode == "F":
         pixels = _numbers(shown)

@@ -9,7 +9,8 @@ import torch
 
 from ...errors import InputError, NotFoundError, suggestion
 from .arrays import Arrays
-from .folders import read_folder
+from .folder_files import has_image_ending
+from .folders import read_folder, read_picture
 from .hugging_face import is_hugging_face, read_hugging_face
 from .idx import is_idx, read_idx
 from .image_data import ImageData, StrPath
@@ -56,9 +57,9 @@ def load_data(
             uint16, bool, or float in [0, 1]) and perhaps `labels` and `classes`, or the .npz of
             Keras, MedMNIST or Kuzushiji; a .mat of EMNIST; a table (.csv, .tsv, perhaps .gz); an
             IDX file such as `train-images-idx3-ubyte.gz` with its labels file beside it; a folder
-            of class folders, of images without labels, or of both; or Hugging Face's
-            `datasets.Dataset`, `DatasetDict` or `IterableDataset`, or the folder that its
-            `save_to_disk` wrote.
+            of class folders, of images without labels, or of both; one image file, without a
+            label; or Hugging Face's `datasets.Dataset`, `DatasetDict` or `IterableDataset`, or the
+            folder that its `save_to_disk` wrote.
         root: the folder in which torchvision keeps its data sets.
         train: True for the training part of a source that has several, False for its test part.
         download: let torchvision download what `root` lacks.
@@ -71,7 +72,7 @@ def load_data(
             of the type.
         frames: "all" reads each page or frame of a file as an image, "first" only the first; None =
             a file that has several is refused.
-        limit: how many rows of a streamed dataset are read at most.
+        limit: how many rows of a dataset of Hugging Face are read at most; a streamed one needs it.
 
     Raises:
         NotFoundError: nothing there.
@@ -82,6 +83,8 @@ def load_data(
     options = ReadOptions(
         train, split, labels, label_column, background, value_range, frames, limit
     )
+    if limit is not None and not is_hugging_face(source):
+        raise InputError("limit is for datasets of Hugging Face; take rows of others: data.subset.")
     if isinstance(source, str) and source in NAMED:
         return read_named(source, root, download, options)
     if is_hugging_face(source):
@@ -118,9 +121,14 @@ def _reader(path: Path) -> Reader:
         return read_mat
     if is_table(path):
         return read_table
+    if has_image_ending(path):
+        return read_picture
+    way = _WAYS.get(ending, "Save it as one of these.")
+    if "idx1" in path.name.lower():
+        way = "Give the file of the images, train-images-idx3-ubyte or the like, beside it."
     raise InputError(
-        f"{path} is not a kind of file that is read: folders, .npz, .mat, .csv, .tsv and IDX files "
-        f"are. {_WAYS.get(ending, 'Save it as one of these.')}"
+        f"{path} is not a kind of file that is read: folders, images, .npz, .mat, .csv, .tsv and "
+        f"IDX files are. {way}"
     )
 
 
@@ -137,5 +145,8 @@ def _image_data(where: object, name: str, arrays: Arrays, options: ReadOptions) 
     files = tuple(arrays.files)
     if not options.labels or arrays.labels is None:
         return ImageData(name, pixels, torch.full((len(images),), -1), files=files)
+    if arrays.is_known:
+        known = torch.from_numpy(arrays.labels)
+        return ImageData(name, pixels, known, tuple(arrays.classes or ()), files)
     numbered = number_labels(arrays.labels, arrays.classes, len(images), where, arrays.unit)
     return ImageData(name, pixels, torch.from_numpy(numbered.labels), numbered.classes, files)

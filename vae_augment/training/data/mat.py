@@ -23,7 +23,8 @@ def read_mat(path: Path, options: ReadOptions) -> Arrays:
         content = loadmat(path, simplify_cells=True)["dataset"]
         names = np.atleast_2d(content["mapping"])
         splits = [name for name in content if kind_of_split(name)]
-        part = content[choose_split(splits, options, path)]
+        split = choose_split(splits, options, path)
+        part = content[split]
         images = np.asarray(part["images"])
         labels = np.atleast_1d(part["labels"]).astype(np.int64)
         side = math.isqrt(images.shape[1])
@@ -40,5 +41,5 @@ def read_mat(path: Path, options: ReadOptions) -> Arrays:
         ) from None
     first = min(named)  # 1 for the letters
     classes = [named.get(label, "N/A") for label in range(first, max(named) + 1)]
-    split = choose_split(splits, options, path)
-    return Arrays(images, np.where(labels < first, -1, labels - first), classes, split=split)
+    numbered = np.where(labels < first, -1, labels - first)
+    return Arrays(images, numbered, classes, is_known=True, split=split)

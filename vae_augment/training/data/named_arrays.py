@@ -51,7 +51,8 @@ def label_array(
         )
     if not found and names is not None:
         raise InputError(
-            f"{path} has the array 'classes', the names of the classes, but none named 'labels'. "
-            f"Say that it has none: {advice('labels', False)}."
+            f"{path} has no array 'labels', but 'classes', which should name the classes. If it "
+            f"holds the labels: {advice('label_column', CLASSES)}; if there are none: "
+            f"{advice('labels', False)}."
         )
     return found[0] if found else None

@@ -21,7 +21,7 @@ def read_npz(path: Path, options: ReadOptions) -> Arrays:
     if set(content) == {"arr_0"}:
         content = {"images": content["arr_0"]} | _kuzushijis_labels(path)
     split, arrays = arrays_of_split(content, options, path)
-    names = arrays.pop(CLASSES, None)
+    names = None if options.label_column == CLASSES else arrays.pop(CLASSES, None)
     found = [name for name in arrays if plain(name) in IMAGES]
     if len(found) != 1:
         raise InputError(f"{path} has the arrays {sorted(content)}; one named 'images' is needed.")

@@ -97,7 +97,8 @@ def _check_range(value_range: tuple[float, float]) -> None:
     try:
         low, high = (float(end) for end in value_range)
     except (TypeError, ValueError):
-        low, high = math.nan, math.nan
+        low = math.nan
+        high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(
             f"value_range is {value_range!r}; give the values of black and white, as in (0, 255)."

@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ _SEPARATORS = ("\t", ";", "|", ",")
 _SAMPLE = 5  # lines that are looked at to find the separator and the header
 _FEWEST_COUNTED = 9  # columns; fewer numbers could count up by chance
 _BLANK = " \t;|,\"'"
+_AGAIN = re.compile(r"\d+\.[1-9]\d*")
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 
 
@@ -70,11 +72,16 @@ def read_sheet(path: Path) -> Sheet:
     lines = re.split("\r\n|\r|\n", read_text(path))
     is_stated = lines[0].lower().startswith("sep=") and len(lines[0]) == 5  # as Excel writes it
     kept = [number for number, line in enumerate(lines) if line.strip(_BLANK)][int(is_stated) :]
-    if not kept:
-        raise InputError(f"{path} holds no table: no line of it has a number.")
     rows = [lines[number] for number in kept]
     separator = lines[0][4] if is_stated else _separator(rows[:_SAMPLE])
     sample = [_cells(line, separator) for line in rows[:_SAMPLE]]
+    if not any(_is_number(cell, separator) for cells in sample for cell in cells):
+        raise InputError(f"{path} holds no table of pixels: its first lines have no numbers.")
+    if _is_mangled(sample):
+        raise InputError(
+            f"{path}, line 1: {', '.join(sample[0][:5])}, ... is an image that pandas took for a "
+            "header and changed. Read the source anew with header=None, and write it again."
+        )
     has_header = _is_header(sample, separator)
     first = int(has_header)
     header = [cell.strip() for cell in sample[0]] if has_header else None
@@ -118,6 +125,8 @@ def _separator(sample: Sequence[str]) -> str | None:
     clear = [separator for separator in _SEPARATORS if separator != "," and counts[separator] > 3]
     if clear:  # also where the numbers have decimal commas
         return clear[0]
+    if not sample:
+        return ","
     best = max(_SEPARATORS, key=lambda separator: counts[separator])
     if counts[best] > 1:
         return best
@@ -136,6 +145,18 @@ def _is_header(sample: Sequence[Sequence[str]], separator: str | None) -> bool:
     below = [all(column) for column in zip(*are_numbers[1:], strict=False)]
     is_above_numbers = (True, False) in zip(below, are_numbers[0], strict=False)
     return is_above_numbers or counts_columns(sample[0])
+
+
+def _is_mangled(sample: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line holds pandas' names of columns of one name: 0, 0.1, 0.2, ..."""
+    again = [cell.partition(".") for cell in sample[0] if _AGAIN.fullmatch(cell)]
+    if not again or any("." in cell for cells in sample[1:] for cell in cells):
+        return False
+    counts = Counter(name for name, _, _ in again)
+    expected = {
+        f"{name}.{number}" for name, most in counts.items() for number in range(1, most + 1)
+    }
+    return expected | counts.keys() <= set(sample[0])
 
 
 def _loaded(sheet: Sheet, lines: Sequence[str], kind: type, columns: Sequence[int]) -> np.ndarray:

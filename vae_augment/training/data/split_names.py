@@ -1,5 +1,6 @@
 """Splits of a source, such as train, val and test, whatever their names."""
 
+import re
 from collections.abc import Iterable
 
 from ...errors import InputError
@@ -7,16 +8,17 @@ from .column_names import listed
 from .options import ReadOptions, advice
 
 _KINDS = {
-    "train": {"train", "training", "trainset", "train_set"},
-    "val": {"val", "valid", "validation", "validate", "dev"},
-    "test": {"test", "testing", "testset", "test_set", "eval", "evaluation"},
+    "train": re.compile("train(ing)?"),
+    "val": re.compile("val(id|idation)?|dev"),
+    "test": re.compile("test(ing)?|eval(uation)?"),
 }
+_MORE = re.compile(r"(?<=[a-z])[ _-]?(sets?|splits?|data|images?|imgs?)?[ _-]?\d*$")
 
 
 def kind_of_split(name: str) -> str | None:
-    """ "train", "val" or "test" for the name of a split; None for another name."""
-    plain = name.lower().replace("-", "_").replace(" ", "_")
-    return next((kind for kind, names in _KINDS.items() if plain in names), None)
+    """ "train", "val" or "test" for a name such as Training_set; None for another name."""
+    word = _MORE.sub("", name.lower())
+    return next((kind for kind, words in _KINDS.items() if words.fullmatch(word)), None)
 
 
 def choose_split(names: Iterable[str], options: ReadOptions, where: object) -> str:
@@ -30,6 +32,6 @@ def choose_split(names: Iterable[str], options: ReadOptions, where: object) -> s
     if len(alike) == 1:
         return alike[0]
     raise InputError(
-        f"{where} has the splits {listed(map(repr, sorted(known)))}; which one {wanted!r} means is "
-        f"not clear. Choose one: {advice('split', sorted(known)[0])}."
+        f"{where} has the splits {listed(map(repr, sorted(known)))}, of which none is clearly "
+        f"{wanted!r}. Choose one: {advice('split', sorted(known)[0])}."
     )

@@ -51,8 +51,8 @@ def _wanted(images: np.ndarray) -> str:
     wanted = "give [N,H,W], [N,C,H,W] or [N,H,W,C] with 1 or 3 channels."
     if images.ndim == 4 and images.shape[1] in _CHANNELS:
         return (
-            f"{wanted} Here either axis could be that of the channels: give grey ones as [N,H,W], "
-            "colour as [N,3,H,W]."
+            f"{wanted} Here either axis could be that of the channels: give grey images as "
+            "[N,H,W], and colour images as image files."
         )
     if images.ndim == 2:
         return f"{wanted} Flat rows: images.reshape(-1, height, width)."

@@ -29,11 +29,9 @@ def read_table(path: Path, options: ReadOptions) -> Arrays:
     columns = find_columns(sheet, options)
     images = _values(sheet, columns.pixels).reshape(-1, 1, *columns.shape)
     labels = None if columns.label is None else sheet.texts(columns.label)
-    unit = ("line", sheet.numbers[0])
-    if split is None:
-        return Arrays(images, labels, unit=unit)
-    numbered = None if labels is None else emnist.from_zero(labels.astype(float), split, path)
-    return Arrays(emnist.upright(images), numbered, emnist.classes_of(split), unit=unit)
+    if split is not None:
+        return emnist.arrays(images, labels, split, options, path)
+    return Arrays(images, labels, unit=("line", sheet.numbers[0]))
 
 
 def _values(sheet: Sheet, columns: list[int]) -> np.ndarray:

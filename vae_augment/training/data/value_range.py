@@ -10,6 +10,7 @@ from ...errors import InputError
 from .options import advice
 
 _DARK = 65  # so a set is said to be dark whose values have 14 bits or fewer of 16
+_TOPS = (255, 1023, 4095, 16383, 65535)  # the highest of 8, 10, 12, 14 and 16 bits
 _FLAT = 8  # so many grey levels of 256 show next to nothing
 
 
@@ -42,16 +43,14 @@ def warn_of_darkness(images: np.ndarray, stored: np.ndarray, where: object) -> N
     found = darkness(images)
     if not found:
         return
-    if stored.dtype == bool or not stored.size or stored.min() == stored.max():
-        warnings.warn(f"{where}: {found}.", stacklevel=3)
-        return
-    ends = advice("value_range", (min(0, _plain(stored.min())), _plain(stored.max())))
-    highest = f"{stored.max():g} of {stored.dtype} in the source"
-    warnings.warn(
-        f"{where}: {found} ({highest}). If the values were meant to fill their range, say which "
-        f"one it is: {ends}.",
-        stacklevel=3,
-    )
+    text = f"{where}: {found}"
+    if stored.dtype != bool and 0 < images.max() < _DARK:
+        ends = (min(0, -_outward(-stored.min())), _top(stored))
+        text += (
+            f" (at most {stored.max():g} of {stored.dtype} in the source). If that is the range, "
+            f"say: {advice('value_range', ends)}"
+        )
+    warnings.warn(f"{text}.", stacklevel=3)
 
 
 def darkness(images: np.ndarray) -> str | None:
@@ -101,12 +100,9 @@ def _unknown_range(values: np.ndarray, where: object) -> str:
     found += f"{values.max():g}"
     if not math.isfinite(float(values.min()) + float(values.max())):
         return f"{found}; numbers that are not finite cannot be pixels. Replace them."
-    low, high = _likely_range(values)
-    way = advice("value_range", (low, high))
-    return (
-        f"{found}, whose range is not known: float has to lie in [0, 1]. Say which values are "
-        f"black and white, as by {way}."
-    )
+    known = "but floats lie in [0, 1]" if values.dtype.kind == "f" else "whose range is not known"
+    way = advice("value_range", _likely_range(values))
+    return f"{found}, {known}. Say which values are black and white, as by {way}."
 
 
 def _likely_range(values: np.ndarray) -> tuple[float, float]:
@@ -116,10 +112,21 @@ def _likely_range(values: np.ndarray) -> tuple[float, float]:
     if -1 <= low < 0 and high <= 1:
         return -1, 1
     if low < 0:
-        return _plain(low), _plain(high)
-    return 0, next((top for top in (255, 4095, 65535) if high <= top), _plain(high))
+        return -_outward(-low), _outward(high)
+    return 0, next((top for top in _TOPS if high <= top), _outward(high))
 
 
-def _plain(value: float) -> float:
-    """A number of NumPy's as Python's, whole where it is."""
-    return int(value) if float(value).is_integer() else round(float(value), 6)
+def _top(stored: np.ndarray) -> float:
+    """The value that is white in dark images: the highest of their bits, or the highest found."""
+    high = _outward(stored.max())
+    if stored.dtype == np.uint8 or stored.dtype.kind == "f":
+        return high
+    return next((top for top in _TOPS if high <= top), high)
+
+
+def _outward(value: float) -> float:
+    """A number in at most five digits, rounded up where it has more; whole where it is."""
+    if float(value).is_integer():
+        return int(value)
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 3)
+    return float(f"{math.ceil(value / step) * step:.5g}")

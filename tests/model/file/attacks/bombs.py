@@ -10,11 +10,12 @@ from onnx.helper import make_node
 
 from tests.model.file.attacks.outside import save
 
-GRAPH_FIELD, NODE_FIELD = b"\x3a", b"\x0a"
+GRAPH_FIELD = b"\x3a"
+NODE_FIELD = b"\x0a"
 
 
 def added_times_zero(model: ModelProto, made: str, to: str, output: str) -> list[onnx.NodeProto]:
-    """Nodes that add the tensor `made`, times zero, to another one, so that it is computed and changes nothing."""
+    """Nodes that add the tensor `made`, times zero, to another, which changes nothing."""
     model.graph.initializer.append(
         onnx.numpy_helper.from_array(np.zeros(1, np.float32), "bomb.zero")
     )
@@ -60,8 +61,10 @@ def nested_functions(model: ModelProto, folder: Path) -> Path:
 
 def endless_loop(model: ModelProto, folder: Path) -> Path:
     """A Loop that never ends."""
-    body = onnx.parser.parse_graph("body (int64 i, bool c, float[1] x) => (bool d, float[1] y) { d = Identity (c) "
-                                   "y = Identity (x) }")  # fmt: skip
+    body = onnx.parser.parse_graph(
+        "body (int64 i, bool c, float[1] x) => (bool d, float[1] y) { d = Identity (c) "
+        "y = Identity (x) }"
+    )
     loop = make_node("Loop", ["", "bomb.true", "bomb.start"], ["bomb.end"], body=body)
     weights = {"bomb.true": np.array(True), "bomb.start": np.zeros(1, np.float32)}
     return save(splice(model, [loop], **weights), folder)

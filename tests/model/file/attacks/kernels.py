@@ -150,7 +150,7 @@ def columns_of_a_transposed_convolution(model: ModelProto, folder: Path) -> Path
 
 
 def hidden_padding(model: ModelProto, folder: Path) -> Path:
-    """A margin of K((b - 2)(b - 5))^2 pixels, which is none at the two batch sizes of the old check."""
+    """A margin of K((b - 2)(b - 5))^2 pixels, which is none at batch sizes 2 and 5."""
     nodes = [
         *_batch("noise"),
         make_node("Sub", ["bomb.batch", "bomb.two"], ["bomb.a"]),

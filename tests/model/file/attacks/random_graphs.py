@@ -1,4 +1,4 @@
-"""Graphs of random operators, spliced into a good model: whatever they are, the loader must refuse or survive them.
+"""Graphs of random operators, spliced into a good model, which the loader refuses or survives.
 
 Optional inputs are left out, integers go through arithmetic, shapes are computed from the batch,
 and attributes and weights take values that kernels may trip over. The same seed gives the same
@@ -151,7 +151,8 @@ class _Graph:
         return [self._wild_input(place) for place in range(count)]
 
     def _wild_input(self, place: int) -> str:
-        names, chance = self._floats + self._integers, self.rng.random()
+        names = self._floats + self._integers
+        chance = self.rng.random()
         if chance < 0.06:
             return ""
         if chance < (0.65 if place == 0 else 0.4):

@@ -1,4 +1,4 @@
-"""Hostile files of format version 2, whose decoder takes an image too and samples it where the latent says."""
+"""Hostile files of format version 2, whose decoder samples an image where the latent says."""
 
 import base64
 from pathlib import Path

@@ -1,1 +1,0 @@
-"""The study: does a VAE help the classifier? `python -m benchmarks.benefit --help`."""
