@@ -43,6 +43,13 @@ def test_size_kind_and_documentation(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUNDLED)
+def test_no_latent_of_a_training_image_is_in_it(name: str) -> None:
+    spec = load(name).spec
+    assert spec.format_version == 3
+    assert spec.latents is None or len(spec.latents.bank) == 0
+
+
+@pytest.mark.parametrize("name", BUNDLED)
 def test_no_paths_inside(name: str) -> None:
     content = (MODELS / f"{name}.onnx").read_bytes()
     assert not re.search(rb"/(home|root|work|tmp|usr)/", content)
