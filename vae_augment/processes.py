@@ -53,12 +53,12 @@ class Interruptible:
 
 @contextlib.contextmanager
 def children_deaf() -> Iterator[None]:
-    """Processes started in this context do not notice Ctrl-C until `follow_parent`."""
+    """Processes started in this context notice no Ctrl-C and no SIGTERM until `follow_parent`."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     # A child starts with what is blocked here, and its imports still run then.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
@@ -72,9 +72,10 @@ def kill_children(others: Set[BaseProcess]) -> None:
 
 
 def follow_parent() -> None:
-    """In a child process, leave Ctrl-C to the parent, and end when the parent ends."""
-    # A terminal sends Ctrl-C to every process of the group.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a child process, leave Ctrl-C and SIGTERM to the parent, and end when the parent ends."""
+    # A terminal sends Ctrl-C to every process of the group, and a scheduler SIGTERM.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -25,9 +25,11 @@ def warned(caught: pytest.WarningsRecorder) -> str:
     ("source", "wrong"),
     [
         (("none", -1, 1), {"decoder_output": "logits"}),
-        (("none", 0, 1), {"decoder_output": "logits"}),
-        (("none", -1, 1, "logits"), {"decoder_output": "logits"}),
-        (("sigmoid", *STANDARDISED, "unit"), {}),
+        pytest.param(("none", 0, 1), {"decoder_output": "logits"}, marks=pytest.mark.slow),
+        pytest.param(
+            ("none", -1, 1, "logits"), {"decoder_output": "logits"}, marks=pytest.mark.slow
+        ),
+        pytest.param(("sigmoid", *STANDARDISED, "unit"), {}, marks=pytest.mark.slow),
         (("sigmoid", -1, 1, "unit"), {}),
     ],
     ids=str,

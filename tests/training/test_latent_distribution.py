@@ -47,10 +47,11 @@ def test_components_per_class_as_a_file_has_room(classes: int, dim: int, compone
 
 
 def many_classes(count: int) -> ImageData:
-    """Twenty images for each of `count` classes."""
+    """Twenty images for each of `count` classes, half of them dark and half of them bright."""
     labels = torch.arange(20 * count) // 20
     images = torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8)
-    images[..., ::2] = 255
+    images[::2, ..., ::2] = 100
+    images[1::2, ..., ::2] = 255
     return ImageData("many", images, labels, tuple(map(str, range(count))))
 
 
@@ -60,8 +61,8 @@ def test_many_classes_get_fewer_components(monkeypatch: pytest.MonkeyPatch) -> N
     latents = fit_latents(network.encode, many_classes(40), keep_bank=True)
     # Without the limit, each of the twenty images of a class would be a component.
     assert room_per_class(40, 32, 0) == (4, 3)
-    # Nor is a cluster of fewer than five images.
-    assert latents.weights.shape == (40, 1)
+    # Nor is a cluster of fewer than five images: there are two kinds of images.
+    assert latents.weights.shape == (40, 2)
     assert latents.bank.shape == (40 * 3, 32)
     assert latents.weights.sum(1) == pytest.approx(1)
 

@@ -69,7 +69,7 @@ def test_classic_network_reaches_the_classic_loss(tmp_path: Path) -> None:
 
     The classic script's 105 to 106.
     """
-    config = FitConfig(network="mlp", epochs=10)
+    config = FitConfig(network="mlp", epochs=10, conditional=False)
     model = fit(load_data("mnist", DATA), tmp_path / "mlp.safetensors", config).build()
     test = load_data("mnist", DATA, train=False).images.float() / 255
     with torch.inference_mode():

@@ -1,10 +1,14 @@
 """The local engine: a pool of processes, each with one thread and a decoder of its own."""
 
+import contextlib
 import itertools
 import multiprocessing
-from collections.abc import Generator, Sequence
+import pickle
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from ...errors import GenerationError
 from ...processes import children_deaf, default_workers, follow_parent, kill_children
@@ -40,6 +44,26 @@ def in_pool(job: Job, shards: Sequence[int], workers: int | None) -> Generator[R
 
 
 def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
+    with _written(job) as path:
+        yield from _make_all(path, shards, workers)
+
+
+@contextlib.contextmanager
+def _written(job: Job) -> Iterator[Path]:
+    """A file with the job.
+
+    Python hands a new process its arguments through a pipe, which holds 64 KiB, and waits for ever
+    when that process dies before it has read them.
+    """
+    job.staging.mkdir(exist_ok=True)
+    # Another run of the plan, which has made the last shard, may have removed the folder.
+    with tempfile.TemporaryDirectory(dir=job.staging, ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "job")
+        path.write_bytes(pickle.dumps(job))
+        yield path
+
+
+def _make_all(job: Path, shards: Sequence[int], workers: int) -> Generator[Record, None, None]:
     # A forked child of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
@@ -67,9 +91,9 @@ def _one_pool(job: Job, shards: Sequence[int], workers: int) -> Generator[Record
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(job: Job) -> None:
+def _start_worker(job: Path) -> None:
     global _worker
-    _worker = Worker(job)
+    _worker = Worker(pickle.loads(job.read_bytes()))
     follow_parent()
 
 
