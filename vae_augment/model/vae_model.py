@@ -291,7 +291,10 @@ class VAEModel:
 
     def run(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Run one part of the graph, "whole", "encoder" or "decoder", once."""
-        return self._graph.run(part, inputs)
+        results = self._graph.run(part, inputs)
+        if part != "encoder":
+            results[0].clamp_(0, 1)  # onnxruntime's sigmoid may exceed 1 by a rounding
+        return results
 
     def run_in_chunks(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """`run` on at most `_CHUNK` rows at a time, so that memory does not grow with the batch."""
