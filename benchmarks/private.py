@@ -4,18 +4,21 @@
         --seed 0 --seed 1
 
 Each seed is a fit, whose noise no seed repeats, 60,000 samples of it, and a `small_cnn` of 5,000
-updates of 50 that is tested on the test images of DATA. A line of RESULTS is one classifier; what
+updates of 50 that is tested on the test images of DATA. Colour images are turned to grey, since the
+bundled bases are grey. A line of RESULTS is one classifier; what
 stands there already is not run again. Nothing is chosen on the test images.
 """
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import torch
 import typer
+from torchvision.transforms.functional import rgb_to_grayscale
 
 from benchmarks.common import machine
 from vae_augment import VAESyntheticDataset, load
@@ -42,8 +45,8 @@ def main(
     distort: Annotated[str, typer.Option(help="The classifier's: none or affine.")] = "none",
     updates: int = 5_000,
 ) -> None:
-    private = load_data(data, root)
-    unseen = load_data(test or data, root, train=False)
+    private = in_grey(load_data(data, root))
+    unseen = in_grey(load_data(test or data, root, train=False))
     rows = (
         [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     )
@@ -65,6 +68,12 @@ def main(
             with results.open("a") as file:
                 print(json.dumps(row), file=file)
             print({key: row[key] for key in ("data", "epsilon", "accuracy", "fit_seconds")})
+
+
+def in_grey(data: ImageData) -> ImageData:
+    if data.image_shape[0] == 1:
+        return data
+    return replace(data, name=f"{data.name} in grey", images=rgb_to_grayscale(data.images))
 
 
 def measure(

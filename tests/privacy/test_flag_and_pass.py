@@ -77,7 +77,7 @@ def test_a_decoder_that_repeats_200_images_is_flagged(tmp_path: Path) -> None:
 
 def test_an_overfitted_vae_is_flagged(tmp_path: Path) -> None:
     data = some_digits(300)
-    usual = FitConfig(network="conv-small", conditional=True).for_data(data)
+    usual = FitConfig(network="mlp", conditional=True).for_data(data)
     assert usual.epochs is not None
     config = replace(usual, epochs=10 * usual.epochs)
     found = audited("VAE of 300 images, ten times the epochs", fitted(data, tmp_path, config), data)

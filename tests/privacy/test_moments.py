@@ -104,7 +104,7 @@ def test_without_privacy_the_moments_are_those_of_the_vectors() -> None:
 def test_a_class_without_images_gets_moments_too() -> None:
     found = release(rows(500), np.zeros(500, int), 2, CLIPPING, multiplier=1.0)
     assert np.isfinite(covariances(found)).all()
-    assert found.counts[1] >= moments.FEWEST
+    assert found.counts[1] >= 1
 
 
 def test_covariances_are_positive_definite_under_much_noise() -> None:

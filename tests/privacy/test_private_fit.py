@@ -110,7 +110,7 @@ def test_a_model_without_classes(private: ImageData, public_base: VAEModel, tmp_
     )
     spec = fit_private(unlabelled, tmp_path / "one.safetensors", epsilon=1, public=public_base).spec
     assert spec.latents is not None
-    assert spec.latents.weights.shape == (1, 1)
+    assert spec.latents.weights.shape == (1, 2)
 
 
 def test_what_is_not_private_or_not_public_is_refused(

@@ -32,7 +32,7 @@ class Clipping(NamedTuple):
 class Moments(NamedTuple):
     """The released statistics of G classes in D dimensions."""
 
-    counts: Numbers  # [G]
+    counts: Numbers  # [G], at least 1
     means: Numbers  # [G, D]
     second: Numbers  # [G, D, D], mean outer product of the differences from `means`
     noise: Numbers  # [G], standard deviation of the noise on the diagonal of `second`
@@ -63,13 +63,13 @@ def _release_class(
     vectors: Numbers, clipping: Clipping, of_means: float, of_second: float
 ) -> tuple[Numbers, ...]:
     count, total = count_and_sum(clipped(vectors, clipping.vector), of_means)
-    count = np.maximum(count, FEWEST)
-    mean = clipped((clipping.vector * total / count)[None], clipping.vector)[0]
+    divisor = np.maximum(count, FEWEST)
+    mean = clipped((clipping.vector * total / divisor)[None], clipping.vector)[0]
     mean = clipping.vector * mean
     differences = clipped(vectors - mean, clipping.difference)
     area = clipping.difference**2
-    second = area * sum_of_products(differences, of_second) / count
-    return count, mean, second, area * of_second / count
+    second = area * sum_of_products(differences, of_second) / divisor
+    return np.maximum(count, 1.0), mean, second, area * of_second / divisor
 
 
 def clipped(vectors: Numbers, norm: float) -> Numbers:
