@@ -11,18 +11,20 @@ stands there already is not run again. Nothing is chosen on the test images.
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
 from torchvision.transforms.functional import rgb_to_grayscale
 
-from benchmarks.common import machine
+from benchmarks.common import Row, machine, read_lines
 from vae_augment import VAESyntheticDataset, load
 from vae_augment.evaluation.classifier import accuracy, identity, train_classifier
+from vae_augment.evaluation.intervals import estimate
 from vae_augment.exporters import export
 from vae_augment.privacy.private_fit import fit_private
 from vae_augment.training import ImageData, load_data
@@ -47,12 +49,10 @@ def main(
 ) -> None:
     private = in_grey(load_data(data, root))
     unseen = in_grey(load_data(test or data, root, train=False))
-    rows = (
-        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    )
+    rows = read_lines(results)
     for each_seed in seed:
         for each_epsilon in epsilon:
-            row: dict[str, Any] = {
+            row: Row = {
                 "data": private.name,
                 "base": Path(base).stem,
                 "epsilon": each_epsilon,
@@ -67,7 +67,23 @@ def main(
             rows.append(row)
             with results.open("a") as file:
                 print(json.dumps(row), file=file)
-            print({key: row[key] for key in ("data", "epsilon", "accuracy", "fit_seconds")})
+    print("\n".join(table(rows)))
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """The rows of docs/privacy.md: the mean and a 95 % interval over the seeds."""
+    groups: dict[tuple[str, str, float], list[float]] = {}
+    for row in rows:
+        key = (row["data"], row["base"], row["epsilon"])
+        groups.setdefault(key, []).append(row["accuracy"])
+    return [
+        f"| {data} | `{base}` | {epsilon:g} | {_interval(found)} | {len(found)} |"
+        for (data, base, epsilon), found in sorted(groups.items())
+    ]
+
+
+def _interval(values: Sequence[float]) -> str:
+    return str(estimate(values)).removeprefix("+")
 
 
 def in_grey(data: ImageData) -> ImageData:
@@ -76,9 +92,7 @@ def in_grey(data: ImageData) -> ImageData:
     return replace(data, name=f"{data.name} in grey", images=rgb_to_grayscale(data.images))
 
 
-def measure(
-    private: ImageData, unseen: ImageData, base: str, row: dict[str, Any]
-) -> dict[str, float]:
+def measure(private: ImageData, unseen: ImageData, base: str, row: Row) -> dict[str, float]:
     with TemporaryDirectory() as folder:
         checkpoint = Path(folder, "private.safetensors")
         start = time.perf_counter()

@@ -14,7 +14,17 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import datasets
 
-from benchmarks import benefit, common, defaults, figures, generation, omniglot, samples, throughput
+from benchmarks import (
+    benefit,
+    common,
+    defaults,
+    figures,
+    generation,
+    omniglot,
+    private,
+    samples,
+    throughput,
+)
 from tests.helpers import ROOT
 from vae_augment import VAEModel, load
 from vae_augment.evaluation.repetition import Repetition
@@ -238,3 +248,10 @@ def test_what_is_timed_takes_turns() -> None:
     found = common.rates(runs, 6, repeats=2, seconds=0, clock=lambda: next(clock))
     assert order[-4:] == ["a", "b", "a", "b"]
     assert found["a"] == {"median": 6, "lower_quartile": 6, "upper_quartile": 6}
+
+
+def test_the_page_of_privacy_has_the_rows_of_private_files() -> None:
+    rows = private.table(common.read_lines(common.RESULTS / "private.jsonl"))
+    assert len(rows) == 8
+    page = (ROOT / "docs" / "privacy.md").read_text()
+    assert [row for row in rows if row not in page] == []
