@@ -1,6 +1,8 @@
 """Files of the Hub, from a server of our own in its place."""
 
 import hashlib
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -121,13 +123,33 @@ def test_what_is_not_there_is_not_found(address: str) -> None:
     assert len(text.splitlines()) <= 3
 
 
+OFFLINE = """
+from vae_augment import VAEAugmentError, load
+
+print(load("hf://owner/name/file.onnx").sha256)
+try:
+    load("hf://owner/name/sub/file.onnx")
+except VAEAugmentError as error:
+    print(error)
+"""
+
+
 @pytest.mark.usefixtures("hub")
-def test_offline_the_cache_serves(tiny_model: VAEModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_the_cache_serves(tiny_model: VAEModel) -> None:
     load("hf://owner/name/file.onnx")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert load("hf://owner/name/file.onnx").sha256 == tiny_model.sha256
-    with pytest.raises(VAEAugmentError, match=r"file.onnx cannot be fetched: .*give the path"):
-        load("hf://owner/name/sub/file.onnx")
+    # A process of its own, since the client reads the variable at its import.
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_CACHE": huggingface_hub.constants.HF_HUB_CACHE,
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", OFFLINE], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    digest, message = result.stdout.splitlines()
+    assert digest == tiny_model.sha256
+    assert "file.onnx cannot be fetched: " in message
+    assert "give the path" in message
 
 
 @pytest.mark.slow  # huggingface_hub tries again for half a minute
