@@ -2,11 +2,11 @@
 
     python docs/make_pictures.py [NAME ...]
 
-No image of a data set is shown but in "closest", whose digits are those of scikit-learn (CC BY 4.0,
-E. Alpaydin and C. Kaynak). Some pictures train a model for minutes.
+No image of a data set is shown but in "closest" and "own_images", whose digits are those of
+scikit-learn (CC BY 4.0, E. Alpaydin and C. Kaynak). Some pictures train a model for minutes.
 """
 
-import random
+import functools
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from vae_augment import VAEAugment, load
+from vae_augment import VAEAugment, VAEModel, load
 from vae_augment.evaluation import audit
 from vae_augment.evaluation.pictures import COLUMNS, Row, preview_rows, save_rows
 from vae_augment.evaluation.vaes import fit_model
@@ -158,11 +158,16 @@ def extremes() -> list[Row]:
     return [Row("most typical", ranked), Row("least typical", ranked.flip(0))]
 
 
+@functools.cache  # two pictures show it
+def digits_vae() -> VAEModel:
+    """A VAE of scikit-learn's digits."""
+    config = FitConfig(network="conv-small", epochs=100, learning_rate=2e-3, beta=0.2)
+    return fit_model(load_data("digits"), config)
+
+
 def closest() -> list[Row]:
     """What `audit --plot` draws of a VAE of scikit-learn's digits."""
-    train, test = load_data("digits"), load_data("digits", train=False)
-    model = fit_model(train, FitConfig(network="conv-small", epochs=100))
-    pairs = audit(model, train, test).closest
+    pairs = audit(digits_vae(), load_data("digits"), load_data("digits", train=False)).closest
     assert pairs is not None  # the model draws samples
     return [
         Row("sample", pairs.samples),
@@ -172,28 +177,8 @@ def closest() -> list[Row]:
 
 
 def own_images() -> list[Row]:
-    """What `preview` draws of a VAE of 300 coloured shapes."""
-    data = shapes()
-    model = fit_model(data, FitConfig(beta=0.2, epochs=400))
-    return preview_rows(model, data.images)
-
-
-def shapes() -> ImageData:
-    """The images of examples/own_images.ipynb: discs, squares and triangles, [300, 3, 32, 32]."""
-    random.seed(0)
-    sides = {"disc": 40, "square": 4, "triangle": 3}
-    images = [pil_to_tensor(shape(count)) for count in sides.values() for _ in range(100)]
-    labels = torch.arange(len(sides)).repeat_interleave(100)
-    return ImageData("shapes", torch.stack(images), labels, tuple(sides))
-
-
-def shape(sides: int) -> Image.Image:
-    """A polygon of a random colour, place and size."""
-    picture = Image.new("RGB", (32, 32))
-    colour = tuple(random.randint(80, 255) for channel in range(3))
-    circle = (random.randint(13, 19), random.randint(13, 19), random.randint(8, 12))
-    ImageDraw.Draw(picture).regular_polygon(circle, sides, fill=colour)
-    return picture
+    """What `preview` draws of a VAE of scikit-learn's digits."""
+    return preview_rows(digits_vae(), load_data("digits").images)
 
 
 def exported() -> list[Row]:
