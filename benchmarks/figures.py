@@ -13,7 +13,6 @@ from benchmarks.benefit import PAIRS, Pair
 from benchmarks.common import RESULTS, Row, read_lines
 from vae_augment import load
 from vae_augment.evaluation.intervals import Estimate, paired
-from vae_augment.evaluation.report import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,21 +84,24 @@ def figure(
 
 
 def table(found: Sequence[Figure]) -> str:
-    """A row for each figure."""
-    rows = [
-        [
-            f"{each.setting}, {each.data}",
-            each.base,
-            f"{each.base_mean:.2f}",
-            each.method,
-            f"{each.method_mean:.2f}",
-            str(each.gain),
-            str(each.gain.repetitions),
-        ]
-        for each in found
+    """A row for each figure, in Markdown."""
+    header = ["labels, data", "without", "%", "with", "%", "difference", "repetitions"]
+    alignment = [":--", ":--", "--:", ":--", "--:", "--:", "--:"]
+    lines = [header, alignment, *map(cells, found)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cells(shown: Figure) -> list[str]:
+    """A row of the table. Names of methods may break at their plus signs."""
+    return [
+        f"{shown.setting}, {shown.data}",
+        shown.base.replace("+", " + "),
+        f"{shown.base_mean:.2f}",
+        shown.method.replace("+", " + "),
+        f"{shown.method_mean:.2f}",
+        str(shown.gain),
+        str(shown.gain.repetitions),
     ]
-    header = ["labels, data", "without", "%", "with", "%", "difference, 95 %", "repetitions"]
-    return markdown(header, rows)
 
 
 def draw(found: Sequence[Figure], path: Path) -> None:

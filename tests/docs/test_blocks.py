@@ -108,7 +108,16 @@ def test_commands_are_found() -> None:
 
 SHORTER = {
     "fit": ["--network", "conv-small", "--epochs", "1"],
-    "compare": ["--draws", "2", "--updates", "2", "--method", "affine+elastic", "--workers", "1"],
+    "compare": [
+        "--repetitions",
+        "2",
+        "--updates",
+        "2",
+        "--method",
+        "affine+elastic",
+        "--workers",
+        "1",
+    ],
 }
 
 
