@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CHART = RESULTS.parents[1] / "docs" / "benefit.png"
 COLOURS = {"mnist": "#3f51b5", "fashion-mnist": "#ef8a17"}
-DOT: dict[str, float] = {"s": 45, "linewidth": 1.6, "zorder": 2}
+DOT_AREA = 45  # in points
 LOWEST = 70  # percent, where the chart begins
 SAMPLES_ALONE = "samples only"
 
@@ -130,8 +130,10 @@ def draw_line(axes: "Axes", place: int, shown: Figure) -> None:
     colour = COLOURS[shown.data]
     ends = [shown.base_mean, shown.method_mean]
     axes.plot(ends, [place, place], color=colour, linewidth=2, zorder=1)
-    axes.scatter(ends[:1], [place], facecolor="white", edgecolor=colour, **DOT)
-    axes.scatter(ends[1:], [place], color=colour, **DOT)
+    for end, fill in zip(ends, ["white", colour], strict=True):
+        axes.scatter(
+            [end], [place], DOT_AREA, linewidth=1.6, zorder=2, facecolor=fill, edgecolor=colour
+        )
     axes.text(101.5, place, difference(shown.gain), va="center", fontsize=10)
 
 
@@ -144,10 +146,18 @@ def legend() -> list["Line2D"]:
     """What the two dots of a line are."""
     from matplotlib.lines import Line2D
 
-    common = {"marker": "o", "linestyle": "none", "markeredgecolor": "black"}
+    meanings = {"white": "without a VAE", "black": "with a VAE (right: difference)"}
     return [
-        Line2D([], [], markerfacecolor="white", label="without a VAE", **common),
-        Line2D([], [], markerfacecolor="black", label="with a VAE (right: difference)", **common),
+        Line2D(
+            [],
+            [],
+            marker="o",
+            linestyle="none",
+            markeredgecolor="black",
+            markerfacecolor=fill,
+            label=meaning,
+        )
+        for fill, meaning in meanings.items()
     ]
 
 
