@@ -27,6 +27,8 @@ def table(command: Any) -> str:
         for parameter in command.params
         if parameter.name != "help"
     ]
+    if not rows:
+        return "It has no options."
     return "\n".join(["| argument or option | meaning |", "|---|---|", *rows])
 
 
