@@ -13,15 +13,16 @@ from benchmarks.benefit import PAIRS, Pair
 from benchmarks.common import RESULTS, Row, read_lines
 from vae_augment import load
 from vae_augment.evaluation.intervals import Estimate, paired
-from vae_augment.evaluation.report import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 CHART = RESULTS.parents[1] / "docs" / "benefit.png"
 COLOURS = {"mnist": "#3f51b5", "fashion-mnist": "#ef8a17"}
-BAR_HEIGHT = 0.38  # a setting has one bar per data set
-SAMPLES_ALONE = "samples alone"
+DOT_AREA = 45  # in points
+LOWEST = 70  # percent, where the chart begins
+SAMPLES_ALONE = "samples only"
 
 
 class Figure(NamedTuple):
@@ -40,7 +41,7 @@ class Figure(NamedTuple):
 def figures() -> list[Figure]:
     """All figures of the committed results."""
     rows = read_lines(benefit.FILE)
-    return [*(of_pair(pair, rows) for pair in PAIRS), *(samples_alone(data) for data in COLOURS)]
+    return [*(samples_alone(data) for data in COLOURS), *(of_pair(pair, rows) for pair in PAIRS)]
 
 
 def of_pair(pair: Pair, rows: Sequence[Row]) -> Figure:
@@ -83,57 +84,81 @@ def figure(
 
 
 def table(found: Sequence[Figure]) -> str:
-    """A row for each figure."""
-    rows = [
-        [
-            f"{each.setting}, {each.data}",
-            each.base,
-            f"{each.base_mean:.2f}",
-            each.method,
-            f"{each.method_mean:.2f}",
-            str(each.gain),
-            str(each.gain.repetitions),
-        ]
-        for each in found
+    """A row for each figure, in Markdown."""
+    header = ["labels, data", "without", "%", "with", "%", "difference", "repetitions"]
+    alignment = [":--", ":--", "--:", ":--", "--:", "--:", "--:"]
+    lines = [header, alignment, *map(cells, found)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cells(shown: Figure) -> list[str]:
+    """A row of the table. Names of methods may break at their plus signs."""
+    return [
+        f"{shown.setting}, {shown.data}",
+        shown.base.replace("+", " + "),
+        f"{shown.base_mean:.2f}",
+        shown.method.replace("+", " + "),
+        f"{shown.method_mean:.2f}",
+        str(shown.gain),
+        str(shown.gain.repetitions),
     ]
-    header = ["labels, data", "without", "%", "with", "%", "difference, 95 %", "repetitions"]
-    return markdown(header, rows)
 
 
 def draw(found: Sequence[Figure], path: Path) -> None:
-    """Draw the chart: a bar with its interval for each setting and data set."""
+    """Draw the chart: accuracy without and with a VAE, and what the VAE adds, a line per figure."""
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
     matplotlib.rcParams.update(
         {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}
     )
-    canvas = Canvas(figsize=(6.4, 4.6), layout="constrained")
+    canvas = Canvas(figsize=(6.4, 5.4), layout="constrained")
     axes = canvas.subplots()
-    settings = list(dict.fromkeys(each.setting for each in found))
-    for number, data in enumerate(COLOURS):
-        for each in (each for each in found if each.data == data):
-            place = settings.index(each.setting) + (number - 0.5) * BAR_HEIGHT
-            draw_bar(axes, place, each.gain, COLOURS[data])
-        axes.barh([0], [0], color=COLOURS[data], label=data)  # for the legend
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(settings)), settings)
+    for place, each in enumerate(found):
+        draw_line(axes, place, each)
+    axes.set_yticks(range(len(found)), [f"{each.setting}, {each.data}" for each in found])
     axes.invert_yaxis()
-    axes.set_xlabel("points of accuracy against the best method without a VAE,\n95 % intervals")
-    axes.set_xlim(-3.2, 7)
-    axes.legend(loc="lower right", frameon=False)
+    axes.set_xlim(LOWEST, 100)
+    axes.set_xticks(range(LOWEST, 101, 10))
+    axes.set_xlabel("accuracy on test images, %")
+    canvas.legend(loc="outside upper center", ncols=2, frameon=False, handles=legend())
     canvas.savefig(path, dpi=150, metadata={"Software": None})
 
 
-def draw_bar(axes: "Axes", place: float, gain: Estimate, colour: str) -> None:
-    """One bar with its interval and its figure."""
-    errors = {"capsize": 3}
-    axes.barh(
-        [place], [gain.mean], BAR_HEIGHT, xerr=[gain.half_width], color=colour, error_kw=errors
-    )
-    right = max(gain.mean + gain.half_width, 0)
-    points = round(gain.mean, 2) + 0.0  # without the minus of -0.00
-    axes.text(right + 0.1, place, f"{points:+.2f}", va="center", fontsize=9)
+def draw_line(axes: "Axes", place: int, shown: Figure) -> None:
+    """A line from the accuracy without to that with a VAE, and their difference at the right."""
+    colour = COLOURS[shown.data]
+    ends = [shown.base_mean, shown.method_mean]
+    axes.plot(ends, [place, place], color=colour, linewidth=2, zorder=1)
+    for end, fill in zip(ends, ["white", colour], strict=True):
+        axes.scatter(
+            [end], [place], DOT_AREA, linewidth=1.6, zorder=2, facecolor=fill, edgecolor=colour
+        )
+    axes.text(101.5, place, difference(shown.gain), va="center", fontsize=10)
+
+
+def difference(gain: Estimate) -> str:
+    """As in the table, without the minus of -0.00."""
+    return str(gain._replace(mean=round(gain.mean, 2) + 0.0))
+
+
+def legend() -> list["Line2D"]:
+    """What the two dots of a line are."""
+    from matplotlib.lines import Line2D
+
+    meanings = {"white": "without a VAE", "black": "with a VAE (right: difference)"}
+    return [
+        Line2D(
+            [],
+            [],
+            marker="o",
+            linestyle="none",
+            markeredgecolor="black",
+            markerfacecolor=fill,
+            label=meaning,
+        )
+        for fill, meaning in meanings.items()
+    ]
 
 
 def main() -> None:

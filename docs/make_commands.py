@@ -27,6 +27,8 @@ def table(command: Any) -> str:
         for parameter in command.params
         if parameter.name != "help"
     ]
+    if not rows:
+        return "It has no options."
     return "\n".join(["| argument or option | meaning |", "|---|---|", *rows])
 
 
@@ -41,8 +43,16 @@ def text(parameter: Any) -> str:
     """What `--help` says of it, with its default."""
     if parameter.required:
         return f"{parameter.help} Required."
-    has_default = parameter.default is not None and not isinstance(parameter.default, bool)
-    return f"{parameter.help} Default: `{parameter.default}`." if has_default else parameter.help
+    default = shown_default(parameter)
+    return f"{parameter.help} Default: {default}." if default else parameter.help
+
+
+def shown_default(parameter: Any) -> str:
+    """In words where the command gives words; empty where there is none to show."""
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
+    has_none = parameter.default in (None, "") or isinstance(parameter.default, bool)
+    return "" if has_none else f"`{parameter.default}`"
 
 
 def filled(page: str) -> str:

@@ -2,26 +2,30 @@
 
     python docs/make_pictures.py [NAME ...]
 
-
-No image of a data set is shown. Every row is named by what it is. "denoise" trains a model, which
-takes some minutes.
+No image of a data set is shown but in "closest" and "own_images", whose digits are those of
+scikit-learn (CC BY 4.0, E. Alpaydin and C. Kaynak). Some pictures train a model for minutes.
 """
 
+import functools
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from vae_augment import VAEAugment, load
-from vae_augment.evaluation.pictures import COLUMNS, Row, save_rows
+from vae_augment import VAEAugment, VAEModel, load
+from vae_augment.evaluation import audit
+from vae_augment.evaluation.pictures import COLUMNS, Row, preview_rows, save_rows
 from vae_augment.evaluation.vaes import fit_model
+from vae_augment.exporters import export
 from vae_augment.model.pixels import from_batch
-from vae_augment.training import FitConfig, ImageData
+from vae_augment.training import FitConfig, ImageData, load_data
 
 FOLDER = Path(__file__).parent / "pictures"
 SEED = 4  # of the samples
@@ -93,10 +97,26 @@ def glyphs() -> list[Row]:
     ]
 
 
+def start() -> list[Row]:
+    """What the README opens with: redrawings, and samples of both bundled generators."""
+    redraws = Row('VAEAugment("glyphs") redraws images')
+    generates = Row("VAESyntheticDataset generates labelled images from a file")
+    return [redraws, *glyphs()[:4], generates, *generated(lines=2)]
+
+
+def generated(lines: int) -> list[Row]:
+    """So many lines of samples of both bundled generators, all classes in turn."""
+    rows = []
+    for name in ("mnist", "fashion-mnist"):
+        images, _ = load(name, provider="cpu").sample(lines * COLUMNS, seed=SEED)
+        captions = [f'"{name}"', *[""] * (lines - 1)]
+        rows += [Row(*row) for row in zip(captions, images.split(COLUMNS), strict=True)]
+    return rows
+
+
 def printed(character: str) -> Tensor:
     """A character of a font as an image [1, 1, 28, 28], as large as the digits."""
     from matplotlib import font_manager
-    from PIL import Image, ImageDraw, ImageFont
 
     path = font_manager.findfont("DejaVu Sans")
     picture = Image.new("L", (112, 112))
@@ -129,7 +149,91 @@ def denoise() -> list[Row]:
     ]
 
 
+def extremes() -> list[Row]:
+    """Samples of `mnist` and printed characters, ordered by its anomaly score."""
+    model = load("mnist", provider="cpu")
+    digits, _ = model.sample(100, seed=SEED)
+    images = torch.cat([digits, *map(printed, LETTERS)])
+    ranked = images[model.anomaly_score(images).argsort()]
+    return [Row("most typical", ranked), Row("least typical", ranked.flip(0))]
+
+
+@functools.cache  # two pictures show it
+def digits_vae() -> VAEModel:
+    """A VAE of scikit-learn's digits."""
+    config = FitConfig(network="conv-small", epochs=100, learning_rate=2e-3, beta=0.2)
+    return fit_model(load_data("digits"), config)
+
+
+def closest() -> list[Row]:
+    """What `audit --plot` draws of a VAE of scikit-learn's digits."""
+    pairs = audit(digits_vae(), load_data("digits"), load_data("digits", train=False)).closest
+    assert pairs is not None  # the model draws samples
+    return [
+        Row("sample", pairs.samples),
+        Row("nearest training image", pairs.train),
+        Row("nearest unseen image", pairs.test),
+    ]
+
+
+def own_images() -> list[Row]:
+    """What `preview` draws of a VAE of scikit-learn's digits."""
+    return preview_rows(digits_vae(), load_data("digits").images)
+
+
+def exported() -> list[Row]:
+    """Reconstructions by the module of docs/export.md, and by the file that it became."""
+    images, _ = load("mnist", provider="cpu").sample(10_000, seed=SEED + 1)
+    torch.manual_seed(SEED)
+    vae = Plain()
+    optimizer = torch.optim.Adam(vae.parameters())
+    for _ in range(3_000):
+        batch = images[torch.randint(len(images), (100,))]
+        mean, logvar = vae.encode(batch)
+        decoded = vae.decode(mean + (logvar / 2).exp() * torch.randn_like(mean))
+        kl = (mean.square() + logvar.exp() - logvar - 1).sum() / 2
+        loss = F.binary_cross_entropy(decoded, batch, reduction="sum") + kl
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    shown, _ = samples("mnist")
+    with torch.no_grad():
+        by_module = vae.decode(vae.encode(shown)[0])
+    with TemporaryDirectory() as folder:
+        export(vae.eval(), Path(folder, "vae.onnx"), image_shape=(1, 28, 28))
+        by_file = load(Path(folder, "vae.onnx")).reconstruct(shown)
+    return [
+        Row("images", shown),
+        Row("decoded by PyTorch", by_module),
+        Row("decoded by the file", by_file),
+    ]
+
+
+class Plain(nn.Module):
+    """The VAE of docs/export.md."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 40))
+        self.decoder = nn.Linear(20, 784)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images -> mean and log-variance, [B, 20] each."""
+        mean, logvar = self.encoder(x).chunk(2, 1)
+        return mean, logvar
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latents [B, 20] -> images."""
+        return self.decoder(z).sigmoid().view(-1, 1, 28, 28)
+
+
 PICTURES: dict[str, Callable[[], list[Row]]] = {
+    "start": start,
+    "samples": partial(generated, lines=4),
+    "extremes": extremes,
+    "closest": closest,
+    "own_images": own_images,
+    "exported": exported,
     "overview": partial(
         mode_rows, (1.0, 3.0, 6.0), residual=True
     ),  # the default mode, as it is used

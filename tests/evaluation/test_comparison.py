@@ -20,7 +20,7 @@ from vae_augment.errors import UnsafeModelError, VAEAugmentError
 from vae_augment.evaluation import compare, methods, vaes
 from vae_augment.training import FitConfig, ImageData
 
-QUICK = ("--updates", 2, "--draws", 2, "--workers", 1)
+QUICK = ("--updates", 2, "--repetitions", 2, "--workers", 1)
 FEW = ("--method", "flip+shift", "--method", "VAE")
 
 
@@ -60,7 +60,7 @@ def test_a_vae_is_trained_on_the_users_own_images(
 ) -> None:
     folder = write_folder(digits, tmp_path / "photos", 60)
     tests = [write_folder(digits, tmp_path / str(start), 40, start) for start in (60, 100)]
-    options = ("--updates", 1, "--draws", 1, *FEW)
+    options = ("--updates", 1, "--repetitions", 1, *FEW)
     code, text = run("compare", folder, *options, "--test-data", tests[0], "--test-data", tests[1])
     assert code == 0, text
     assert text.startswith("60 labelled images and 80 to test on; 3 classifiers")

@@ -61,7 +61,7 @@ def test_advice_follows_from_the_interval(vae: list[float], first: str, last: st
 
 def test_one_repetition_is_no_evidence() -> None:
     assert advise(runs([70.0], [81.0], [83.0]), USAGES) == (
-        "One repetition cannot tell a gain from luck. Give more: --draws 3 (draws=3)."
+        "One repetition cannot tell a gain from luck. Give more: --repetitions 3 (draws=3)."
     )
 
 

@@ -10,6 +10,7 @@ from . import options
 
 _POOL = "Train the VAE also on the images whose labels are not used."
 _MODEL = "Try this model (a bundled name or an .onnx file) instead of a VAE trained on DATA."
+_REPETITIONS = "How often everything is repeated, each time with other labels."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
 MOST_DIGITS = 18  # of a number that fits into 64 bits
 _METHODS = "A method to compare, as in the table; repeat for more. All if not given."
@@ -32,7 +33,7 @@ def compare(
     residual: Annotated[bool | None, typer.Option(help="Of VAEAugment; on if not given.")] = None,
     method: Annotated[list[str] | None, typer.Option(metavar="NAME", help=_METHODS)] = None,
     test_data: Annotated[list[str] | None, typer.Option(metavar="DATA", help=_TEST)] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Repetitions, each with other labels.")] = 3,
+    draws: Annotated[int, typer.Option("--repetitions", "--draws", min=1, help=_REPETITIONS)] = 3,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the first repetition; the next ones count up.")
     ] = 0,

@@ -37,7 +37,8 @@ class VAESyntheticDataset(SeededDataset):
     of a class equally often on average:
 
     >>> few = torch.rand(20, 1, 28, 28)
-    >>> data = VAESyntheticDataset("glyphs", length=1_000, images=few, labels=[0, 1] * 10)
+    >>> labels = [0, 1] * 10
+    >>> data = VAESyntheticDataset("glyphs", 1_000, images=few, labels=labels)
 
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`.

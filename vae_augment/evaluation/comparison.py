@@ -74,7 +74,7 @@ def compare(
             "none", which is always there; None = all.
         test: folders or files with the images to test on; when empty, the test images of a named
             data set, or else a fifth of each class, chosen anew in each repetition.
-        draws: how often labels are drawn and everything is repeated; advice needs at least two, and
+        draws: how often everything is repeated with other labels; advice needs at least two, and
             its interval is wide with two.
         seed: of the first repetition; the next ones count up.
         updates: of each classifier, of 50 images.

@@ -55,7 +55,7 @@ def label_pool(
 
     Labels and order of the images stay as they are. The classes should be about equally frequent.
 
-    >>> data = load_data("folder")  # folder/class/1.png, and folder/2.png without a label
+    >>> data = load_data("folder")  # class/1.png, and 2.png without a label
     >>> labelled = label_pool(data, by="agreement")
 
     Args:

@@ -22,7 +22,7 @@ def advise(runs: Sequence[Run], usages: Mapping[str, str]) -> str:
     """
     correct = correct_answers(runs)
     if len({run.seed for run in runs}) < 2:
-        return "One repetition cannot tell a gain from luck. Give more: --draws 3 (draws=3)."
+        return "One repetition cannot tell a gain from luck. Give more: --repetitions 3 (draws=3)."
     test_images = min(map(len, correct.values()))
     if test_images < FEWEST_TEST_IMAGES:
         return (

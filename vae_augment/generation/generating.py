@@ -131,7 +131,7 @@ def run(
         The manifest, or None while other jobs are at work.
 
     Raises:
-        As `generate`.
+        VAEAugmentError: as `generate`.
     """
     try:
         # From the first file on: Python loses a KeyboardInterrupt that comes while a temporary

@@ -98,7 +98,8 @@ def scaled(
 ) -> Image.Image | Tensor:
     """Bring the values `lowest`..`highest` of an image to the range that models take.
 
-    >>> v2.Compose([v2.Lambda(lambda image: scaled(image, 4095)), VAEAugment("mnist")])
+    >>> to_range = v2.Lambda(lambda image: scaled(image, 4095))
+    >>> v2.Compose([to_range, VAEAugment("mnist")])
 
     Args:
         image: a PIL image of one channel, of 16 bits or floating, or a tensor or array of any type.

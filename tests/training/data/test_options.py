@@ -101,7 +101,7 @@ def test_commands_read_as_they_are_told(tiny_model_path: Path, tmp_path: Path) -
 def test_compare_reads_as_it_is_told(tiny_model_path: Path, tmp_path: Path) -> None:
     data = several_labels(tmp_path)
     options = ("--read", "label_column=kind", "--read", "value_range=0,15")
-    sizes = ("--draws", 1, "--updates", 1, "--workers", 1, "--model", tiny_model_path)
+    sizes = ("--repetitions", 1, "--updates", 1, "--workers", 1, "--model", tiny_model_path)
     code, text = run_command("compare", data, *sizes, *options)
     assert code == 0, text
     assert "32 labelled images and 8 to test on" in text

@@ -76,7 +76,18 @@ def test_fit_and_what_takes_the_images_with_the_model(
     run("decompress", model, tmp_path / "c.npz", "-o", tmp_path / "d.npz")
     run("denoise", model, data, "-o", tmp_path / "n.png")
     run("evaluate", model, data, "-n", 3, "--samples", 2)
-    command = ("compare", data, "--model", model, "--draws", 1, "--updates", 1, "--workers", 1)
+    command = (
+        "compare",
+        data,
+        "--model",
+        model,
+        "--repetitions",
+        1,
+        "--updates",
+        1,
+        "--workers",
+        1,
+    )
     assert "16 labelled images and 4 to test on" in run(*command)
 
 
