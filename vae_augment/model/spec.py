@@ -199,9 +199,10 @@ def _checked(facts: dict[str, Any]) -> tuple[Kind, dict[str, Any]]:
 
 
 def part_interface(part: str, spec: Spec) -> tuple[list[str], list[str]]:
-    """The names of the inputs and outputs of a part: "whole", "encoder" or "decoder"."""
+    """The names of the inputs and outputs of a part of `ModelFile.part`."""
     inputs, outputs = {
         "whole": (["image", "noise", "strength"], ["augmented"]),
+        "residual": (["image", "noise", "strength"], ["augmented"]),
         "encoder": (["image"], ["mean", "logvar"]),
         "decoder": (list(spec.kind.decoder_inputs), ["augmented"]),
     }[part]

@@ -150,11 +150,12 @@ class VAEAugment(v2.Transform):
         "apply" are booleans; a call with a `labels_getter` adds "labels", which must be added when
         called by hand.
         """
-        count = max((_count(item) for item in flat_inputs if is_image(item)), default=0)
+        count = max([_count(item) for item in flat_inputs if is_image(item)], default=0)
         # On the CPU whatever the default device is, so that the same seed gives the same images
         # everywhere.
-        apply = torch.rand(count, device="cpu", dtype=torch.float32) < self.p
-        return {"apply": apply} | self._perturbation.draw(count) | self._label_params()
+        coins = torch.rand(count, device="cpu", dtype=torch.float32)
+        apply = torch.from_numpy(coins.numpy() < self.p)
+        return {"apply": apply, **self._perturbation.draw(count), **self._label_params()}
 
     def seeded_params(self, seed: int, epoch: int, index: NDArray[np.int64]) -> dict[str, Any]:
         """As `make_params`, but row r depends on (seed, epoch, index[r]) alone.
@@ -181,7 +182,7 @@ class VAEAugment(v2.Transform):
             return inpt
         image_shape = self.model.spec.image_shape
         is_pil = isinstance(inpt, PIL.Image.Image)
-        image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
+        image = from_pil(inpt, image_shape) if is_pil else _plain(inpt)
         # Also when none is chosen: a wrong image or label must fail every time.
         batch = to_batch(image, image_shape)
         frames = _frames(inpt)
@@ -269,7 +270,7 @@ class VAEAugment(v2.Transform):
     ) -> Tensor:
         perturbed = self._perturbation(batch, rows, self.strength, frames)
         moved = from_batch(perturbed, image.dtype)
-        if len(moved) == len(batch):
+        if moved.shape[0] == batch.shape[0]:
             return moved.reshape(image.shape)
         return put(image.reshape(batch.shape), rows["apply"], moved).reshape(image.shape)
 
@@ -316,6 +317,11 @@ def is_image(item: Any) -> bool:
     if isinstance(item, tv_tensors.TVTensor):
         return isinstance(item, _PICTURES)
     return isinstance(item, PIL.Image.Image | Tensor)
+
+
+def _plain(image: Tensor) -> Tensor:
+    """The same image as a `Tensor`, where it is of a subclass."""
+    return image if type(image) is Tensor else image.as_subclass(Tensor)
 
 
 def _frames(image: Any) -> int:

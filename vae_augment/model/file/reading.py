@@ -18,6 +18,7 @@ from ..latents import LATENTS_KEY
 from ..spec import SPEC_KEY, Spec, part_interface
 from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
 from .cost import check_cost
+from .residual import residual_model
 from .structure import check_structure
 
 BUNDLED = ("mnist", "fashion-mnist", "glyphs", "strokes", "objects")
@@ -37,14 +38,22 @@ class ModelFile:
     content: bytes = field(repr=False)
 
     def part(self, name: str) -> bytes:
-        """The model "whole", or one part that is cut out of it.
+        """The model "whole", or a part that is cut out of it or made of such parts.
 
-        "encoder" (image -> mean, logvar) or "decoder" (latent -> image).
+        "encoder" (image -> mean, logvar), "decoder" (latent -> image) or "residual", which takes
+        what "whole" takes: see `residual_model`.
         """
         if name == "whole":
             return self.content
         extractor = onnx.utils.Extractor(onnx.load_from_string(self.content))
-        return bytes(extractor.extract_model(*part_interface(name, self.spec)).SerializeToString())
+        if name != "residual":
+            part = extractor.extract_model(*part_interface(name, self.spec))
+            return bytes(part.SerializeToString())
+        inputs, _ = part_interface("residual", self.spec)
+        encoder = extractor.extract_model(inputs, ["mean", "latent"])
+        decoder = extractor.extract_model(*part_interface("decoder", self.spec))
+        joined = residual_model(encoder, decoder, self.spec.conditional)
+        return bytes(joined.SerializeToString())
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
