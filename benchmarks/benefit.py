@@ -45,7 +45,8 @@ UPDATES = 5000  # of each classifier
 POOL_UPDATES = 6000  # of what guesses the labels of a pool
 LARGEST_CLASS = 1000  # of the long tail
 SMALLEST_CLASS = 10
-GENTLE = {"p": 0.2, "strength": 0.5}  # for many images
+# For many images, in spreads of the posterior, as it was chosen
+GENTLE = {"p": 0.2, "strength": 0.5, "unit": 1.0}
 
 LABELS_PER_CLASS = {"1 label": 1, "10 labels": 10, "10 labels + pool": 10, "100 labels": 100}
 DISTORTIONS: dict[str, Distort] = {

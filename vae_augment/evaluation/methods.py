@@ -28,7 +28,8 @@ Settings = Mapping[str, Any]  # arguments of `VAEAugment`
 TrainedOn = Literal["none", "labelled only", "pool", "given"]
 
 NO_AUGMENTATION = "none"
-STRONG: Settings = {"strength": 3.0}  # for few images
+# For few images, in spreads of the posterior, as it was chosen
+STRONG: Settings = {"strength": 3.0, "unit": 1.0}
 
 
 @dataclass(frozen=True)

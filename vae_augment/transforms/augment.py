@@ -21,6 +21,7 @@ from ..model import advice
 from ..model.labels import class_indices
 from ..model.pixels import from_batch, from_pil, to_batch, to_pil
 from ..model.sessions import Provider
+from ..model.strength import LARGEST_UNIT
 from ..model.vae_model import VAEModel, as_model, load
 from ..noise import Stream, normals, uniforms
 from .perturbation import Perturbation
@@ -55,8 +56,9 @@ class VAEAugment(v2.Transform):
             for a batch, the partner comes from the batch (an image alone in its class stays as it
             is), else it is one of the 10 nearest samples of the file's distribution of latents.
             "prior": towards a new sample of the image's class, which `labels_getter` must give.
-        strength: how far the latent moves, at least 0: 1 = the spread of the posterior; in "prior"
-            mode 1 = the sample.
+        strength: how far the latent moves, at least 0. 1 moves an image, on average, by a fixed
+            share of its distance from the nearest other training image of its class: 0.4 of it, or
+            0.8 where the model redraws; in "prior" mode, 1 is the sample.
         p: probability of each image to be perturbed, in [0, 1].
         residual: True returns `image + decode(moved) - decode(mean)`, clipped to the range: this
             keeps the detail that a VAE blurs, and strength 0 is the identity. It decodes twice.
@@ -67,6 +69,9 @@ class VAEAugment(v2.Transform):
             pair, or the entry named "labels" of a dict), or a function from the inputs to the
             labels. Labels are one per image: class indices, whole floats or names of the model's
             classes, as numbers, lists, arrays or tensors [B] or [B, 1]; -1 or None = unknown.
+        unit: how many spreads of the posterior strength 1 is, above 0. None = as the file states
+            it; a file that states none counts in spreads, as 1 does. In "prior" mode it has no
+            meaning.
         provider: as for `load`.
 
     Raises:
@@ -76,6 +81,7 @@ class VAEAugment(v2.Transform):
     """
 
     _labels: Tensor | None = None  # of one call; set only on a copy made for that call
+    unit: float = 1.0  # of transforms that were pickled before there were units
 
     def __init__(
         self,
@@ -86,11 +92,14 @@ class VAEAugment(v2.Transform):
         p: float = 0.5,
         residual: bool | None = None,
         labels_getter: LabelsGetter | str | None = None,
+        unit: float | None = None,
         provider: Provider = "auto",
     ) -> None:
         super().__init__()
         _check_arguments(number("p", p), number("strength", strength), labels_getter)
         self.model = as_model(model, provider)
+        stated = self.model.spec.strength_unit
+        self.unit = _checked_unit(unit) if unit is not None else stated or 1.0
         if residual is None:
             residual = self.model.spec.kind.residuals[0]
         if residual and strength == 0:
@@ -213,8 +222,16 @@ class VAEAugment(v2.Transform):
             getter = f", labels_getter={_name(self.labels_getter)}"
         return (
             f"{self.model.name!r}, mode={self.mode!r}, strength={self.strength}, p={self.p}, "
-            f"residual={self.residual}{getter}, provider={self.model.device_type!r}"
+            f"residual={self.residual}{getter}{self._unit_in_words()}, "
+            f"provider={self.model.device_type!r}"
         )
+
+    def _unit_in_words(self) -> str:
+        """The unit, where it is not that of the file."""
+        stated = self.model.spec.strength_unit
+        if self.unit == stated:
+            return ""
+        return f", unit={self.unit:g}" + (" (the file states none)" if stated is None else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments as JSON-ready values, with the model's sha256, for `from_dict`."""
@@ -222,7 +239,7 @@ class VAEAugment(v2.Transform):
             raise InputError(
                 "A transform whose labels_getter is a function cannot be written as JSON."
             )
-        names = ("mode", "strength", "p", "residual", "labels_getter")
+        names = ("mode", "strength", "p", "residual", "labels_getter", "unit")
         return {name: getattr(self, name) for name in names} | {"model": self.model.arguments()}
 
     @classmethod
@@ -231,7 +248,8 @@ class VAEAugment(v2.Transform):
 
         `UnsafeModelError` when the model file has changed since.
         """
-        return cls(**(dict(values) | {"model": load(**values["model"])}))
+        # A description from before there were units counts in spreads of the posterior.
+        return cls(**({"unit": 1.0} | dict(values) | {"model": load(**values["model"])}))
 
     def _make_perturbation(self) -> Perturbation:
         made = Perturbation(self.model, self.mode, self.residual)
@@ -268,7 +286,8 @@ class VAEAugment(v2.Transform):
     def _augmented(
         self, image: Tensor, batch: Tensor, rows: dict[str, Tensor], frames: int
     ) -> Tensor:
-        perturbed = self._perturbation(batch, rows, self.strength, frames)
+        unit = 1.0 if self.mode == "prior" else self.unit
+        perturbed = self._perturbation(batch, rows, self.strength * unit, frames)
         moved = from_batch(perturbed, image.dtype)
         if moved.shape[0] == batch.shape[0]:
             return moved.reshape(image.shape)
@@ -289,6 +308,15 @@ def _check_arguments(p: float, strength: float, labels_getter: object) -> None:
         raise InputError(
             f"`labels_getter` should be None, 'default' or a function, but got {labels_getter!r}."
         )
+
+
+def _checked_unit(unit: float) -> float:
+    found = number("unit", unit)
+    if not 0 < found <= LARGEST_UNIT:
+        raise InputError(
+            f"`unit` should be a value above 0 and at most {LARGEST_UNIT:,.0f}, but got {found}."
+        )
+    return found
 
 
 def default_labels(inputs: Any) -> Any:

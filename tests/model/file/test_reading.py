@@ -40,8 +40,8 @@ def test_no_path_of_the_machine_is_in_the_file(tiny_model_path: Path):
         assert word not in content
 
 
-def test_allow_ops_lets_a_known_operator_through(tiny_model_path: Path, tmp_path: Path):
-    model = onnx.load(tiny_model_path)
+def test_allow_ops_lets_a_known_operator_through(bare_model_path: Path, tmp_path: Path):
+    model = onnx.load(bare_model_path)
     for node in model.graph.node:
         node.input[:] = ["rounded" if name == "noise" else name for name in node.input]
     model.graph.node.insert(0, make_node("Round", ["noise"], ["rounded"]))
@@ -150,9 +150,9 @@ def test_errors_show_control_characters_escaped():
 
 
 def test_onnxruntime_writes_nothing_of_a_file_to_the_terminal(
-    tiny_model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+    bare_model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture
 ):
-    model = onnx.load(tiny_model_path)
+    model = onnx.load(bare_model_path)
     for node in model.graph.node:
         node.input[:] = ["taken" if name == "noise" else name for name in node.input]
     model.graph.initializer.append(
@@ -167,8 +167,8 @@ def test_onnxruntime_writes_nothing_of_a_file_to_the_terminal(
     assert capfd.readouterr().err == ""
 
 
-def test_a_batch_that_was_not_checked_is_refused(tiny_model_path: Path):
-    model = load(tiny_model_path, provider="cpu")
+def test_a_batch_that_was_not_checked_is_refused(bare_model_path: Path):
+    model = load(bare_model_path, provider="cpu")
     inputs = {"latent": torch.zeros(1, 20).expand(MAX_BATCH + 1, 20), **model.label_input(None, 1)}
     with pytest.raises(
         InputError,
