@@ -50,12 +50,12 @@ def evidence_of(loaded: "VAEModel") -> dict[str, list[str]]:
 
     known = loaded.spec.evidence
     lines = {}
+    if STRENGTH in known:
+        lines["strength"] = strength_in_words(known[STRENGTH])
     if PRIVACY in known:
         lines["privacy"] = privacy_in_words(known[PRIVACY])
     if AUDIT in known:
         lines["audit"] = audit_in_words(known[AUDIT])
-    if STRENGTH in known:
-        lines["strength"] = strength_in_words(known[STRENGTH])
     if SAMPLES_ONLY in known:
         lines["samples"] = samples_only_in_words(known[SAMPLES_ONLY])
     return lines

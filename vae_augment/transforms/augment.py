@@ -1,4 +1,4 @@
-"""`VAEAugment`: a torchvision v2 transform that perturbs images by a VAE."""
+"""`VAEAugment`: a torchvision v2 transform that redraws or perturbs images by a VAE."""
 
 import copy
 import math
@@ -34,7 +34,12 @@ _PICTURES = (tv_tensors.Image, tv_tensors.Video)
 
 
 class VAEAugment(v2.Transform):
-    """Perturb images in the latent space of a trained VAE.
+    """Redraw images as others of their class, or perturb them in the latent space of a VAE.
+
+    To train a classifier, use a model that redraws: "glyphs" for handwriting, or one of your own
+    images by `vae-augment fit --redraw`. A VAE of the other kind, such as "mnist", moves an image
+    by the noise of its posterior. That is where this image may have come from, not another image
+    of its class: use it for several views of an image, for consistency and for denoising.
 
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in
     [0, 1], of the model's channels and size; returns the same type, dtype, shape and device. Each
@@ -46,7 +51,7 @@ class VAEAugment(v2.Transform):
     `make_params` once and `transform` as often as needed.
 
     >>> to_float = v2.ToDtype(torch.float32, scale=True)
-    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), to_float])
+    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("glyphs", p=0.5), to_float])
 
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`.
@@ -61,9 +66,9 @@ class VAEAugment(v2.Transform):
             0.8 where the model redraws; in "prior" mode, 1 is the sample.
         p: probability of each image to be perturbed, in [0, 1].
         residual: True returns `image + decode(moved) - decode(mean)`, clipped to the range: this
-            keeps the detail that a VAE blurs, and strength 0 is the identity. It decodes twice.
-            False returns `decode(moved)` alone, which lowered a classifier's accuracy on every set
-            of images that was tried. None = True, but False for a model conditioned on an image,
+            keeps the detail that a VAE blurs, and strength 0 is the identity. It decodes twice, in
+            one run. False returns `decode(moved)` alone, which lowered a classifier's accuracy on
+            every set of images that was tried. None = True, but False for a model conditioned on an image,
             such as "glyphs", whose decoder takes the detail from the image.
         labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a
             pair, or the entry named "labels" of a dict), or a function from the inputs to the

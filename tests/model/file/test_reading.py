@@ -234,3 +234,10 @@ def test_shapes_that_are_linear_in_the_batch_pass(body: str):
 def test_shapes_that_are_not_linear_in_the_batch_are_refused(body: str):
     with pytest.raises(ModelFormatError):
         check_cost(onnx.parser.parse_model(SHAPED.format(body=body)))
+
+
+def test_info_shows_the_unit_of_strength(tiny_model_path: Path, bare_model_path: Path):
+    unit = load(tiny_model_path).spec.strength_unit
+    shown = CliRunner().invoke(app, ["info", str(tiny_model_path)]).output
+    assert f"strength    strength 1 is {unit} spreads of the posterior" in shown
+    assert "strength 1" not in CliRunner().invoke(app, ["info", str(bare_model_path)]).output
