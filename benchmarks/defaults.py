@@ -29,9 +29,9 @@ FILE = RESULTS / "defaults.jsonl"
 ALONE = "distortion alone"
 SETTINGS: dict[str, dict[str, Any] | None] = {
     ALONE: None,
-    "residual=False, strength=1": {"residual": False, "strength": 1.0},
-    "residual=True, strength=1": {"residual": True, "strength": 1.0},
-    "residual=True, strength=3": {"residual": True, "strength": 3.0},
+    "residual=False, strength=1": {"residual": False, "strength": 1.0, "unit": 1.0},
+    "residual=True, strength=1": {"residual": True, "strength": 1.0, "unit": 1.0},
+    "residual=True, strength=3": {"residual": True, "strength": 3.0, "unit": 1.0},
 }
 DATA = ("mnist", "fashion-mnist", "symbols")
 LABELS_PER_CLASS = (10, 100)

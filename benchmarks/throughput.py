@@ -6,11 +6,14 @@
 Single calls are timed by the processor time of one thread, which other work on the machine disturbs
 little; epochs, which two workers load, by the clock. What is compared takes turns in one process.
 Outputs are checked before anything is timed. The result goes to results/throughput.json.
+
+"session.run" is onnxruntime alone, on what the call of `VAEAugment` gives it; "own code" is the
+difference between the two.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import process_time
@@ -23,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from benchmarks.common import RESULTS, Row, machine, rates
+from benchmarks.common import RESULTS, Row, Spread, machine, rates
 from vae_augment import AugmentedDataset, VAEAugment, VAESyntheticDataset, load
 from vae_augment.evaluation.report import markdown
 from vae_augment.model.sessions import open_session
@@ -56,21 +59,20 @@ def transforms() -> dict[str, v2.Transform]:
 
 
 def bare_session(name: str, images: Tensor) -> Callable[[], Any]:
-    """onnxruntime alone on a bundled model's graph, its inputs made before."""
-    model = load(name, provider="cpu", threads=1)
-    content = Path(str(model.path)).read_bytes()
-    session = open_session(content, ["CPUExecutionProvider"], 1, strict=False)
+    """onnxruntime alone on the part of a bundled model that a call runs, its inputs made before."""
+    augment = vae(name)
+    model = augment.model
+    part = "residual" if augment.residual else "whole"
+    session = open_session(model.file.part(part), ["CPUExecutionProvider"], 1, strict=False)
     noise = torch.randn(len(images), model.spec.latent_dim)
-    inputs = {"image": images, "noise": noise, "strength": torch.ones(len(images))}
-    inputs |= model.label_input(None, len(images))
+    inputs = model.whole_inputs(images, noise, augment.unit)
     feeds = {key: value.numpy() for key, value in inputs.items()}
-    check_session(name, session.run(None, feeds)[0], images, noise)
+    check_session(augment, session.run(None, feeds)[0], images, noise)
     return partial(session.run, None, feeds)
 
 
-def check_session(name: str, found: Any, images: Tensor, noise: Tensor) -> None:
+def check_session(augment: VAEAugment, found: Any, images: Tensor, noise: Tensor) -> None:
     """`VAEAugment` gives what bare onnxruntime gives for the same noise."""
-    augment = vae(name) if name == "glyphs" else vae(name, residual=False)
     params = augment.make_params([images]) | {"noise": noise}
     ours = augment.transform(images, params)
     torch.testing.assert_close(ours, torch.as_tensor(found), atol=1e-5, rtol=0)
@@ -181,22 +183,37 @@ def measured(root: str | None, *, repeats: int, seconds: float, images: int) -> 
         by_clock = partial(rates, images=images, repeats=repeats, seconds=0)
         found["epoch, 2 workers"] = by_clock(epochs(root, images))
         found["loader, 2 workers"] = by_clock(loaded(root, images))
-    return [
+    rows = [
         {"what": what, "name": name, "images_per_second": rate}
         for what, group in found.items()
         for name, rate in group.items()
     ]
+    return rows + own_code(found["one uint8 image"])
+
+
+def own_code(single: Mapping[str, Spread]) -> list[Row]:
+    """What a call with one image takes besides onnxruntime, in microseconds."""
+    rows = []
+    for name in MODELS:
+        call = 1e6 / single[f"VAEAugment({name})"]["median"]
+        session = 1e6 / single[f"session.run({name})"]["median"]
+        rows.append({"what": "own code, one uint8 image", "name": name, "us": call - session})
+    return rows
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Images per second, and the ratio to the first of each group."""
+    """Images per second, microseconds per image, and the ratio to the first of each group."""
     first: dict[str, float] = {}
     lines = []
     for row in rows:
+        name = f"{row['what']}: {row['name']}"
+        if "us" in row:
+            lines.append([name, "", f"{row['us']:,.0f}", ""])
+            continue
         rate = row["images_per_second"]["median"]
         ratio = rate / first.setdefault(row["what"], rate)
-        lines.append([f"{row['what']}: {row['name']}", f"{rate:,.0f}", f"{ratio:.2f}"])
-    return markdown(["what", "images per second", "ratio to the first"], lines)
+        lines.append([name, f"{rate:,.0f}", f"{1e6 / rate:,.1f}", f"{ratio:.2f}"])
+    return markdown(["what", "images per second", "us per image", "ratio to the first"], lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

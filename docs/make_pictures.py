@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -45,7 +46,9 @@ def samples(name: str) -> tuple[Tensor, Tensor]:
 def perturbed(images: Tensor, labels: Tensor, name: str, **options: object) -> Tensor:
     """All images perturbed by the bundled model `name`, with the same noise in every row."""
     torch.manual_seed(NOISE_SEED)
-    augment = VAEAugment(name, p=1.0, provider="cpu", **({"residual": False} | options))
+    # Strengths are those of the pictures' captions, in spreads of the posterior.
+    usual: dict[str, Any] = {"residual": False, "unit": 1.0}
+    augment = VAEAugment(name, p=1.0, provider="cpu", **(usual | options))
     if "labels_getter" not in options:
         return augment(images)
     # One by one: a batch of all classes holds too few partners of each class, the model's bank has
@@ -90,7 +93,7 @@ def glyphs() -> list[Row]:
     digits, _ = samples("mnist")
     images = torch.cat([digits[[2, 3, 4, 7]], *map(printed, LETTERS)])
     torch.manual_seed(NOISE_SEED)
-    augment = VAEAugment("glyphs", p=1.0, provider="cpu")
+    augment = VAEAugment("glyphs", p=1.0, unit=1.0, provider="cpu")
     return [
         Row("given", images),
         *(Row("redrawn" if row == 0 else "", augment(images)) for row in range(6)),

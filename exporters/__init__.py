@@ -10,7 +10,7 @@ from torch import nn
 from ..errors import ExportError, InputError, ModelFormatError
 from ..files import atomic_path, refuse_existing
 from ..model.file import ModelFile, read_model
-from ..training import ImageData, fit_latents
+from ..training import ImageData, fit_latents, measure_unit
 from .checkpoint import from_checkpoint
 from .exportable import ExportableVAE
 from .foreign import adapt
@@ -73,9 +73,10 @@ def export(
             stands for (0, 1) and a decoder that keeps to it by itself.
         allow_pickle: open a pythae folder's pickled networks. That runs any code in them.
         images: images like those of the training. The distribution of the latents that generation
-            draws from is fitted to them, per class where they have labels, and int8 is calibrated
-            on them. A source other than a checkpoint is tried on them, with a warning
-            (`UserWarning`) where its reconstructions are poor.
+            draws from is fitted to them, per class where they have labels, the unit of
+            `VAEAugment`'s strength is measured on them, and int8 is calibrated on them. A source
+            other than a checkpoint is tried on them, with a warning (`UserWarning`) where its
+            reconstructions are poor.
         precision: "fp32", "fp16" (weights of half the size) or "int8" (faster for `mlp` on a CPU
             with VNNI).
         keep_bank: keep latents of training images in the file; whoever holds it can decode them
@@ -152,7 +153,10 @@ def _check_images(vae: ExportableVAE, images: ImageData) -> None:
 
 def _with_latents(vae: ExportableVAE, images: ImageData, keep_bank: bool) -> ExportableVAE:
     latents = fit_latents(vae.encode, images, keep_bank=keep_bank)
-    return replace(vae, spec=replace(vae.spec, classes=images.classes, latents=latents))
+    unit = measure_unit(vae.encode, vae.decode, vae.spec.kind, images)
+    evidence = {**vae.spec.evidence, **unit}
+    spec = replace(vae.spec, classes=images.classes, latents=latents, evidence=evidence)
+    return replace(vae, spec=spec)
 
 
 def _with_bank(vae: ExportableVAE) -> ExportableVAE:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import ExportError
 from ..model.file import check_foreign_cost, read_foreign
-from ..model.sessions import open_session, translated_errors
+from ..model.sessions import TranslatedErrors, open_session
 from ..model.spec import INNER, MAX_SIDE, Spec
 from .foreign import ForeignVAE
 from .pixel_values import PixelValues
@@ -97,7 +97,7 @@ def _runner(model: ModelProto, outputs: Sequence[str]) -> Callable[[Tensor], lis
         return open_session(model.SerializeToString(), ["CPUExecutionProvider"], None, strict=True)
 
     def run(rows: Tensor) -> list[Tensor]:
-        with translated_errors("onnxruntime cannot run the model"):
+        with TranslatedErrors("onnxruntime cannot run the model"):
             arrays = session(tuple(rows.shape[1:])).run(list(outputs), {name: rows.numpy()})
         return [torch.from_numpy(array) for array in arrays]
 

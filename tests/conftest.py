@@ -2,14 +2,17 @@
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from vae_augment import VAEModel, load
 from vae_augment.exporters import export
+from vae_augment.model.evidence import write_metadata
 from vae_augment.training import FitConfig, ImageData, fit, load_data
 
 if (
@@ -42,6 +45,17 @@ def tiny_checkpoint(digits: ImageData, tmp_path_factory: pytest.TempPathFactory)
 def tiny_model_path(tiny_checkpoint: Path) -> Path:
     path = tiny_checkpoint.with_suffix(".onnx")
     export(tiny_checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bare_model_path(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same file without evidence, which a changed graph would make a lie."""
+    model = onnx.load(tiny_model_path)
+    spec = replace(load(tiny_model_path).spec, evidence={})
+    write_metadata(model, spec)
+    path = tmp_path_factory.mktemp("bare") / "digits.onnx"
+    onnx.save(model, path)
     return path
 
 

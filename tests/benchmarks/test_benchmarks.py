@@ -4,10 +4,12 @@ import json
 import statistics
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -23,13 +25,16 @@ from benchmarks import (
     omniglot,
     private,
     samples,
+    strength_units,
+    strengths,
     throughput,
 )
 from tests.helpers import ROOT
 from vae_augment import VAEModel, load
 from vae_augment.evaluation.repetition import Repetition
 from vae_augment.evaluation.splits import Source
-from vae_augment.training import ImageData
+from vae_augment.exporters import export
+from vae_augment.training import ImageData, load_checkpoint, save_checkpoint
 
 BENEFIT_PAGE = (ROOT / "docs" / "benefit.md").read_text()
 RESIDUAL_PAGE = (ROOT / "docs" / "modes" / "residual.md").read_text()
@@ -181,9 +186,13 @@ def test_throughput(
     finally:
         torch.set_num_threads(threads)
     rows = json.loads((tmp_path / "r.json").read_text())["rows"]
-    assert len({row["what"] for row in rows}) == 5
-    assert all(row["images_per_second"]["median"] > 0 for row in rows)
-    assert "| one uint8 image: VAEAugment(glyphs) " in capsys.readouterr().out
+    assert len({row["what"] for row in rows}) == 6
+    timed = [row for row in rows if "images_per_second" in row]
+    assert all(row["images_per_second"]["median"] > 0 for row in timed)
+    assert [row["name"] for row in rows if "us" in row] == ["mnist", "glyphs"]
+    printed = capsys.readouterr().out
+    assert "| one uint8 image: VAEAugment(glyphs) " in printed
+    assert "| own code, one uint8 image: glyphs " in printed
 
 
 def test_generation(capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,3 +264,25 @@ def test_the_page_of_privacy_has_the_rows_of_private_files() -> None:
     assert len(rows) == 8
     page = (ROOT / "docs" / "privacy.md").read_text()
     assert [row for row in rows if row not in page] == []
+
+
+def test_strength_units(tiny_checkpoint: Path, digits: ImageData, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(tiny_checkpoint)
+    bare = tmp_path / "bare.safetensors"
+    save_checkpoint(replace(checkpoint, spec=replace(checkpoint.spec, evidence={})), bare)
+    path = tmp_path / "digits.onnx"
+    export(bare, path)
+    content = onnx.load(path).graph.SerializeToString(deterministic=True)
+    model = strength_units.write_unit(path, digits)
+    assert model.spec.strength_unit == pytest.approx(checkpoint.spec.strength_unit, rel=0.01)
+    assert onnx.load(path).graph.SerializeToString(deterministic=True) == content
+
+
+def test_strengths(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    try:
+        strengths.main([str(tiny_model_path), "digits", "--updates", "30", "--strength", "1"])
+    finally:
+        torch.set_num_threads(threads)
+    printed = capsys.readouterr().out
+    assert printed.count("| digits | ") == 2

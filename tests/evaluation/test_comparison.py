@@ -242,9 +242,9 @@ def test_a_fault_is_found_before_the_training(
 
 
 def test_a_model_that_fails_on_the_images_is_found_before_the_training(
-    untrained: None, tiny_model_path: Path, tmp_path: Path
+    untrained: None, bare_model_path: Path, tmp_path: Path
 ) -> None:
-    model = not_finite_on_white(onnx.load(tiny_model_path), tmp_path)
+    model = not_finite_on_white(onnx.load(bare_model_path), tmp_path)
     with pytest.raises(VAEAugmentError, match="not finite"):
         compare("digits", labels_per_class=5, model=model, settings={"residual": False}, workers=1)
 

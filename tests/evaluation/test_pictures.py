@@ -15,7 +15,7 @@ def test_preview_shows_what_it_says(
 ) -> None:
     rows = preview_rows(tiny_model, digits.images)
     captions = [row.caption for row in rows]
-    assert captions[:3] == ["originals", "reconstructions", "strength 0.5"]
+    assert captions[:3] == ["originals", "reconstructions", "strength 0.25"]
     assert captions[-10:] == list("0123456789")
     path = tmp_path / "p.png"
     save_rows(rows, path)

@@ -11,6 +11,7 @@ from vae_augment.errors import ModelFormatError
 from vae_augment.exporters import export
 from vae_augment.model.evidence import AUDIT, PRIVACY, with_evidence, write_metadata
 from vae_augment.model.latents import LATENTS_KEY
+from vae_augment.model.strength import STRENGTH
 from vae_augment.training import load_checkpoint, save_checkpoint
 
 FOUND = {AUDIT: {"membership_auc": [0.5, 0.49, 0.51]}}
@@ -34,7 +35,7 @@ def test_evidence_is_read_back(with_audit: Path, tiny_model: VAEModel) -> None:
 def test_further_evidence_leaves_the_rest(with_audit: Path) -> None:
     file = load(with_audit, provider="cpu").file
     with_audit.write_bytes(with_evidence(file.content, file.spec, {"more": {"number": 1}}))
-    assert set(load(with_audit).spec.evidence) == {AUDIT, "more"}
+    assert set(load(with_audit).spec.evidence) == {AUDIT, STRENGTH, "more"}
 
 
 def test_evidence_of_other_weights_is_refused(with_audit: Path) -> None:
@@ -80,20 +81,32 @@ def test_evidence_of_another_form_is_refused(
         load(tmp_path / "odd.onnx")
 
 
+@pytest.mark.parametrize("unit", [0, -1.0, 1e4, "1", None, True, float("nan")])
+def test_a_unit_of_strength_that_is_none_is_refused(
+    tiny_model: VAEModel, tmp_path: Path, unit: object
+) -> None:
+    model = onnx.load_from_string(tiny_model.file.content)
+    write_metadata(model, replace(tiny_model.spec, evidence={STRENGTH: {"unit": unit}}))
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(ModelFormatError, match="unit of strength is"):
+        load(tmp_path / "odd.onnx")
+
+
 def test_rounded_weights_keep_what_rounding_does_not_touch(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     checkpoint = load_checkpoint(tiny_checkpoint)
-    evidence = FOUND | {PRIVACY: {"epsilon": 1.0}}
+    evidence = FOUND | {PRIVACY: {"epsilon": 1.0}, STRENGTH: {"unit": 2.0}}
     path = tmp_path / "with.safetensors"
     save_checkpoint(replace(checkpoint, spec=replace(checkpoint.spec, evidence=evidence)), path)
     export(path, tmp_path / "full.onnx")
     export(path, tmp_path / "half.onnx", precision="fp16")
-    assert set(load(tmp_path / "full.onnx").spec.evidence) == {AUDIT, PRIVACY}
-    assert set(load(tmp_path / "half.onnx").spec.evidence) == {PRIVACY}
+    assert set(load(tmp_path / "full.onnx").spec.evidence) == {AUDIT, PRIVACY, STRENGTH}
+    assert set(load(tmp_path / "half.onnx").spec.evidence) == {PRIVACY, STRENGTH}
+    assert load(tmp_path / "half.onnx").spec.strength_unit == 2
 
 
 def test_metadata_without_evidence_has_no_digest(tiny_model: VAEModel) -> None:
     model = onnx.load_from_string(tiny_model.file.content)
-    write_metadata(model, tiny_model.spec)
+    write_metadata(model, replace(tiny_model.spec, evidence={}))
     assert all("weights_sha256" not in entry.value for entry in model.metadata_props)

@@ -205,12 +205,13 @@ def test_a_batch_is_one_session_call(
     assert (runs[0] == 64) == (p == 1)  # images that keep their pixels cost nothing
 
 
-def test_residual_is_the_default_and_decodes_twice(
+def test_residual_is_the_default_and_one_session_call_too(
     augment: VAEAugment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = count_runs(augment.model, monkeypatch)
     augment(torch.rand(64, *SHAPE))
-    assert runs == [64, 128]  # encoded once, decoded before and after the move
+    assert runs == [64]
+    assert "residual" in augment.model._graph.sessions
 
 
 def test_what_is_no_image_passes_by_identity(augment: VAEAugment, uint8: Tensor) -> None:
@@ -488,6 +489,59 @@ def test_repr_shows_the_arguments_and_the_provider(tiny_model_path: Path) -> Non
     )
     named = VAEAugment(tiny_model_path, labels_getter=second_of_pair)
     assert "labels_getter=second_of_pair, " in repr(named)
+
+
+def test_strength_counts_in_the_unit_of_the_file(augment: VAEAugment, uint8: Tensor) -> None:
+    unit = augment.model.spec.strength_unit
+    in_spreads = VAEAugment(augment.model, strength=unit, p=1.0, unit=1.0)
+    torch.manual_seed(0)
+    expected = in_spreads(uint8)
+    torch.manual_seed(0)
+    assert torch.equal(augment(uint8), expected)
+    assert unit != 1
+
+
+def test_in_prior_mode_strength_1_is_the_sample_whatever_the_unit(
+    tiny_model_path: Path, uint8: Tensor
+) -> None:
+    settings = {"mode": "prior", "p": 1.0, "labels_getter": "default"}
+    torch.manual_seed(0)
+    expected = VAEAugment(tiny_model_path, **settings)(uint8, 3)[0]
+    torch.manual_seed(0)
+    assert torch.equal(VAEAugment(tiny_model_path, unit=50, **settings)(uint8, 3)[0], expected)
+
+
+def test_a_file_without_a_unit_counts_in_spreads_and_repr_says_so(bare_model_path: Path) -> None:
+    bare = VAEAugment(bare_model_path)
+    assert bare.unit == 1
+    assert "residual=True, unit=1 (the file states none), provider='cpu'" in repr(bare)
+
+
+def test_repr_shows_a_unit_that_is_not_the_files(tiny_model_path: Path) -> None:
+    assert "residual=True, unit=2.5, provider='cpu'" in repr(VAEAugment(tiny_model_path, unit=2.5))
+
+
+@pytest.mark.parametrize("unit", [0, -1, 1001, float("nan")])
+def test_a_unit_that_is_none_is_refused(tiny_model_path: Path, unit: float) -> None:
+    with pytest.raises(VAEAugmentError, match="`unit` should be a value above 0 and at most 1,000"):
+        VAEAugment(tiny_model_path, unit=unit)
+
+
+def test_a_description_from_before_units_means_what_it_meant(tiny_model_path: Path) -> None:
+    values = VAEAugment(tiny_model_path, strength=2.0).to_dict()
+    assert VAEAugment.from_dict(values).unit == values["unit"] != 1
+    del values["unit"]
+    assert VAEAugment.from_dict(values).unit == 1
+
+
+def test_a_description_of_a_bundled_file_before_its_unit_still_loads() -> None:
+    values = VAEAugment("mnist").to_dict()
+    del values["unit"]
+    values["model"]["sha256"] = "19cc4ff6dbad8c73738c8f857e8315c71e15ae742976c3af156f59f205d4873f"
+    assert VAEAugment.from_dict(values).unit == 1
+    values["model"]["name"] = "glyphs"
+    with pytest.raises(VAEAugmentError, match="it is not the file that was meant"):
+        VAEAugment.from_dict(values)
 
 
 def second_of_pair(inputs: Any) -> Any:

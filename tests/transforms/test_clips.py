@@ -70,7 +70,7 @@ def test_the_frames_of_a_clip_share_the_noise_but_not_the_image(
 ) -> None:
     clip = stills[:, 0]  # frames that differ
     torch.manual_seed(3)
-    output = VAEAugment(model, p=1.0, residual=False)(tv_tensors.Video(clip))
+    output = VAEAugment(model, p=1.0, residual=False, unit=1)(tv_tensors.Video(clip))
     torch.manual_seed(3)
     torch.rand(1)
     noise = torch.randn(1, model.spec.latent_dim).expand(len(clip), -1)

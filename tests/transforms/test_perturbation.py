@@ -38,7 +38,7 @@ def model(tiny_model_path: Path) -> VAEModel:
 def normal(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> VAEModel:
     """The same model without its distribution of latents: it draws from N(0, I)."""
     proto = onnx.load(tiny_model_path)
-    spec = replace(read_model(tiny_model_path).spec, latents=None)
+    spec = replace(read_model(tiny_model_path).spec, latents=None, evidence={})
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, spec.to_metadata())
     path = tmp_path_factory.mktemp("normal") / "normal.onnx"
@@ -134,9 +134,11 @@ def test_more_strength_goes_further(model: VAEModel, images: Tensor, mode: str) 
     assert distances[0] < 1e-10 < distances[1]
 
 
-def test_strength_1_has_the_posteriors_own_spread(model: VAEModel, images: Tensor) -> None:
+def test_in_unit_1_strength_1_has_the_posteriors_own_spread(
+    model: VAEModel, images: Tensor
+) -> None:
     mean, logvar = model.encode(images[:1].expand(4000, *SHAPE))
-    transform = VAEAugment(model, p=1, residual=False)
+    transform = VAEAugment(model, p=1, residual=False, unit=1)
     params = transform.make_params([images[:1].expand(4000, *SHAPE)])
     latent = mean + params["noise"] * (logvar / 2).exp()
     torch.testing.assert_close(latent.std(0), (logvar[0] / 2).exp(), rtol=0.06, atol=0)

@@ -9,7 +9,10 @@ from ..errors import InputError
 from . import options
 
 _POOL = "Train the VAE also on the images whose labels are not used."
-_MODEL = "Try this model (a bundled name or an .onnx file) instead of a VAE trained on DATA."
+_MODEL = (
+    "Try this model (a bundled name or an .onnx file, such as one of fit --redraw) instead of a "
+    "VAE trained on DATA."
+)
 _REPETITIONS = "How often everything is repeated, each time with other labels."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
 MOST_DIGITS = 18  # of a number that fits into 64 bits
@@ -27,7 +30,8 @@ def compare(
     pool: Annotated[bool, typer.Option(help=_POOL)] = False,
     model: Annotated[str | None, typer.Option(help=_MODEL)] = None,
     strength: Annotated[
-        float | None, typer.Option(help="Of VAEAugment; 1 and 3 if not given.")
+        float | None,
+        typer.Option(help="Of VAEAugment; 1, and 3 spreads of the posterior, if not given."),
     ] = None,
     p: Annotated[float | None, typer.Option(help="Of VAEAugment; 0.5 if not given.")] = None,
     residual: Annotated[bool | None, typer.Option(help="Of VAEAugment; on if not given.")] = None,
@@ -46,7 +50,11 @@ def compare(
     workers: Annotated[int | None, typer.Option(min=1, help=_WORKERS)] = None,
     device: options.Device = "cpu",
 ) -> None:
-    """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps."""
+    """Train a small classifier on DATA with and without a VAE, and say whether the VAE helps.
+
+    On images of 1x28x28 it tries the bundled model that redraws handwriting, glyphs; with --model,
+    a model of your own, such as one of fit --redraw.
+    """
     from ..evaluation import compare as run_comparison
 
     given = {"strength": strength, "p": p, "residual": residual}

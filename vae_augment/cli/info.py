@@ -45,10 +45,13 @@ def _show(name: str, value: object) -> None:
 def evidence_of(loaded: "VAEModel") -> dict[str, list[str]]:
     """What was measured on a model, by name, in lines."""
     from ..model.evidence import AUDIT, PRIVACY, SAMPLES_ONLY
+    from ..model.strength import STRENGTH, strength_in_words
     from ..privacy.words import audit_in_words, privacy_in_words, samples_only_in_words
 
     known = loaded.spec.evidence
     lines = {}
+    if STRENGTH in known:
+        lines["strength"] = strength_in_words(known[STRENGTH])
     if PRIVACY in known:
         lines["privacy"] = privacy_in_words(known[PRIVACY])
     if AUDIT in known:

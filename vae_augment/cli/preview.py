@@ -22,7 +22,7 @@ def preview(
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Draw originals, reconstructions, perturbations of three strengths, and samples by class."""
+    """Draw originals, reconstructions, perturbations of strength 0.25 to 4, and samples."""
     from .. import load
     from ..evaluation.pictures import preview_rows, save_rows
     from ..training.data.loading import load_data

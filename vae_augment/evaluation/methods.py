@@ -28,7 +28,9 @@ Settings = Mapping[str, Any]  # arguments of `VAEAugment`
 TrainedOn = Literal["none", "labelled only", "pool", "given"]
 
 NO_AUGMENTATION = "none"
-STRONG: Settings = {"strength": 3.0}  # for few images
+# For few images, in spreads of the posterior, as it was chosen
+STRONG: Settings = {"strength": 3.0, "unit": 1.0}
+FAR: Settings = {"strength": 2.0}  # of "glyphs", for few images
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,10 @@ GLYPHS = Method(
     "glyphs+thickness+affine+elastic",
     thickness_affine_elastic,
     partial(given_vae, "glyphs"),
+    FAR,
     vae_is_first=True,
     trained_on="given",
-    usage='VAEAugment("glyphs") before thickness, affine and elastic distortion',
+    usage='VAEAugment("glyphs", strength=2.0) before thickness, affine and elastic distortion',
 )
 
 

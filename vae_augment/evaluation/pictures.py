@@ -15,7 +15,7 @@ from ..model.pixels import from_batch, to_batch, to_pil
 from ..model.vae_model import VAEModel
 from ..transforms.augment import VAEAugment
 
-STRENGTHS = (0.5, 1.0, 2.0)
+STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 COLUMNS = 12
 _TILE, _GAP, _CAPTION, _FONT_SIZE = 48, 4, 190, 15
 _INK = (40, 40, 40)

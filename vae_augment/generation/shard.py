@@ -21,7 +21,7 @@ from ..errors import GenerationError, ModelFormatError
 from ..files import publish
 from ..model.facts import UINT8_SCALE
 from ..model.file import read_checked
-from ..model.sessions import open_session, resolve_providers, translated_errors
+from ..model.sessions import TranslatedErrors, open_session, resolve_providers
 from ..model.sources import Source
 from ..model.spec import Spec
 from .formats import FORMATS, Content, Pixels, image_names
@@ -129,7 +129,7 @@ class Worker:
         index = np.arange(start, start + block_size(plan.image_shape))
         spec, source = self._contents
         _, inputs = source.draw(spec, index, plan.seed)
-        with translated_errors(f"{self.job.model} fails when run"):
+        with TranslatedErrors(f"{self.job.model} fails when run"):
             (images,) = self._session.run(None, inputs)
         if images.shape != (len(index), *plan.image_shape) or not np.isfinite(images).all():
             raise ModelFormatError(

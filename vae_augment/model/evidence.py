@@ -12,12 +12,14 @@ from ..errors import InputError, ModelFormatError
 from ..files import atomic_path, check_folder
 from .latents import LATENTS_KEY
 from .spec import FORMAT_VERSION, Spec
+from .strength import STRENGTH
 
 AUDIT = "audit"
 PRIVACY = "privacy"
 SAMPLES_ONLY = "samples_only"
-# What stays true of a file whose weights are rounded: rounding does not see the training images.
-KEPT_BY_ROUNDING = (PRIVACY,)
+# What stays true of a file whose weights are rounded: rounding does not see the training images,
+# and changes images by far less than strength 1 does.
+KEPT_BY_ROUNDING = (PRIVACY, STRENGTH)
 BOUND_TO = "weights_sha256"
 Evidence = Mapping[str, Mapping[str, Any]]
 

@@ -19,13 +19,13 @@ from ..errors import InputError, ModelFormatError
 from ..noise import Stream, normals
 from .file import MAX_BATCH, ModelFile
 from .pixels import is_finite
-from .sessions import open_session, run_session, translated_errors
+from .sessions import TranslatedErrors, open_session, run_session
 from .spec import Spec, part_interface
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-PARTS = ("whole", "encoder", "decoder")
+PARTS = ("whole", "encoder", "decoder")  # those that every model has
 # What a probe gives as input
 _FILLS = ("zeros", "ones", "random")
 # Rounding may take images outside [0, 1] by this much
@@ -56,16 +56,21 @@ class Graph:
         self._providers = providers
         self._threads = threads
         self._is_strict = strict
+        self._translated = TranslatedErrors(f"{file.path} fails when run")
+        self._rows = {part: _row_shapes(part, file.spec) for part in (*PARTS, "residual")}
         _graphs.add(self)
 
     def run(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Run "whole", "encoder" or "decoder" once, on inputs that nothing checks.
+        """Run a part once, on inputs that nothing checks.
+
+        The part is one of `PARTS` or, for a model that draws samples, "residual".
 
         Raises:
             InputError: more rows than the file was checked for.
             ModelFormatError: the results are not finite.
         """
-        return self._run(self._session(part), part, inputs)
+        session = self.sessions.get(part) or self._session(part)
+        return self._run(session, part, inputs)
 
     def probe(self) -> None:
         """Run every part on black, white and random images.
@@ -83,11 +88,10 @@ class Graph:
             raise InputError(
                 f"{count} images are given at once; the model was checked for at most {MAX_BATCH}."
             )
-        _, outputs = part_interface(part, self.file.spec)
-        rows = {name: _row_shape(name, self.file.spec) for name in outputs}
-        with translated_errors(f"{self.file.path} fails when run"):
+        rows = self._rows[part]
+        with self._translated:
             results = run_session(session, inputs, rows)
-        for name, result in zip(outputs, results, strict=True):
+        for name, result in zip(rows, results, strict=True):
             if not is_finite(result):
                 raise ModelFormatError(
                     f"{self.file.path}: {name} came out with values that are not finite (NaN or "
@@ -131,6 +135,12 @@ def _probe_input(name: str, fill: str, spec: Spec) -> Tensor:
     rows = normals(0, Stream.LATENT, 0, np.arange(2), math.prod(shape[1:]))
     values = torch.from_numpy(rows.astype(np.float32)).reshape(shape)
     return values.sigmoid() if name == "image" else values
+
+
+def _row_shapes(part: str, spec: Spec) -> dict[str, tuple[int, ...]]:
+    """The shape of one row of each output of a part."""
+    _, outputs = part_interface(part, spec)
+    return {name: _row_shape(name, spec) for name in outputs}
 
 
 def _row_shape(name: str, spec: Spec) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +113,7 @@ def open_session(
     options.add_session_config_entry("session.load_model_format", "ONNX")
     # For its own threads; ours are below
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    with translated_errors("onnxruntime cannot open the model"), _DenormalsAsZero():
+    with TranslatedErrors("onnxruntime cannot open the model"), _DenormalsAsZero():
         session = onnxruntime.InferenceSession(content, options, providers=providers)
     if strict and wants_cuda and session.get_providers()[0] != _CUDA:
         raise ProviderError(
@@ -134,9 +134,8 @@ def _spinning(threads: int, version: str) -> dict[str, str]:
     return {"session.intra_op.allow_spinning": "1", "session.intra_op.spin_duration_us": "50"}
 
 
-@contextlib.contextmanager
-def translated_errors(failure: str) -> Iterator[None]:
-    """Turn onnxruntime's own exceptions into ours.
+class TranslatedErrors:
+    """Inside `with`, turn onnxruntime's own exceptions into ours.
 
     Others, such as those of signal handlers, pass as they are.
 
@@ -144,21 +143,30 @@ def translated_errors(failure: str) -> Iterator[None]:
         VAEAugmentError: an allocation failed.
         ModelFormatError: any other failure; the message starts with `failure`.
     """
-    try:
-        yield
-    except Exception as error:
+
+    # A class, because contextlib's way through a generator takes longer on each run.
+
+    def __init__(self, failure: str) -> None:
+        self.failure = failure
+
+    def __enter__(self) -> None:
+        """Nothing is to be done."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
+            return
         # Its classes share no base class.
         is_from_onnxruntime = type(error).__module__.startswith("onnxruntime.")
-        if not is_from_onnxruntime and not isinstance(error, MemoryError):
-            raise
-        if isinstance(error, MemoryError) or any(
-            words in str(error) for words in _ALLOCATION_FAILURES
-        ):
+        is_out_of_memory = isinstance(error, MemoryError)
+        if is_from_onnxruntime:
+            is_out_of_memory = any(words in str(error) for words in _ALLOCATION_FAILURES)
+        if is_out_of_memory:
             raise VAEAugmentError(
                 f"onnxruntime ran out of memory: {error}. Use smaller batches or fewer DataLoader "
                 "workers."
             ) from None
-        raise ModelFormatError(f"{failure}: {error}") from None
+        if is_from_onnxruntime:
+            raise ModelFormatError(f"{self.failure}: {error}") from None
 
 
 def run_session(
@@ -171,12 +179,16 @@ def run_session(
     import torch
 
     first = next(iter(inputs.values()))
-    if _is_on_device(session, first.device) and len(first) > 0:
+    if first.is_cuda and _is_on_device(session, first.device) and len(first) > 0:
         return _run_bound(session, inputs, shapes)
-    given = {name: tensor.cpu().numpy() for name, tensor in inputs.items()}
+    there = {name: tensor if tensor.is_cpu else tensor.cpu() for name, tensor in inputs.items()}
+    given = {name: tensor.numpy() for name, tensor in there.items()}
     with _DenormalsAsZero():
         outputs = session.run(list(shapes), given)
-    return [torch.from_numpy(output).to(first.device) for output in outputs]
+    results = [torch.from_numpy(output) for output in outputs]
+    if first.is_cpu:
+        return results
+    return [result.to(first.device) for result in results]
 
 
 class _DenormalsAsZero:

@@ -12,6 +12,7 @@ from .facts import Facts
 from .kinds import KINDS, SAMPLING, Kind
 from .latents import LATENTS_KEY, Latents
 from .sampling import MAX_CLASSES as MAX_CLASSES
+from .strength import stated_unit
 
 FORMAT_VERSION = 3  # of what is written; 1 and 2 are read too
 SPEC_KEY = "vae_augment.spec"
@@ -39,6 +40,12 @@ class Spec(Facts):
         """Raise `ModelFormatError` for what `from_metadata` would refuse, but for the latents."""
         kind, facts = _checked(_parsed(replace(self, latents=None).to_metadata()))
         kind.check_facts(facts, has_latents=self.latents is not None)
+        stated_unit(self.evidence)
+
+    @property
+    def strength_unit(self) -> float | None:
+        """How many spreads of the posterior strength 1 of `VAEAugment` is; None = not measured."""
+        return stated_unit(self.evidence)
 
     @property
     def image_conditional(self) -> bool:
@@ -65,6 +72,8 @@ class Spec(Facts):
         """
         kind, facts = _checked(_parsed(metadata))
         kind.check_facts(facts, has_latents=LATENTS_KEY in metadata)
+        evidence = facts.get("evidence", {})
+        stated_unit(evidence)
         shape = tuple(facts["image_shape"])
         classes = tuple(facts["classes"])
         latents = None
@@ -78,7 +87,7 @@ class Spec(Facts):
             training=facts["training"],
             exporter=facts["exporter"],
             kind=kind,
-            evidence=facts.get("evidence", {}),
+            evidence=evidence,
             format_version=facts["format_version"],
             latents=latents,
         )
@@ -199,9 +208,10 @@ def _checked(facts: dict[str, Any]) -> tuple[Kind, dict[str, Any]]:
 
 
 def part_interface(part: str, spec: Spec) -> tuple[list[str], list[str]]:
-    """The names of the inputs and outputs of a part: "whole", "encoder" or "decoder"."""
+    """The names of the inputs and outputs of a part of `ModelFile.part`."""
     inputs, outputs = {
         "whole": (["image", "noise", "strength"], ["augmented"]),
+        "residual": (["image", "noise", "strength"], ["augmented"]),
         "encoder": (["image"], ["mean", "logvar"]),
         "decoder": (list(spec.kind.decoder_inputs), ["augmented"]),
     }[part]

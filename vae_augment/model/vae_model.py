@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..arguments import whole_number
+from ..arguments import UNKNOWN, whole_number
 from ..errors import InputError
 from . import hub
 from .evidence import weights_digest
@@ -96,6 +96,15 @@ def repeated(strength: float, count: int) -> Tensor:
     It is shared, so do not write to it.
     """
     return torch.full((count,), strength, device="cpu", dtype=torch.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def unknown_labels(count: int) -> Tensor:
+    """The graph's input "label" where no label is known, [B] int64 on the CPU.
+
+    It is shared, so do not write to it.
+    """
+    return torch.full((count,), UNKNOWN, device="cpu", dtype=torch.int64)
 
 
 class VAEModel:
@@ -198,8 +207,7 @@ class VAEModel:
         Their latents have moved by `strength` times the noise.
         """
         batch = to_batch(torch.as_tensor(images), self.spec.image_shape)
-        inputs = self.whole_inputs(batch, self._numbers("noise", noise), strength)
-        return self.run_in_chunks("whole", inputs)[0]
+        return self.perturb_batch(batch, self._numbers("noise", noise), strength)
 
     def reconstruct(self, images: Tensor, labels: object = None) -> Tensor:
         """Images [B, C, H, W] -> their decoded posterior means, [B, C, H, W] in [0, 1]."""
@@ -270,6 +278,22 @@ class VAEModel:
         inputs = {"latent": latent} | self.label_input(labels, len(latent))
         return self.run_in_chunks("decoder", inputs)[0]
 
+    def perturb_batch(
+        self,
+        batch: Tensor,
+        noise: Tensor,
+        strength: float,
+        labels: Tensor | None = None,
+        *,
+        residual: bool = False,
+    ) -> Tensor:
+        """decode(latent), where the latent has moved by `strength` times the noise, in one run.
+
+        With `residual`, image + decode(latent) - decode(mean), clipped to [0, 1].
+        """
+        inputs = self.whole_inputs(batch, noise, strength, labels)
+        return self.run_in_chunks("residual" if residual else "whole", inputs)[0]
+
     def label_input(self, labels: Tensor | None, count: int) -> dict[str, Tensor]:
         """The graph's input "label" for `count` images.
 
@@ -277,7 +301,7 @@ class VAEModel:
         """
         if not self.spec.conditional:
             return {}
-        return {"label": torch.full((count,), -1, device="cpu") if labels is None else labels}
+        return {"label": unknown_labels(count) if labels is None else labels}
 
     def whole_inputs(
         self, batch: Tensor, noise: Tensor, strength: float, labels: Tensor | None = None
@@ -290,7 +314,7 @@ class VAEModel:
         return inputs | self.label_input(labels, len(batch))
 
     def run(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Run one part of the graph, "whole", "encoder" or "decoder", once."""
+        """Run one part of the graph once; see `Graph.run`."""
         results = self._graph.run(part, inputs)
         if part != "encoder":
             results[0].clamp_(0, 1)  # onnxruntime's sigmoid may exceed 1 by a rounding
@@ -298,13 +322,15 @@ class VAEModel:
 
     def run_in_chunks(self, part: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """`run` on at most `_CHUNK` rows at a time, so that memory does not grow with the batch."""
-        if len(set(map(len, inputs.values()))) > 1:
-            counts = ", ".join(f"{name} has {len(tensor)}" for name, tensor in inputs.items())
-            raise InputError(f"There must be as many rows of each input as images: {counts}.")
-        chunks = zip(*(tensor.split(_CHUNK) for tensor in inputs.values()), strict=True)
+        counts = set(map(len, inputs.values()))
+        if len(counts) > 1:
+            lengths = ", ".join(f"{name} has {len(tensor)}" for name, tensor in inputs.items())
+            raise InputError(f"There must be as many rows of each input as images: {lengths}.")
+        most = _CHUNK // 2 if part == "residual" else _CHUNK  # "residual" decodes each row twice
+        if counts.pop() <= most:
+            return self.run(part, inputs)
+        chunks = zip(*(tensor.split(most) for tensor in inputs.values()), strict=True)
         outputs = [self.run(part, dict(zip(inputs, tensors, strict=True))) for tensors in chunks]
-        if len(outputs) == 1:
-            return outputs[0]
         return [torch.cat(tensors) for tensors in zip(*outputs, strict=True)]
 
     def probe(self) -> None:

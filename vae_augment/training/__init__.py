@@ -12,6 +12,7 @@ from .fitting import Epoch, fit
 from .latent_distribution import fit_latents
 from .quality import describe_quality
 from .resuming import holds_same_run
+from .strength_unit import measure_unit
 
 __all__ = [
     "Checkpoint",
@@ -24,5 +25,6 @@ __all__ = [
     "holds_same_run",
     "load_checkpoint",
     "load_data",
+    "measure_unit",
     "save_checkpoint",
 ]

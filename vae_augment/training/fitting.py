@@ -27,6 +27,7 @@ from .data.image_data import ImageData
 from .latent_distribution import fit_latents
 from .networks.base import Terms
 from .resuming import load_unfinished, planned_updates, resume
+from .strength_unit import measure_unit
 from .timing import Deadline, Estimate, Speed
 from .trainer import Trainer
 
@@ -190,7 +191,9 @@ def _finished(trainer: Trainer, data: ImageData, keep_bank: bool) -> Checkpoint:
             weight_bytes=trainer.weight_bytes,
             keep_bank=keep_bank,
         )
-    spec = replace(checkpoint.spec, training=training, latents=latents)
+    unit = measure_unit(network.encode, network.decode, network.kind, data)
+    evidence = {**checkpoint.spec.evidence, **unit}
+    spec = replace(checkpoint.spec, training=training, latents=latents, evidence=evidence)
     return replace(checkpoint, spec=spec)
 
 

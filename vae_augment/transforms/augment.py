@@ -1,4 +1,4 @@
-"""`VAEAugment`: a torchvision v2 transform that perturbs images by a VAE."""
+"""`VAEAugment`: a torchvision v2 transform that redraws or perturbs images by a VAE."""
 
 import copy
 import math
@@ -21,6 +21,7 @@ from ..model import advice
 from ..model.labels import class_indices
 from ..model.pixels import from_batch, from_pil, to_batch, to_pil
 from ..model.sessions import Provider
+from ..model.strength import LARGEST_UNIT
 from ..model.vae_model import VAEModel, as_model, load
 from ..noise import Stream, normals, uniforms
 from .perturbation import Perturbation
@@ -33,7 +34,12 @@ _PICTURES = (tv_tensors.Image, tv_tensors.Video)
 
 
 class VAEAugment(v2.Transform):
-    """Perturb images in the latent space of a trained VAE.
+    """Redraw images as others of their class, or perturb them in the latent space of a VAE.
+
+    To train a classifier, use a model that redraws: "glyphs" for handwriting, or one of your own
+    images by `vae-augment fit --redraw`. A VAE of the other kind, such as "mnist", moves an image
+    by the noise of its posterior. That is where this image may have come from, not another image
+    of its class: use it for several views of an image, for consistency and for denoising.
 
     Takes PIL images of mode L or RGB, and tensors [..., C, H, W], uint8 in 0..255 or floating in
     [0, 1], of the model's channels and size; returns the same type, dtype, shape and device. Each
@@ -45,8 +51,7 @@ class VAEAugment(v2.Transform):
     `make_params` once and `transform` as often as needed.
 
     >>> to_float = v2.ToDtype(torch.float32, scale=True)
-    >>> augment = VAEAugment("mnist", strength=1.0)
-    >>> transform = v2.Compose([v2.ToImage(), augment, to_float])
+    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("glyphs", p=0.5), to_float])
 
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`.
@@ -56,18 +61,22 @@ class VAEAugment(v2.Transform):
             for a batch, the partner comes from the batch (an image alone in its class stays as it
             is), else it is one of the 10 nearest samples of the file's distribution of latents.
             "prior": towards a new sample of the image's class, which `labels_getter` must give.
-        strength: how far the latent moves, at least 0: 1 = the spread of the posterior; in "prior"
-            mode 1 = the sample.
+        strength: how far the latent moves, at least 0. 1 moves an image, on average, by a fixed
+            share of its distance from the nearest other training image of its class: 0.4 of it, or
+            0.8 where the model redraws; in "prior" mode, 1 is the sample.
         p: probability of each image to be perturbed, in [0, 1].
         residual: True returns `image + decode(moved) - decode(mean)`, clipped to the range: this
-            keeps the detail that a VAE blurs, and strength 0 is the identity. It decodes twice.
-            False returns `decode(moved)` alone, which lowered a classifier's accuracy on every set
-            of images that was tried. None = True, but False for a model conditioned on an image,
+            keeps the detail that a VAE blurs, and strength 0 is the identity. It decodes twice, in
+            one run. False returns `decode(moved)` alone, which lowered a classifier's accuracy on
+            every set of images that was tried. None = True, but False for a model conditioned on an image,
             such as "glyphs", whose decoder takes the detail from the image.
         labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a
             pair, or the entry named "labels" of a dict), or a function from the inputs to the
             labels. Labels are one per image: class indices, whole floats or names of the model's
             classes, as numbers, lists, arrays or tensors [B] or [B, 1]; -1 or None = unknown.
+        unit: how many spreads of the posterior strength 1 is, above 0. None = as the file states
+            it; a file that states none counts in spreads, as 1 does. In "prior" mode it has no
+            meaning.
         provider: as for `load`.
 
     Raises:
@@ -77,6 +86,7 @@ class VAEAugment(v2.Transform):
     """
 
     _labels: Tensor | None = None  # of one call; set only on a copy made for that call
+    unit: float = 1.0  # of transforms that were pickled before there were units
 
     def __init__(
         self,
@@ -87,11 +97,14 @@ class VAEAugment(v2.Transform):
         p: float = 0.5,
         residual: bool | None = None,
         labels_getter: LabelsGetter | str | None = None,
+        unit: float | None = None,
         provider: Provider = "auto",
     ) -> None:
         super().__init__()
         _check_arguments(number("p", p), number("strength", strength), labels_getter)
         self.model = as_model(model, provider)
+        stated = self.model.spec.strength_unit
+        self.unit = _checked_unit(unit) if unit is not None else stated or 1.0
         if residual is None:
             residual = self.model.spec.kind.residuals[0]
         if residual and strength == 0:
@@ -151,11 +164,12 @@ class VAEAugment(v2.Transform):
         "apply" are booleans; a call with a `labels_getter` adds "labels", which must be added when
         called by hand.
         """
-        count = max((_count(item) for item in flat_inputs if is_image(item)), default=0)
+        count = max([_count(item) for item in flat_inputs if is_image(item)], default=0)
         # On the CPU whatever the default device is, so that the same seed gives the same images
         # everywhere.
-        apply = torch.rand(count, device="cpu", dtype=torch.float32) < self.p
-        return {"apply": apply} | self._perturbation.draw(count) | self._label_params()
+        coins = torch.rand(count, device="cpu", dtype=torch.float32)
+        apply = torch.from_numpy(coins.numpy() < self.p)
+        return {"apply": apply, **self._perturbation.draw(count), **self._label_params()}
 
     def seeded_params(self, seed: int, epoch: int, index: NDArray[np.int64]) -> dict[str, Any]:
         """As `make_params`, but row r depends on (seed, epoch, index[r]) alone.
@@ -182,7 +196,7 @@ class VAEAugment(v2.Transform):
             return inpt
         image_shape = self.model.spec.image_shape
         is_pil = isinstance(inpt, PIL.Image.Image)
-        image = from_pil(inpt, image_shape) if is_pil else inpt.as_subclass(Tensor)
+        image = from_pil(inpt, image_shape) if is_pil else _plain(inpt)
         # Also when none is chosen: a wrong image or label must fail every time.
         batch = to_batch(image, image_shape)
         frames = _frames(inpt)
@@ -213,8 +227,16 @@ class VAEAugment(v2.Transform):
             getter = f", labels_getter={_name(self.labels_getter)}"
         return (
             f"{self.model.name!r}, mode={self.mode!r}, strength={self.strength}, p={self.p}, "
-            f"residual={self.residual}{getter}, provider={self.model.device_type!r}"
+            f"residual={self.residual}{getter}{self._unit_in_words()}, "
+            f"provider={self.model.device_type!r}"
         )
+
+    def _unit_in_words(self) -> str:
+        """The unit, where it is not that of the file."""
+        stated = self.model.spec.strength_unit
+        if self.unit == stated:
+            return ""
+        return f", unit={self.unit:g}" + (" (the file states none)" if stated is None else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments as JSON-ready values, with the model's sha256, for `from_dict`."""
@@ -222,7 +244,7 @@ class VAEAugment(v2.Transform):
             raise InputError(
                 "A transform whose labels_getter is a function cannot be written as JSON."
             )
-        names = ("mode", "strength", "p", "residual", "labels_getter")
+        names = ("mode", "strength", "p", "residual", "labels_getter", "unit")
         return {name: getattr(self, name) for name in names} | {"model": self.model.arguments()}
 
     @classmethod
@@ -231,7 +253,8 @@ class VAEAugment(v2.Transform):
 
         `UnsafeModelError` when the model file has changed since.
         """
-        return cls(**(dict(values) | {"model": load(**values["model"])}))
+        # A description from before there were units counts in spreads of the posterior.
+        return cls(**({"unit": 1.0} | dict(values) | {"model": load(**values["model"])}))
 
     def _make_perturbation(self) -> Perturbation:
         made = Perturbation(self.model, self.mode, self.residual)
@@ -268,9 +291,10 @@ class VAEAugment(v2.Transform):
     def _augmented(
         self, image: Tensor, batch: Tensor, rows: dict[str, Tensor], frames: int
     ) -> Tensor:
-        perturbed = self._perturbation(batch, rows, self.strength, frames)
+        unit = 1.0 if self.mode == "prior" else self.unit
+        perturbed = self._perturbation(batch, rows, self.strength * unit, frames)
         moved = from_batch(perturbed, image.dtype)
-        if len(moved) == len(batch):
+        if moved.shape[0] == batch.shape[0]:
             return moved.reshape(image.shape)
         return put(image.reshape(batch.shape), rows["apply"], moved).reshape(image.shape)
 
@@ -289,6 +313,15 @@ def _check_arguments(p: float, strength: float, labels_getter: object) -> None:
         raise InputError(
             f"`labels_getter` should be None, 'default' or a function, but got {labels_getter!r}."
         )
+
+
+def _checked_unit(unit: float) -> float:
+    found = number("unit", unit)
+    if not 0 < found <= LARGEST_UNIT:
+        raise InputError(
+            f"`unit` should be a value above 0 and at most {LARGEST_UNIT:,.0f}, but got {found}."
+        )
+    return found
 
 
 def default_labels(inputs: Any) -> Any:
@@ -317,6 +350,11 @@ def is_image(item: Any) -> bool:
     if isinstance(item, tv_tensors.TVTensor):
         return isinstance(item, _PICTURES)
     return isinstance(item, PIL.Image.Image | Tensor)
+
+
+def _plain(image: Tensor) -> Tensor:
+    """The same image as a `Tensor`, where it is of a subclass."""
+    return image if type(image) is Tensor else image.as_subclass(Tensor)
 
 
 def _frames(image: Any) -> int:

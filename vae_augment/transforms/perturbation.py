@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..model.labels import checked_labels
-from ..model.posterior import perturb
 from ..model.sampling import draw_latents
 from ..model.vae_model import VAEModel
 from .latent import extrapolate, interpolate, nearest_partner, partner_in_batch
@@ -91,9 +90,10 @@ class Perturbation:
         if not self._is_paired(rows, frames):
             batch, rows = _marked(batch, rows)
         labels = rows.get("labels")
-        if self.mode == "posterior" and not self.residual:
-            inputs = self.model.whole_inputs(batch, rows["noise"], strength, labels)
-            return self.model.run("whole", inputs)[0]
+        if self.mode == "posterior":
+            return self.model.perturb_batch(
+                batch, rows["noise"], strength, labels, residual=self.residual
+            )
         mean, logvar = (moment.cpu() for moment in self.model.encode_batch(batch, labels))
         moved = self._move(mean, logvar, rows, strength, frames)
         return self._decoded(*_marked(batch, rows | {"mean": mean, "moved": moved}))
@@ -110,8 +110,6 @@ class Perturbation:
     def _move(
         self, mean: Tensor, logvar: Tensor, rows: dict[str, Tensor], strength: float, frames: int
     ) -> Tensor:
-        if self.mode == "posterior":
-            return perturb(mean, logvar, rows["noise"], strength)
         if self.mode == "prior":
             labels, choice, noise = (rows[name].numpy() for name in ("labels", "choice", "noise"))
             fresh = draw_latents(self.model.spec.latents, labels, choice, noise)

@@ -35,12 +35,12 @@ SEEN_WHEN_RUN = {
 
 @pytest.fixture(scope="module")
 def results(
-    tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory
+    bare_model_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[object, Verdict]:
     """Of the attacks by name, the good file ("good") and mutated ones by seed, in one process."""
-    content = tiny_model_path.read_bytes()
+    content = bare_model_path.read_bytes()
     root = tmp_path_factory.mktemp("attacks")
-    paths: dict[object, Path] = {"good": tiny_model_path}
+    paths: dict[object, Path] = {"good": bare_model_path}
     for name, (maker, _, _) in ATTACKS.items():
         (root / name).mkdir()
         paths[name] = maker(onnx.load_from_string(content), root / name)
@@ -81,8 +81,8 @@ def test_mutated_files_do_no_harm(results: dict[object, Verdict]):
         check_tame([results[seed] for seed in seeds])
 
 
-def test_random_graphs_do_no_harm(tiny_model_path: Path, tmp_path: Path):
-    paths = files(random_graph, tiny_model_path.read_bytes(), tmp_path, GRAPHS)
+def test_random_graphs_do_no_harm(bare_model_path: Path, tmp_path: Path):
+    paths = files(random_graph, bare_model_path.read_bytes(), tmp_path, GRAPHS)
     found = verdicts(list(paths.values()))
     check_tame(found)
     assert {"UnsafeModelError", "ModelFormatError"} <= {verdict.outcome for verdict in found}
@@ -95,12 +95,12 @@ def check_tame(found: list[Verdict]) -> None:
     assert 0 < accepted < len(found) / 2
 
 
-def test_a_flipped_bit_is_found_by_the_digest(tiny_model_path: Path, tmp_path: Path):
-    digest = load(tiny_model_path).sha256
-    content = bytearray(tiny_model_path.read_bytes())
+def test_a_flipped_bit_is_found_by_the_digest(bare_model_path: Path, tmp_path: Path):
+    digest = load(bare_model_path).sha256
+    content = bytearray(bare_model_path.read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / "flipped.onnx").write_bytes(content)
-    assert load(tiny_model_path, sha256=digest).sha256 == digest
+    assert load(bare_model_path, sha256=digest).sha256 == digest
     with pytest.raises(
         UnsafeModelError, match=f"expected {digest}: it is not the file that was meant"
     ):
@@ -110,14 +110,14 @@ def test_a_flipped_bit_is_found_by_the_digest(tiny_model_path: Path, tmp_path: P
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(int(os.environ.get("VAE_AUGMENT_FUZZ", "6"))))
-def test_thousands_of_files_do_no_harm(part: int, tiny_model_path: Path, tmp_path: Path):
+def test_thousands_of_files_do_no_harm(part: int, bare_model_path: Path, tmp_path: Path):
     """A thousand files each.
 
     VAE_AUGMENT_FUZZ=30 makes it 10,000 mutants and 20,000 random graphs, in about an hour.
     """
     make = random_graph if part % 3 else mutate
     seeds = range(1000 * (part + 1), 1000 * (part + 2))
-    good = GOLDEN if part % 6 == 3 else tiny_model_path
+    good = GOLDEN if part % 6 == 3 else bare_model_path
     paths = files(make, good.read_bytes(), tmp_path, seeds)
     check_tame(verdicts(list(paths.values()), timeout=1700))
     for path in paths.values():

@@ -40,8 +40,8 @@ def test_no_path_of_the_machine_is_in_the_file(tiny_model_path: Path):
         assert word not in content
 
 
-def test_allow_ops_lets_a_known_operator_through(tiny_model_path: Path, tmp_path: Path):
-    model = onnx.load(tiny_model_path)
+def test_allow_ops_lets_a_known_operator_through(bare_model_path: Path, tmp_path: Path):
+    model = onnx.load(bare_model_path)
     for node in model.graph.node:
         node.input[:] = ["rounded" if name == "noise" else name for name in node.input]
     model.graph.node.insert(0, make_node("Round", ["noise"], ["rounded"]))
@@ -150,9 +150,9 @@ def test_errors_show_control_characters_escaped():
 
 
 def test_onnxruntime_writes_nothing_of_a_file_to_the_terminal(
-    tiny_model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+    bare_model_path: Path, tmp_path: Path, capfd: pytest.CaptureFixture
 ):
-    model = onnx.load(tiny_model_path)
+    model = onnx.load(bare_model_path)
     for node in model.graph.node:
         node.input[:] = ["taken" if name == "noise" else name for name in node.input]
     model.graph.initializer.append(
@@ -167,8 +167,8 @@ def test_onnxruntime_writes_nothing_of_a_file_to_the_terminal(
     assert capfd.readouterr().err == ""
 
 
-def test_a_batch_that_was_not_checked_is_refused(tiny_model_path: Path):
-    model = load(tiny_model_path, provider="cpu")
+def test_a_batch_that_was_not_checked_is_refused(bare_model_path: Path):
+    model = load(bare_model_path, provider="cpu")
     inputs = {"latent": torch.zeros(1, 20).expand(MAX_BATCH + 1, 20), **model.label_input(None, 1)}
     with pytest.raises(
         InputError,
@@ -234,3 +234,10 @@ def test_shapes_that_are_linear_in_the_batch_pass(body: str):
 def test_shapes_that_are_not_linear_in_the_batch_are_refused(body: str):
     with pytest.raises(ModelFormatError):
         check_cost(onnx.parser.parse_model(SHAPED.format(body=body)))
+
+
+def test_info_shows_the_unit_of_strength(tiny_model_path: Path, bare_model_path: Path):
+    unit = load(tiny_model_path).spec.strength_unit
+    shown = CliRunner().invoke(app, ["info", str(tiny_model_path)]).output
+    assert f"strength    strength 1 is {unit} spreads of the posterior" in shown
+    assert "strength 1" not in CliRunner().invoke(app, ["info", str(bare_model_path)]).output

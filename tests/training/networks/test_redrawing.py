@@ -285,7 +285,7 @@ def test_commands_say_what_is_missing(command: str, path: Path, tmp_path: Path) 
 def test_preview_and_embed(path: Path, tmp_path: Path) -> None:
     assert run("preview", path, "digits", "-o", tmp_path / "p.png")[0] == 0
     with Image.open(tmp_path / "p.png") as picture:
-        assert picture.height == 5 * 52 + 4  # originals, reconstructions and three strengths
+        assert picture.height == 7 * 52 + 4  # originals, reconstructions and five strengths
     assert run("embed", path, "digits", "--test", "-o", tmp_path / "e.npz")[0] == 0
 
 

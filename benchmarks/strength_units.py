@@ -1,0 +1,54 @@
+"""Measure what strength 1 is on a bundled model, and write it into the model's file.
+
+    python -m benchmarks.strength_units mnist mnist --root DIR    # DIR as for torchvision
+    python -m benchmarks.strength_units fashion-mnist fashion-mnist --root DIR
+    python -m benchmarks.omniglot DIR glyphs.npz
+    python -m benchmarks.strength_units glyphs glyphs.npz
+
+DATA are the images of the training. `fit` does the same by itself. Only the metadata change: the
+weights and the latents stay as they are. The new sha256 belongs into vae_augment/models/README.md.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from vae_augment import VAEModel, load
+from vae_augment.model.evidence import add_evidence
+from vae_augment.training import ImageData, load_data, measure_unit
+
+
+def write_unit(path: str | Path, data: ImageData) -> VAEModel:
+    """Measure the unit of the model at `path` and write it there; the model, read again."""
+    model = load(path, provider="cpu")
+
+    def encode(images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        return model.encode(images, labels)
+
+    def decode(latent: Tensor, labels: Tensor | None, images: Tensor) -> Tensor:
+        return model.decode(latent, labels, images)
+
+    unit = measure_unit(encode, decode, model.spec.kind, data)
+    add_evidence(model.path, model.file.content, model.spec, unit)
+    changed = load(path, provider="cpu")
+    assert changed.weights_sha256 == model.weights_sha256
+    return changed
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a bundled name, or the path of an .onnx file")
+    parser.add_argument("data", help="its training images, as for fit")
+    parser.add_argument("--root", help="folder of torchvision's data sets")
+    options = parser.parse_args(arguments)
+    model = write_unit(options.model, load_data(options.data, options.root))
+    print(model.name, model.sha256, f"{model.path.stat().st_size:,} bytes")
+    print(model.spec.evidence)
+
+
+if __name__ == "__main__":
+    main()
