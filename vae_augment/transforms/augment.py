@@ -68,8 +68,8 @@ class VAEAugment(v2.Transform):
         residual: True returns `image + decode(moved) - decode(mean)`, clipped to the range: this
             keeps the detail that a VAE blurs, and strength 0 is the identity. It decodes twice, in
             one run. False returns `decode(moved)` alone, which lowered a classifier's accuracy on
-            every set of images that was tried. None = True, but False for a model conditioned on an image,
-            such as "glyphs", whose decoder takes the detail from the image.
+            every set of images that was tried. None = True, but False for a model conditioned on an
+            image, such as "glyphs", whose decoder takes the detail from the image.
         labels_getter: None (no labels), "default" (as for torchvision's MixUp: the second of a
             pair, or the entry named "labels" of a dict), or a function from the inputs to the
             labels. Labels are one per image: class indices, whole floats or names of the model's
