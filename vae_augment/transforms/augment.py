@@ -45,8 +45,7 @@ class VAEAugment(v2.Transform):
     `make_params` once and `transform` as often as needed.
 
     >>> to_float = v2.ToDtype(torch.float32, scale=True)
-    >>> augment = VAEAugment("mnist", strength=1.0)
-    >>> transform = v2.Compose([v2.ToImage(), augment, to_float])
+    >>> transform = v2.Compose([v2.ToImage(), VAEAugment("mnist", strength=1.0), to_float])
 
     Args:
         model: a bundled name, the path of an .onnx file, or a `VAEModel`.
