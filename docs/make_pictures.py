@@ -8,10 +8,10 @@ scikit-learn (CC BY 4.0, E. Alpaydin and C. Kaynak). Some pictures train a model
 
 import functools
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -202,7 +202,7 @@ def exported() -> list[Row]:
     shown, _ = samples("mnist")
     with torch.no_grad():
         by_module = vae.decode(vae.encode(shown)[0])
-    with TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         export(vae.eval(), Path(folder, "vae.onnx"), image_shape=(1, 28, 28))
         by_file = load(Path(folder, "vae.onnx")).reconstruct(shown)
     return [

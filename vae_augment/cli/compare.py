@@ -13,9 +13,9 @@ _MODEL = (
     "Try this model (a bundled name or an .onnx file, such as one of fit --redraw) instead of a "
     "VAE trained on DATA."
 )
-_REPETITIONS = "How often everything is repeated, each time with other labels."
 _TEST = "Images to test on, as DATA; if not given, the test part of DATA, or a fifth of each class."
 MOST_DIGITS = 18  # of a number that fits into 64 bits
+_REPETITIONS = "How often everything is repeated, each time with other labels."
 _METHODS = "A method to compare, as in the table; repeat for more. All if not given."
 _WORKERS = "Processes at once; if not given, one per repetition, at most one per core."
 
