@@ -33,8 +33,6 @@ def stated_unit(evidence: Mapping[str, Mapping[str, Any]]) -> float | None:
 def strength_in_words(entry: Mapping[str, Any]) -> list[str]:
     """What a file says of its unit, in lines. It may be a stranger's."""
     lines = [f"strength 1 is {entry.get('unit')} spreads of the posterior"]
-    if "moves" in entry:
-        lines.append(
-            f"it moves an image by {entry['moves']} of the range on average over the pixels"
-        )
+    if "changes" in entry:
+        lines.append(f"it changes a pixel by {entry['changes']} of the range on average")
     return lines
