@@ -21,8 +21,9 @@ def stated_unit(evidence: Mapping[str, Mapping[str, Any]]) -> float | None:
     """
     if STRENGTH not in evidence:
         return None
-    unit = evidence[STRENGTH].get("unit")
-    if type(unit) not in (int, float) or not 0 < unit <= LARGEST_UNIT:
+    unit: Any = evidence[STRENGTH].get("unit")
+    is_number = isinstance(unit, int | float) and not isinstance(unit, bool)
+    if not is_number or not 0 < unit <= LARGEST_UNIT:
         raise ModelFormatError(
             f"Its unit of strength is {str(unit)[:100]!r}; it must be a number above 0 and at most "
             f"{LARGEST_UNIT:g}. Export the model again."
