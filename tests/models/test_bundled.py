@@ -66,6 +66,19 @@ def test_anomaly_score_separates_fashion_from_digits() -> None:
     assert roc_auc_score([0] * 1000 + [1] * 1000, scores) >= 0.99
 
 
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "glyphs"])
+def test_what_perturbs_images_states_its_unit(name: str) -> None:
+    assert load(name).spec.strength_unit is not None
+
+
+@needs_mnist
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "glyphs"])
+def test_the_default_moves_images_so_that_an_eye_can_see_it(name: str) -> None:
+    data = "mnist" if name == "glyphs" else name
+    images = to_float(load_data(data, DATA, train=False).images[:500])
+    assert (VAEAugment(name, p=1.0)(images) - images).abs().mean() >= 0.02
+
+
 @needs_mnist
 def test_glyphs_redraws_digits_that_it_never_saw() -> None:
     digits = to_float(load_data("mnist", DATA, train=False).images[:500])
@@ -104,12 +117,9 @@ def test_labels_survive() -> None:
     assert accuracy(classifier, images, test.labels) >= 99
     with torch.inference_mode():
         before = torch.cat([classifier(batch).argmax(1) for batch in images.split(1000)])
-    assert (
-        accuracy(
-            classifier, VAEAugment("mnist", strength=1.0, p=1.0, residual=False)(images), before
-        )
-        >= 97
-    )
+    perturbed = VAEAugment("mnist", strength=1.0, p=1.0)(images)
+    assert (perturbed - images).abs().mean() >= 0.02
+    assert accuracy(classifier, perturbed, before) >= 97
     samples, labels = load("mnist").sample(10_000)
     assert labels is not None
     assert accuracy(classifier, samples, labels) >= 97

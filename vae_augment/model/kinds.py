@@ -31,8 +31,6 @@ class Kind(ABC):
     parity_tolerance: ClassVar[float]  # how far the file's images may differ from PyTorch's
     only_modes: ClassVar[tuple[str, ...] | None] = None  # of `VAEAugment`; None = all
     residuals: ClassVar[tuple[bool, ...]]  # values that its `residual` may have, the default first
-    # By what part of the distance to the nearest image of its class strength 1 moves an image
-    share_of_distance: ClassVar[float]
     samples: ClassVar[bool]  # whether it draws images without being given any
 
     # A kind has no state, so that a copy or an unpickled one is the same kind.
@@ -86,7 +84,6 @@ class Sampling(Kind):
     decoder_inputs = ("latent",)
     parity_tolerance = 1e-5
     residuals = (True, False)
-    share_of_distance = 0.4
     samples = True
 
     def check_facts(self, facts: Mapping[str, Any], has_latents: bool) -> None:
@@ -132,7 +129,6 @@ class Redrawing(Kind):
     parity_tolerance = 1e-4
     only_modes = ("posterior",)
     residuals = (False,)
-    share_of_distance = 0.8
     samples = False
 
     def check_facts(self, facts: Mapping[str, Any], has_latents: bool) -> None:

@@ -21,8 +21,9 @@ def stated_unit(evidence: Mapping[str, Mapping[str, Any]]) -> float | None:
     """
     if STRENGTH not in evidence:
         return None
-    unit = evidence[STRENGTH].get("unit")
-    if type(unit) not in (int, float) or not 0 < unit <= LARGEST_UNIT:
+    unit: Any = evidence[STRENGTH].get("unit")
+    is_number = isinstance(unit, int | float) and not isinstance(unit, bool)
+    if not is_number or not 0 < unit <= LARGEST_UNIT:
         raise ModelFormatError(
             f"Its unit of strength is {str(unit)[:100]!r}; it must be a number above 0 and at most "
             f"{LARGEST_UNIT:g}. Export the model again."
@@ -33,8 +34,6 @@ def stated_unit(evidence: Mapping[str, Mapping[str, Any]]) -> float | None:
 def strength_in_words(entry: Mapping[str, Any]) -> list[str]:
     """What a file says of its unit, in lines. It may be a stranger's."""
     lines = [f"strength 1 is {entry.get('unit')} spreads of the posterior"]
-    if "moves" in entry:
-        lines.append(
-            f"it moves an image by {entry['moves']} of the range on average over the pixels"
-        )
+    if "changes" in entry:
+        lines.append(f"it changes a pixel by {entry['changes']} of the range on average")
     return lines
