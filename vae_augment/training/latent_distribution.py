@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..model.file.reading import MAX_FILE_BYTES
 from ..model.latents import Latents, without_bank
-from . import distributed
 from .data.image_data import ImageData, to_float
+from .progress import is_hidden
 
 # Components per class; more than few only of so many images that they fill their covariances.
 FEW = 20
@@ -119,8 +119,8 @@ def room_per_class(classes: int, latent_dim: int, weight_bytes: int) -> tuple[in
 
 
 def _progress(items: Sequence[Any], what: str, unit: str) -> Iterable[Any]:
-    """`items` with a bar in the first rank, on a terminal, from two seconds on."""
-    return tqdm(items, what, unit=unit, delay=2, disable=True if distributed.rank() else None)
+    """`items` with a bar from two seconds on."""
+    return tqdm(items, what, unit=unit, delay=2, disable=is_hidden())
 
 
 @torch.inference_mode()
