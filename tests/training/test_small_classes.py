@@ -66,7 +66,7 @@ def test_no_dead_model_and_no_class_that_looks_like_another(
     images = torch.cat([batch for batch, _ in data.batches(1000)])
     shares = share_of_their_class(images, data.targets, len(sizes))
     assert shares.mean() > 0.9, shares
-    assert shares.min() > 0.6, shares
+    assert shares.min() > 0.5, shares
 
 
 def test_the_measure_of_likeness_can_tell() -> None:
