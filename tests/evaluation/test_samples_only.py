@@ -55,6 +55,7 @@ def test_large_images_are_reduced_for_the_classifier() -> None:
     reduced = samples_only._reduced(images)
     assert reduced.shape == (3, 3, 21, 32)
     assert reduced.mean() == pytest.approx(float(images.float().mean() / 255), abs=0.01)
+    assert samples_only._images_at_once(images) == 166
 
 
 def test_a_fifth_of_each_class_is_kept_but_no_more_than_the_interval_needs() -> None:

@@ -180,7 +180,7 @@ class _Bench:
         order = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(seed))
         labels = self.data.labels[order].tolist()
         drawn = VAESyntheticDataset(self.model, count, labels=labels, seed=seed, output="uint8")
-        images = [_reduced(batch) for batch, _ in drawn.batches(IMAGES_AT_ONCE)]
+        images = [_reduced(batch) for batch, _ in drawn.batches(_images_at_once(self.data.images))]
         return torch.cat(images), drawn.targets
 
     def reconstructions(self) -> Batch:
@@ -190,7 +190,7 @@ class _Bench:
         labels = self.data.labels[rows]
         images = [
             _reduced(_reconstructed(self.model, self.data.subset(part)))
-            for part in rows.split(IMAGES_AT_ONCE)
+            for part in rows.split(_images_at_once(self.data.images))
         ]
         return torch.cat(images), labels
 
@@ -234,12 +234,19 @@ def _labelled(data: ImageData) -> ImageData:
 def _reduced(images: Tensor) -> Tensor:
     """Images [N, C, H, W], uint8 or in [0, 1] -> in [0, 1], of at most `LARGEST_SIDE` a side."""
     height, width = images.shape[2:]
-    share = LARGEST_SIDE / max(height, width)
-    parts = [to_float(part) if part.dtype is torch.uint8 else part for part in images.split(1000)]
-    if share < 1:
-        size = (max(1, round(share * height)), max(1, round(share * width)))
-        parts = [F.interpolate(part, size, mode="area") for part in parts]
+    share = min(1.0, LARGEST_SIDE / max(height, width))
+    size = (max(1, round(share * height)), max(1, round(share * width)))
+    parts = []
+    for part in images.split(_images_at_once(images)):
+        pixels = to_float(part) if part.dtype is torch.uint8 else part
+        parts.append(pixels if share == 1 else F.interpolate(pixels, size, mode="area"))
     return torch.cat(parts)
+
+
+def _images_at_once(images: Tensor) -> int:
+    """How many images are handled at a time: fewer large ones, for the memory."""
+    height, width = images.shape[2:]
+    return min(IMAGES_AT_ONCE, max(10, IMAGES_AT_ONCE * LARGEST_SIDE**2 // (height * width)))
 
 
 def _reconstructed(model: VAEModel, data: ImageData) -> Tensor:
@@ -271,7 +278,7 @@ def _larger_error(bench: _Bench) -> float:
 
 
 def _squared_error(model: VAEModel, data: ImageData) -> float:
-    data = data.subset(_spread(data, IMAGES_AT_ONCE))
+    data = data.subset(_spread(data, _images_at_once(data.images)))
     return float((_reconstructed(model, data) - to_float(data.images)).square().mean())
 
 
