@@ -36,12 +36,12 @@ SAMPLES = 60_000
 Key = tuple[str, int, str, str, str]  # data, updates, classifier, kind and digest of the model
 
 
-def training_batch(kind: str, model: VAEModel, data: ImageData, seed: int, labels: str) -> Batch:
+def training_batch(kind: str, model: VAEModel, data: ImageData, seed: int, drawn: str) -> Batch:
     """Images in 256 grey levels, [N, C, H, W] in [0, 1], and their labels [N]."""
     batches = []
     if kind != "real":
         samples = VAESyntheticDataset(
-            model, SAMPLES, labels=labels_to_draw(data, seed, labels), seed=seed, output="uint8"
+            model, SAMPLES, labels=labels_to_draw(data, seed, drawn), seed=seed, output="uint8"
         )
         batches += [*samples.batches(1000)]
     if kind != "samples":

@@ -16,7 +16,7 @@ from vae_augment.training import (
     fit_latents,
 )
 from vae_augment.training.data.image_data import to_float
-from vae_augment.training.latent_distribution import LEAST_IMAGES, room_per_class
+from vae_augment.training.latent_distribution import LEAST_IMAGES, SPREAD_OF_FEW, room_per_class
 from vae_augment.training.networks import build_network
 
 
@@ -62,7 +62,7 @@ def test_a_class_of_few_images_varies_as_the_others_do(digits: ImageData) -> Non
     covariances = latents.scales[2:, 0] @ latents.scales[2:, 0].transpose(0, 2, 1)
     groups = (means[:100], means[100:200], means[200:203])
     scatter = sum((group - group.mean(0)).T @ (group - group.mean(0)) for group in groups)
-    posterior = covariances[0] - scatter / (204 - 4)
+    posterior = covariances[0] / SPREAD_OF_FEW**2 - scatter / (204 - 4)
     assert posterior == pytest.approx(np.diag(posterior.diagonal()), abs=1e-4)
     assert (posterior.diagonal() > 0).all()
     assert np.array_equal(covariances[0], covariances[1])

@@ -43,8 +43,8 @@ def bundled_models() -> list[BundledModel]:
 
 def table(models: list[BundledModel]) -> str:
     """The models as lines of text with a title."""
-    rows = [("name", "what it draws", "stands for", "file", "samples / real", "source, licence")]
-    rows += [_row(model) for model in models]
+    title = ("name", "what it draws", "stands for", "file", "samples / real", "source, licence")
+    rows: list[tuple[str, ...]] = [title, *map(_row, models)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

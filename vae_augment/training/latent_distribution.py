@@ -20,8 +20,11 @@ from .progress import is_hidden
 # Components per class; more than few only of so many images that they fill their covariances.
 FEW = 20
 MANY = 150
-# Of a class; too few to tell how it varies, which is then taken from all classes.
+# A class of at most so many images does not tell well how it varies: the covariance within all
+# classes counts as so many images more. Its samples teach more where they spread less.
 FEW_IMAGES = 20
+IMAGES_OF_ALL_CLASSES = 5
+SPREAD_OF_FEW = 0.8
 MIXTURE_BYTES = 2_500_000  # of the file, which more than few components per class may take
 # With 40 for few components, samples of 100 images per class showed their class less often.
 IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
@@ -183,27 +186,38 @@ def _fit_mixture(
     fit took a hundred times as long.
     """
     count, dim = mean.shape
-    components = _number_of_components(count, most_components)
+    few, many = (min(number, count // images) for number, images in IMAGES_PER_COMPONENT.items())
+    components = min(most_components, max(1, few, many))
     cluster, centers = _clusters(mean.astype(np.float64), components, generator)
+    apart = mean - centers[cluster]
     if count < LEAST_IMAGES:
-        return Mixture(np.ones(1), centers, np.linalg.cholesky(within)[None])
-    apart = SPREAD * (mean - centers[cluster])
+        scales = SPREAD_OF_FEW * np.linalg.cholesky(within)[None]
+    elif count <= FEW_IMAGES:
+        scales = SPREAD_OF_FEW * _scales(apart, std, cluster, within, IMAGES_OF_ALL_CLASSES)
+    else:
+        apart *= SPREAD
+        scales = _scales(apart, std, cluster, _common(apart, std, len(centers)), dim)
+    return Mixture(np.bincount(cluster) / count, centers, scales)
+
+
+def _scales(
+    apart: NDArray[np.float64],
+    std: NDArray[np.float32],
+    cluster: NDArray[np.int32],
+    common: NDArray[np.float64],
+    images: int,
+) -> NDArray[np.float64]:
+    """The Cholesky factors [K, D, D] of the clusters' covariances.
+
+    Each is shrunk towards `common`, [D, D], which counts for so many images.
+    """
     variance = std.astype(np.float64) ** 2
-    common = within if count <= FEW_IMAGES else _common(apart, std, len(centers))
-    sizes = np.bincount(cluster, minlength=len(centers))
     scales = []
-    for index, size in enumerate(sizes):
+    for index, size in enumerate(np.bincount(cluster)):
         rows = apart[cluster == index]
         own = rows.T @ rows + np.diag(variance[cluster == index].sum(0))
-        scales.append(np.linalg.cholesky((own + dim * common) / (size + dim)))
-    return Mixture(sizes / count, centers, np.stack(scales))
-
-
-def _number_of_components(count: int, most: int) -> int:
-    if count <= FEW_IMAGES:
-        return min(most, max(1, count // LEAST_IMAGES))
-    few, many = (min(number, count // images) for number, images in IMAGES_PER_COMPONENT.items())
-    return min(most, max(1, few, many))
+        scales.append(np.linalg.cholesky((own + images * common) / (size + images)))
+    return np.stack(scales)
 
 
 def _clusters(
