@@ -191,7 +191,7 @@ def _fit_mixture(
     cluster, centers = _clusters(mean.astype(np.float64), components, generator)
     apart = mean - centers[cluster]
     if count < LEAST_IMAGES:
-        scales = SPREAD_OF_FEW * np.linalg.cholesky(within)[None]
+        scales = (SPREAD_OF_FEW * np.linalg.cholesky(within)[None]).astype(np.float64)
     elif count <= FEW_IMAGES:
         scales = SPREAD_OF_FEW * _scales(apart, std, cluster, within, IMAGES_OF_ALL_CLASSES)
     else:
