@@ -22,13 +22,13 @@ from benchmarks import samples
 from benchmarks.common import Row, read_lines
 from vae_augment import VAEModel, load
 from vae_augment.evaluation.intervals import paired
+from vae_augment.evaluation.samples_only import difference_of
 from vae_augment.exporters import export
 from vae_augment.files import atomic_path
 from vae_augment.model.evidence import SAMPLES_ONLY, with_evidence
 from vae_augment.model.file import BUNDLED
 from vae_augment.training import FitConfig, fit, load_checkpoint, load_data
 
-UPDATES = 5000
 CLASSIFIERS = ("small_cnn", "logistic", "small_resnet")
 app = typer.Typer(add_completion=False)
 
@@ -56,27 +56,34 @@ ORIGINS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is made: its training and test images below DATA, and the settings."""
+    """How a model is made and measured.
+
+    Attributes:
+        train, test: its images, below DATA.
+        config: of its training.
+        updates: of the classifiers that learn from its samples.
+    """
 
     train: str
     test: str
     config: FitConfig
+    updates: int = 5000
 
 
 RECIPES = {
     "devanagari": Recipe(
-        "handwriting/dhcd-train.npz", "handwriting/dhcd-test.npz", FitConfig(minutes=20)
+        "handwriting/dhcd-train.npz", "handwriting/dhcd-test.npz", FitConfig(minutes=20), 1500
     ),
     "bloodmnist": Recipe(
         "medmnist/bloodmnist-4600.npz", "medmnist/bloodmnist-4600.npz", FitConfig()
     ),
     "breastmnist": Recipe("medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig()),
 }
-# Which rows of the results are about a bundled model.
-DATA_NAMES = {
-    "mnist": "mnist",
-    "fashion-mnist": "fashion-mnist",
-    **{name: Path(recipe.train).name for name, recipe in RECIPES.items()},
+# Which rows of the results are about a bundled model: the name of the data, and the updates.
+MEASURED = {
+    "mnist": ("mnist", 5000),
+    "fashion-mnist": ("fashion-mnist", 5000),
+    **{name: (Path(recipe.train).name, recipe.updates) for name, recipe in RECIPES.items()},
 }
 
 
@@ -99,16 +106,17 @@ def make(
     model = load(made, provider="cpu")
     test = load_data(data / recipe.test, train=False)
     for name_of_classifier in classifier or CLASSIFIERS:
-        rows = wanted(model, train.name, name_of_classifier, range(seeds))
+        rows = wanted(model, name, name_of_classifier, range(seeds))
         samples.add_missing(model, train, test, rows, samples.FILE)
     place = Path(samples.__file__).parents[1] / "vae_augment" / "models" / made.name
     shutil.copyfile(made, place)
     write_description(name, place, len(test))
 
 
-def wanted(model: VAEModel, data: str, classifier: str, seeds: Sequence[int]) -> list[Row]:
+def wanted(model: VAEModel, name: str, classifier: str, seeds: Sequence[int]) -> list[Row]:
     """The rows of results that a model needs."""
-    same = {"data": data, "updates": UPDATES, "classifier": classifier, "labels": "real"}
+    data, updates = MEASURED[name]
+    same = {"data": data, "updates": updates, "classifier": classifier, "labels": "real"}
     digest = samples.weights_of(model)
     return [
         {"kind": kind, "seed": seed, "model": digest if kind == "samples" else "", **same}
@@ -147,12 +155,13 @@ def write_description(name: str, path: Path, test_images: int = 10_000) -> None:
 
 def figure(name: str, model: VAEModel) -> dict[str, Any]:
     """The entry "samples_only" of a model's evidence; empty where it was not measured."""
-    if name not in DATA_NAMES:
+    if name not in MEASURED:
         return {}
+    data, updates = MEASURED[name]
     accuracies = samples.by_key(read_lines(samples.FILE))
     found: dict[str, dict[str, Any]] = {}
     for classifier in CLASSIFIERS:
-        key = (DATA_NAMES[name], UPDATES, classifier)
+        key = (data, updates, classifier)
         real = accuracies.get((*key, "real", ""), {})
         drawn = accuracies.get((*key, "samples", samples.weights_of(model)), {})
         difference = paired(drawn, real)
@@ -161,8 +170,8 @@ def figure(name: str, model: VAEModel) -> dict[str, Any]:
             found[classifier] = {
                 "samples": round(sum(drawn[seed] for seed in seeds) / len(seeds), 2),
                 "real": round(sum(real[seed] for seed in seeds) / len(seeds), 2),
-                "difference": [round(value, 2) for value in difference[:2]],
-                "updates": UPDATES,
+                "difference": difference_of(difference),
+                "updates": updates,
                 "seeds": seeds,
             }
     if "small_cnn" not in found:

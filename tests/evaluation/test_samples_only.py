@@ -1,5 +1,7 @@
 """What samples alone teach a small classifier, and what is said where that is little."""
 
+import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -134,5 +136,8 @@ def test_words_name_interval_protocol_advice_and_epsilon() -> None:
     found = SamplesOnly({0: 80.0}, {0: 90.0}, Estimate(-10.0, 1.5, 1), 1500, 200, "more", True)
     lines = samples_only_in_words(found.to_evidence())
     assert lines[0].endswith("reaches 80.00 %, on the real images 90.00 %: -10.00 ± 1.50 points")
-    assert "1500 updates, 1 seeds, on 200 images" in lines[1]
+    assert "1500 updates, seeds 0, on 200 images" in lines[1]
     assert lines[2:] == ["more", "it looked at the private images, outside epsilon"]
+    single = replace(found, difference=Estimate(-10.0, math.inf, 1)).to_evidence()
+    assert json.loads(json.dumps(single, allow_nan=False)) == single
+    assert samples_only_in_words(single)[0].endswith("90.00 %: -10.00 points")

@@ -1,6 +1,7 @@
 """What a classifier learns from a model's samples alone, beside what it learns from the images."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -78,7 +79,7 @@ class SamplesOnly:
         return {
             "samples": _mean(self.samples),
             "real": _mean(self.real),
-            "difference": [round(value, 4) for value in self.difference[:2]],
+            "difference": difference_of(self.difference),
             "classifier": "small_cnn",
             "updates": self.updates,
             "seeds": sorted(self.samples),
@@ -86,6 +87,12 @@ class SamplesOnly:
             "advice": self.advice,
             "private": self.private,
         }
+
+
+def difference_of(found: Estimate) -> list[float | None]:
+    """A difference and half its interval as JSON-ready values; None where one seed gives none."""
+    half_width = round(found.half_width, 4) if math.isfinite(found.half_width) else None
+    return [round(found.mean, 4), half_width]
 
 
 def keep_for_test(data: ImageData, seed: int = 0) -> Split | None:

@@ -59,12 +59,13 @@ def _samples_only_lines(entry: Entry) -> list[str]:
         f"real images {float(entry['real']):.2f} %"
     ]
     if "difference" in entry:
-        mean, half_width = map(float, entry["difference"])
-        lines[0] += f": {mean:+.2f} ± {half_width:.2f} points"
+        mean, half_width = entry["difference"]
+        interval = "" if half_width is None else f" ± {float(half_width):.2f}"
+        lines[0] += f": {float(mean):+.2f}{interval} points"
+        seeds = ", ".join(map(str, entry["seeds"]))
         lines.append(
-            f"measured with {entry['classifier']}, {int(entry['updates'])} updates, "
-            f"{len(entry['seeds'])} seeds, on {int(entry['test_images'])} images that it was not "
-            "trained on"
+            f"measured with {entry['classifier']}, {int(entry['updates'])} updates, seeds {seeds}, "
+            f"on {int(entry['test_images'])} images that it was not trained on"
         )
     if entry.get("advice"):
         lines.append(str(entry["advice"]))
