@@ -60,9 +60,10 @@ def of_pair(pair: Pair, rows: Sequence[Row]) -> Figure:
 def samples_alone(data: str) -> Figure:
     """What a classifier of a bundled model's samples has, minus one of real images."""
     accuracies = samples.by_key(read_lines(samples.FILE))
-    real = accuracies[data, benefit.UPDATES, "real", ""]
+    real = accuracies[data, benefit.UPDATES, "small_cnn", "real", ""]
     model = load(data, provider="cpu")
-    generated = accuracies[data, benefit.UPDATES, "samples", model.sha256]
+    digest = samples.weights_of(model)
+    generated = accuracies[data, benefit.UPDATES, "small_cnn", "samples", digest]
     return figure(SAMPLES_ALONE, data, "real images", f"samples of {data}", real, generated)
 
 

@@ -18,6 +18,7 @@ from torchvision import datasets
 
 from benchmarks import (
     benefit,
+    classifiers,
     common,
     defaults,
     figures,
@@ -137,8 +138,8 @@ def test_samples(
         (0, "both"),
     ]
     gain = statistics.fmean(rows[at + 1]["accuracy"] - rows[at]["accuracy"] for at in (0, 2))
-    digest = load(tiny_model_path).sha256[:8]
-    expected = f"digits, 2 updates, samples of {digest} minus real: {gain:+.2f}"
+    digest = samples.weights_of(load(tiny_model_path))[:8]
+    expected = f"digits, small_cnn, 2 updates, samples of {digest} minus real: {gain:+.2f}"
     assert expected in capsys.readouterr().out
 
 
@@ -148,12 +149,27 @@ def test_real_images_and_samples_are_put_together(
     monkeypatch.setattr(samples, "SAMPLES", 50)
     black = torch.zeros(30, *tiny_model.spec.image_shape, dtype=torch.uint8)
     real = ImageData("real", black, torch.zeros(30, dtype=torch.int64), ("a",))
-    images, labels = samples.training_batch("both", tiny_model, real, seed=1)
+    images, labels = samples.training_batch("both", tiny_model, real, 1, "balanced")
     assert (len(images), images[50:].max(), labels[:4].tolist()) == (80, 0, [0, 1, 2, 3])
-    made, _ = samples.training_batch("samples", tiny_model, real, seed=1)
+    made, _ = samples.training_batch("samples", tiny_model, real, 1, "balanced")
     assert torch.equal(made, images[:50])
-    other, _ = samples.training_batch("samples", tiny_model, real, seed=2)
+    other, _ = samples.training_batch("samples", tiny_model, real, 2, "balanced")
     assert not torch.equal(made, other)
+
+
+def test_samples_come_in_the_proportions_of_the_images(
+    tiny_model: VAEModel, digits: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "SAMPLES", 50)
+    sevens = digits.subset((digits.labels == 7).nonzero()[:30, 0])
+    _, labels = samples.training_batch("samples", tiny_model, sevens, 0, "real")
+    assert labels.tolist() == [7] * 50
+
+
+@pytest.mark.parametrize("name", classifiers.CLASSIFIERS)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 28)])
+def test_classifiers_take_images_and_give_logits(name: str, shape: tuple[int, int, int]) -> None:
+    assert classifiers.CLASSIFIERS[name](shape, 5)(torch.rand(4, *shape)).shape == (4, 5)
 
 
 class FewImages:
@@ -238,7 +254,17 @@ def test_the_docs_show_what_was_measured() -> None:
 def test_committed_accuracies_are_percent_and_not_repeated(file: Path) -> None:
     rows = common.read_lines(file)
     assert all(0 < row["accuracy"] < 100 for row in rows)
-    names = ("setting", "data", "method", "kind", "labels_per_class", "model", "updates", "seed")
+    names = (
+        "setting",
+        "data",
+        "method",
+        "classifier",
+        "kind",
+        "labels_per_class",
+        "model",
+        "updates",
+        "seed",
+    )
     keys = [tuple(row.get(name) for name in names) for row in rows]
     assert len(set(keys)) == len(keys) > 20
 

@@ -10,6 +10,7 @@ import torch
 
 from tests.helpers import run_command as run
 from vae_augment import load
+from vae_augment.privacy.words import samples_only_in_words
 from vae_augment.training import Epoch, FitConfig, ImageData, fit, load_checkpoint
 
 QUICK = ("--network", "conv-small", "--epochs", 2, "--batch-size", 200)
@@ -146,3 +147,100 @@ def test_the_command_is_the_call(images: Path, digits: ImageData, tmp_path: Path
     called = fit(digits, tmp_path / "d.safetensors", config)
     weights = load_checkpoint(output).weights
     assert all(torch.equal(weights[name], called.weights[name]) for name in called.weights)
+
+
+@pytest.fixture
+def quick_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vae_augment.evaluation.samples_only.UPDATES", 3)
+
+
+@pytest.fixture
+def many(digits: ImageData, tmp_path: Path) -> Path:
+    """A file of 600 digits, of which a fifth can be kept."""
+    path = tmp_path / "many.npz"
+    np.savez(path, images=digits.images[:600].numpy(), labels=digits.labels[:600].numpy())
+    return path
+
+
+def test_it_ends_with_what_its_samples_teach(
+    many: Path, tmp_path: Path, quick_figure: None
+) -> None:
+    output = tmp_path / "m.onnx"
+    code, text = run("fit", many, *QUICK, "-o", output)
+    assert code == 0, text
+    model = load(output)
+    entry = model.spec.evidence["samples_only"]
+    assert f"{entry['test_images']} of the images are kept out of training" in text
+    assert model.spec.training["images"] == 600 - entry["test_images"]
+    assert "a classifier trained on samples alone reaches" in text[text.index("Use it") :]
+    assert text.splitlines()[-1] == samples_only_in_words(entry)[-1]
+    assert f"{entry['samples']:.2f} %" in run("info", output)[1]
+    again = tmp_path / "again.onnx"
+    run("fit", many, *QUICK, "-o", again)
+    assert again.read_bytes() == output.read_bytes()
+
+
+def test_a_named_data_set_is_measured_on_its_test_part(tmp_path: Path, quick_figure: None) -> None:
+    output = tmp_path / "m.onnx"
+    code, text = run("fit", "digits", *QUICK, "-o", output)
+    assert code == 0, text
+    model = load(output)
+    assert model.spec.training["images"] == 1297
+    assert model.spec.evidence["samples_only"]["test_images"] == 500
+
+
+def test_images_of_ones_own_are_measured_on(
+    many: Path, images: Path, tmp_path: Path, quick_figure: None
+) -> None:
+    output = tmp_path / "m.onnx"
+    code, text = run("fit", many, *QUICK, "--test", images, "-o", output)
+    assert code == 0, text
+    assert load(output).spec.training["images"] == 600
+    assert load(output).spec.evidence["samples_only"]["test_images"] == 200
+    for options in (("-o", tmp_path / "c.safetensors"), ("--no-check", "-o", tmp_path / "n.onnx")):
+        code, text = run("fit", many, *QUICK, "--test", images, *options)
+        assert code == 1
+        assert "is for the figure of a model file" in text
+
+
+@pytest.mark.parametrize(
+    "options", [("--no-check",), ("--read", "labels=no"), ("--redraw",)], ids=" ".join
+)
+def test_without_a_figure_all_images_are_trained_on(
+    options: tuple[str, ...], many: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "m.onnx"
+    chosen = QUICK[2:] if "--redraw" in options else QUICK
+    code, text = run("fit", many, *chosen, *options, "-o", output)
+    assert code == 0, text
+    assert load(output).spec.training["images"] == 600
+    assert not load(output).spec.evidence
+
+
+def test_too_few_images_for_a_figure_are_all_trained_on(images: Path, tmp_path: Path) -> None:
+    output = tmp_path / "m.onnx"
+    code, text = run("fit", images, *QUICK, "-o", output)
+    assert code == 0, text
+    assert "no figure of what its samples teach: fewer than 100 of the images" in text
+    assert load(output).spec.training["images"] == 200
+
+
+def interrupted(*arguments: Any, **options: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_was_stopped_at_its_figure_is_not_trained_again(
+    many: Path, tmp_path: Path, quick_figure: None
+) -> None:
+    output = tmp_path / "m.onnx"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("vae_augment.evaluation.samples_only.train_classifier", interrupted)
+        code, text = run("fit", many, *QUICK, "-o", output)
+    assert code == 130
+    assert f"{beside(output)} holds the trained network. The same command goes on." in text
+    assert {path.name for path in tmp_path.iterdir()} == {"many.npz", beside(output).name}
+    code, text = run("fit", many, *QUICK, "-o", output)
+    assert code == 0, text
+    assert "epoch 1/2" not in text
+    assert "samples_only" in load(output).spec.evidence
+    assert not beside(output).exists()

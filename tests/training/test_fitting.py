@@ -43,7 +43,7 @@ def test_classes_too_small_to_learn_are_named(tmp_path: Path) -> None:
     images = torch.arange(26, dtype=torch.uint8).mul(9).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
     data = ImageData("mine", images, labels, ("a", "b", "c", "d"))
     config = FitConfig(network="conv-small", epochs=1)
-    with pytest.warns(UserWarning, match=r"mine has too few images of 'b' \(2\), 'd' \(1\) to lea"):
+    with pytest.warns(UserWarning, match=r"few images of 'b' \(2\), 'c' \(3\), 'd' \(1\) to learn"):
         fit(data, tmp_path / "a.safetensors", config)
     fit(data, tmp_path / "b.safetensors", replace(config, conditional=False))
 

@@ -27,6 +27,7 @@ from .fit import fit
 from .generate import generate
 from .info import info
 from .label import label
+from .models import models
 from .preview import preview
 from .score import score
 
@@ -74,6 +75,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     fit: "FOLDER -o mine.onnx",
     export: "mine.safetensors -o mine.onnx",
     info: "mine.onnx --check",
+    models: "",
     preview: "mine.onnx FOLDER -o mine.png",
     explore: "mnist digits",
     generate: "mnist -n 1_000_000 -o DIR --format npz",

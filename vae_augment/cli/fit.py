@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
-from ..files import check_folder, refuse_existing
+from ..files import atomic_path, check_folder, refuse_existing
 from . import options
 from .export import summary
 
 if TYPE_CHECKING:
     from ..training import Checkpoint, Epoch, FitConfig, ImageData
+    from .figure import FigureSplit
 
 
 MOST_LINES = 100  # of epochs that are shown
@@ -34,8 +35,15 @@ _DELTA_DEFAULT = "1e-5, or at most 1 / n^2 of n images"
 _OF_TRAINING = (
     "network redraw latent_dim conditional label_dropout epochs minutes batch_size learning_rate "
     "beta "
-    "denoise held_out patience precision seed device keep_bank"
+    "denoise held_out patience precision seed device keep_bank check test"
 ).split()
+SECONDS_TO_CHECK = 120.0  # of --minutes, at most
+SHARE_TO_CHECK = 0.2  # of --minutes, at most
+_CHECK = (
+    "End with a figure: what a small classifier learns from samples alone, beside what it learns "
+    "from the images. Up to a fifth of DATA is kept out of training for it."
+)
+_TEST = "Images for that figure in place of a part of DATA; sources as for DATA."
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
@@ -73,6 +81,10 @@ def fit(
         int | None, typer.Option(min=1, show_default="a tenth, but at least 10", help=_PATIENCE)
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    check: Annotated[bool, typer.Option("--check/--no-check", help=_CHECK)] = True,
+    test: Annotated[
+        str | None, typer.Option(metavar="DATA", show_default=False, help=_TEST)
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "cpu",
     keep_bank: options.KeepBank = False,
@@ -90,6 +102,7 @@ def fit(
     """
     from .. import training
     from ..training import distributed
+    from .figure import FigureSplit, figure_split, is_sampled_by_class
 
     if epsilon is not None or public is not None or delta is not None:
         _check_private(context, epsilon, public)
@@ -114,6 +127,7 @@ def fit(
         seed=seed,
         device=device,
     )
+    _check_test(output, test, check)
     with distributed.process_group(device):
         _check_output(output, overwrite)
         images = training.load_data(data, root, download=download, **options.reading(read))
@@ -122,7 +136,11 @@ def fit(
             f"{images.name}"
         )
         if output.suffix == ".onnx":
-            _fit_and_export(images, output, config, keep_bank, overwrite)
+            is_measured = check and is_sampled_by_class(config, images)
+            split = FigureSplit(images, None)
+            if is_measured:
+                split = figure_split(images, data, test, root=root, read=read, seed=seed)
+            _fit_and_export(split, output, config, keep_bank, overwrite)
             return
         repeated = "The same command without --overwrite" if overwrite else "The same command"
         _show_quality(_fit(images, output, config, keep_bank, overwrite, repeated))
@@ -140,28 +158,73 @@ def _check_output(output: Path, overwrite: bool) -> None:
         check_folder(output)
 
 
+def _check_test(output: Path, test: str | None, check: bool) -> None:
+    if test is not None and (output.suffix != ".onnx" or not check):
+        raise InputError(
+            f"--test {test} is for the figure of a model file (-o NAME.onnx without --no-check), "
+            "which is not measured here. Leave it out."
+        )
+
+
 def _fit_and_export(
-    images: "ImageData", output: Path, config: "FitConfig", keep_bank: bool, overwrite: bool
+    split: "FigureSplit", output: Path, config: "FitConfig", keep_bank: bool, overwrite: bool
 ) -> None:
     """Write a model file, beside which the checkpoint lies until that is done."""
-    from .. import exporters, training
+    from .. import training
     from ..training import distributed
 
     path = output.with_name(f"{output.stem}.unfinished.safetensors")
-    is_same = path.exists() and training.holds_same_run(path, images, config)
+    is_same = path.exists() and training.holds_same_run(path, split.train, config)
     if is_same and training.load_checkpoint(path).is_finished:
         checkpoint = training.load_checkpoint(path)
     else:
         start_anew = overwrite and not is_same
-        checkpoint = _fit(images, path, config, keep_bank, start_anew, "The same command")
+        seconds_after = _seconds_after(config) if split.test is not None else 0.0
+        checkpoint = _fit(
+            split.train, path, config, keep_bank, start_anew, "The same command", seconds_after
+        )
     _show_quality(checkpoint)
     distributed.wait_for_all()
     if distributed.rank() > 0:
         return
-    typer.echo(f"exporting to {output} ...")
-    report = exporters.export(path, output, keep_bank=keep_bank, overwrite=overwrite)
+    try:
+        _export(path, split, output, config, keep_bank, overwrite)
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\nStopped; {path} holds the trained network. The same command goes on.", err=True
+        )
+        raise
     path.unlink()
+
+
+def _export(
+    checkpoint: Path,
+    split: "FigureSplit",
+    output: Path,
+    config: "FitConfig",
+    keep_bank: bool,
+    overwrite: bool,
+) -> None:
+    """Write the model file with its figure, whole or not at all."""
+    from .. import exporters
+    from .figure import add_figure
+
+    typer.echo(f"exporting to {output} ...")
+    with atomic_path(output, overwrite=overwrite) as temporary:
+        report = exporters.export(checkpoint, temporary, keep_bank=keep_bank)
+        lines = []
+        if split.test is not None:
+            lines = add_figure(temporary, split.train, split.test, config)
     typer.echo(f"{report.table()}\n{summary(output)}")
+    if lines:
+        typer.echo("\nIts samples:\n" + "\n".join(lines))
+
+
+def _seconds_after(config: "FitConfig") -> float:
+    """Of a budget of minutes, what the figure at the end takes."""
+    if config.minutes is None:
+        return 0.0
+    return min(SECONDS_TO_CHECK, SHARE_TO_CHECK * 60 * config.minutes)
 
 
 def _show_quality(checkpoint: "Checkpoint") -> None:
@@ -226,6 +289,7 @@ def _fit(
     keep_bank: bool,
     overwrite: bool,
     repeated: str,
+    seconds_after: float = 0.0,
 ) -> "Checkpoint":
     """Train, and say after Ctrl-C how the run is resumed: by the command `repeated`."""
     from .. import training
@@ -239,7 +303,7 @@ def _fit(
             keep_bank=keep_bank,
             overwrite=overwrite,
             report=_show_epoch,
-            say=_say,
+            seconds_after=seconds_after,
         )
     except KeyboardInterrupt:
         if _time_of_change(output) == before:

@@ -11,7 +11,10 @@ _DATA = (
     "IDX file."
 )
 Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
-_MODEL = "mnist, fashion-mnist, glyphs, the path of an .onnx file, or hf://owner/name/file.onnx."
+_MODEL = (
+    "A name that vae-augment models lists, such as mnist, the path of an .onnx file, or "
+    "hf://owner/name/file.onnx."
+)
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
 Arrays = Annotated[Path, typer.Option("--output", "-o", help="File to write (.npz).")]
 Picture = Annotated[Path, typer.Option("--output", "-o", help="Picture to write (.png).")]

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from ..privacy.audit import audit
     from .comparison import compare
     from .pseudo_labels import label_pool
+    from .samples_only import measure_samples_only
 
-__all__ = ["audit", "compare", "label_pool"]
+__all__ = ["audit", "compare", "label_pool", "measure_samples_only"]
 
 
 def __getattr__(name: str) -> Any:
@@ -28,4 +29,8 @@ def __getattr__(name: str) -> Any:
         from .pseudo_labels import label_pool
 
         return label_pool
+    if name == "measure_samples_only":
+        from .samples_only import measure_samples_only
+
+        return measure_samples_only
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

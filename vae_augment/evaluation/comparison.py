@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ..arguments import check_seed, whole_number
 from ..errors import InputError
@@ -16,6 +16,7 @@ from ..model.vae_model import VAEModel, load
 from ..processes import default_workers
 from ..training.data import StrPath
 from ..training.half_precision import check_device
+from ..training.progress import is_hidden
 from ..transforms.augment import VAEAugment
 from .methods import Settings, methods_to_try
 from .repetition import UPDATES, Repetition
@@ -120,7 +121,7 @@ def compare(
     logger.info(_announcement(experiment, first, draws, given))
     processes = min(draws, default_workers()) if workers is None else workers
     found = run_repetitions(experiment, images, seeds, processes)
-    bar = tqdm(found, total=draws * len(tried), unit="run", disable=None)
+    bar = tqdm(found, total=draws * len(tried), unit="run", disable=is_hidden())
     runs = sorted(bar, key=lambda run: run.seed)
     if output is not None:
         _write(output, experiment, runs)

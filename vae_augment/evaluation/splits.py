@@ -56,7 +56,7 @@ class Source:
             )
         if self.test:
             tests = [self._read_test(path, None) for path in self.test]
-            return LoadedImages(train, _test_images(tests, train))
+            return LoadedImages(train, joined_test_images(tests, train))
         if self.data in NAMED:
             return LoadedImages(train, self._read_test(self.data, self.root))
         return LoadedImages(train, None)
@@ -134,8 +134,12 @@ def _other_rows(data: ImageData, rows: Tensor) -> Tensor:
     return torch.from_numpy(np.setdiff1d(np.arange(len(data)), rows.numpy()))
 
 
-def _test_images(tests: list[ImageData], train: ImageData) -> ImageData:
-    """The labelled images of all `tests`, their classes numbered as those of `train`."""
+def joined_test_images(tests: list[ImageData], train: ImageData) -> ImageData:
+    """The labelled images of all `tests`, their classes numbered as those of `train`.
+
+    Raises:
+        InputError: a class or a shape that `train` does not have.
+    """
     for test in tests:
         if not set(test.classes) <= set(train.classes) or test.image_shape != train.image_shape:
             raise InputError(

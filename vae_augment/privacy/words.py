@@ -46,14 +46,32 @@ def privacy_in_words(entry: Entry) -> list[str]:
 
 
 def samples_only_in_words(entry: Entry) -> list[str]:
-    """What a classifier learns from samples alone."""
+    """What a classifier learns from samples alone, and what would help where that is little."""
     try:
-        return [
-            f"a classifier trained on samples alone reaches {float(entry['samples']):.2f} %, on "
-            f"the real images {float(entry['real']):.2f} %"
-        ]
+        return _samples_only_lines(entry)
     except (KeyError, TypeError, ValueError, OverflowError):
         return [UNREADABLE]
+
+
+def _samples_only_lines(entry: Entry) -> list[str]:
+    lines = [
+        f"a classifier trained on samples alone reaches {float(entry['samples']):.2f} %, on the "
+        f"real images {float(entry['real']):.2f} %"
+    ]
+    if "difference" in entry:
+        mean, half_width = entry["difference"]
+        interval = "" if half_width is None else f" ± {float(half_width):.2f}"
+        lines[0] += f": {float(mean):+.2f}{interval} points"
+        seeds = ", ".join(map(str, entry["seeds"]))
+        lines.append(
+            f"measured with {entry['classifier']}, {int(entry['updates'])} updates, seeds {seeds}, "
+            f"on {int(entry['test_images'])} images that it was not trained on"
+        )
+    if entry.get("advice"):
+        lines.append(str(entry["advice"]))
+    if entry.get("private"):
+        lines.append("it looked at the private images, outside epsilon")
+    return lines
 
 
 def _percent(share: object) -> str:

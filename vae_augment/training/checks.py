@@ -10,11 +10,10 @@ from . import distributed
 from .config import FitConfig
 from .data.image_data import ImageData
 from .data.value_range import darkness
-from .latent_distribution import room_per_class
+from .latent_distribution import LEAST_IMAGES, room_per_class
 from .networks import find_network
 from .trainer import Trainer
 
-FEWEST_OF_A_CLASS = 3  # images that a class can be learned from
 MOST_NAMED = 10  # small classes in a warning
 MOST_CHARACTERS = 500  # for their names
 CHARACTERS_TO_COME = 500  # by about so much the training facts grow until the end of a run
@@ -90,7 +89,7 @@ def warn_of_small_classes(trainer: Trainer) -> None:
     small = [
         f"{name!r} ({count})"
         for name, count in zip(data.classes, counts, strict=True)
-        if count < FEWEST_OF_A_CLASS
+        if count < LEAST_IMAGES
     ]
     if small:
         named = ", ".join(small[:MOST_NAMED]) + (", ..." if len(small) > MOST_NAMED else "")

@@ -1,5 +1,6 @@
 """`fit`: a whole training run, saved as it goes and resumed where it stopped."""
 
+import logging
 import math
 import os
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ..files import check_folder, identity, refuse_existing
 from ..processes import Interruptible
@@ -26,12 +27,14 @@ from .config import FitConfig
 from .data.image_data import ImageData
 from .latent_distribution import fit_latents
 from .networks.base import Terms
+from .progress import is_hidden
 from .resuming import load_unfinished, planned_updates, resume
 from .strength_unit import measure_unit
 from .timing import Deadline, Estimate, Speed
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
+logger = logging.getLogger(__name__)
 
 
 class Epoch(NamedTuple):
@@ -57,12 +60,13 @@ def fit(
     keep_bank: bool = False,
     overwrite: bool = False,
     report: Callable[[Epoch], None] | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    seconds_after: float = 0.0,
 ) -> Checkpoint:
     """Train a VAE and write it to `output` (.safetensors), replaced atomically as training goes on.
 
     The same call again resumes a run that was interrupted or killed. Under `torchrun` the ranks
-    share each batch, and the first one writes.
+    share each batch, and the first one writes. What is trained for how long, or where a resumed run
+    goes on, is logged (`logging.getLogger("vae_augment")`), in the first rank only.
 
     Args:
         data: the images, as `load_data` reads them; label -1 = unknown.
@@ -71,8 +75,7 @@ def fit(
         keep_bank: keep latents of training images, as `fit_latents` says.
         overwrite: replace what is at `output`.
         report: called after each epoch, in the first rank only.
-        say: called with lines that say what is trained for how long, or where a resumed run goes
-            on.
+        seconds_after: of `config.minutes`, which the caller needs for what comes after the call.
 
     Returns:
         The finished checkpoint, with the distribution of the latents that generation samples from.
@@ -99,23 +102,28 @@ def fit(
         if distributed.rank() == 0:
             check_folder(output)
         unfinished = None if overwrite else load_unfinished(output)
-        updates, deadline = _plan(data, config, unfinished)
+        updates, deadline = _plan(data, config, unfinished, seconds_after)
         trainer = Trainer(data, config, updates)
         check_exportable(trainer)
         warn_of_small_classes(trainer)
-        say(_description(trainer))
+        _log(_description(trainer))
         if unfinished is not None:
             resume(trainer, unfinished, output)
             number = min(trainer.epoch + 1, trainer.epochs)
-            say(f"resuming {output} in epoch {number}/{trainer.epochs}")
-        _train(trainer, file, report, Estimate(say), deadline)
+            _log(f"resuming {output} in epoch {number}/{trainer.epochs}")
+        _train(trainer, file, report, Estimate(_log), deadline)
         finished = _finished(trainer, data, keep_bank)
         file.save(finished)
     return finished
 
 
+def _log(text: str) -> None:
+    if distributed.rank() == 0:
+        logger.info(text)
+
+
 def _plan(
-    data: ImageData, config: FitConfig, unfinished: Checkpoint | None
+    data: ImageData, config: FitConfig, unfinished: Checkpoint | None, seconds_after: float
 ) -> tuple[int | None, Deadline | None]:
     """How many updates `config.minutes` hold, and what keeps the run to them.
 
@@ -125,7 +133,7 @@ def _plan(
         return None, None
     if unfinished is not None:
         return planned_updates(unfinished), None
-    deadline = Deadline(config.minutes)
+    deadline = Deadline(config.minutes - seconds_after / 60)
     return deadline.plan(data, config), deadline
 
 
@@ -137,8 +145,7 @@ def _train(
     deadline: Deadline | None,
 ) -> None:
     saved = -math.inf  # save after the first step, so that a disk that is full is an error at once
-    is_hidden = None if distributed.rank() == 0 else True  # None hides the bar unless on a terminal
-    bar = tqdm(total=trainer.total_steps, initial=trainer.step, unit="step", disable=is_hidden)
+    bar = tqdm(total=trainer.total_steps, initial=trainer.step, unit="step", disable=is_hidden())
     speed = Speed(trainer)
     with Interruptible() as interrupt, bar:
         seen: list[Terms] = []

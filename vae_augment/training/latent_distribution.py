@@ -9,17 +9,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..model.file.reading import MAX_FILE_BYTES
 from ..model.latents import Latents, without_bank
-from . import distributed
 from .data.image_data import ImageData, to_float
+from .progress import is_hidden
 
 # Components per class; more than few only of so many images that they fill their covariances.
 FEW = 20
 MANY = 150
+# A class of at most so many images does not tell well how it varies: the covariance within all
+# classes counts as so many images more. Its samples teach more where they spread less.
+FEW_IMAGES = 20
+IMAGES_OF_ALL_CLASSES = 5
+SPREAD_OF_FEW = 0.8
 MIXTURE_BYTES = 2_500_000  # of the file, which more than few components per class may take
 # With 40 for few components, samples of 100 images per class showed their class less often.
 IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
@@ -53,10 +58,11 @@ def fit_latents(
 ) -> Latents:
     """Fit one Gaussian mixture per class, or a single one without labels, to the posteriors.
 
-    A class of at most `FEW` images gets the posteriors of its images as components, as in an
-    exemplar prior (Norouzi et al., "Exemplar VAE", 2020); a class without images gets the mixture
-    of all images. Where there are many classes, each gets fewer components, so that a model file
-    has room for all.
+    No component is made of fewer than five images. The covariances of a class of at most
+    `FEW_IMAGES` images are shrunk towards that within all classes (Friedman, "Regularized
+    discriminant analysis", 1989); a class of fewer than five images gets one component with that
+    covariance, and a class without images the mixture of all images. Where there are many classes,
+    each gets fewer components, so that a model file has room for all.
 
     Args:
         encode: from images [B, C, H, W] in [0, 1] and labels [B] or None to means and
@@ -74,13 +80,14 @@ def fit_latents(
     labels = data.labels.numpy() if data.classes else np.full(len(data), -1)
     mean, std = _encode_all(encode, data.images, data.labels)
     most_components, bank_rows = room_per_class(len(data.classes), mean.shape[1], weight_bytes)
-    mixture_of_all = _fit_mixture(mean, std, generator, most_components)
+    within = _within_classes(mean, std, labels)
+    mixture_of_all = _fit_mixture(mean, std, within, generator, most_components)
     mixtures = []
     groups = [np.flatnonzero(labels == index) for index in range(len(data.classes))]
     for rows in _progress(groups, "fitting latents", "class"):
         mixture = mixture_of_all
         if len(rows):
-            mixture = _fit_mixture(mean[rows], std[rows], generator, most_components)
+            mixture = _fit_mixture(mean[rows], std[rows], within, generator, most_components)
         mixtures.append(mixture)
     found = without_bank(*_stack(mixtures or [mixture_of_all]))
     if not keep_bank:
@@ -119,8 +126,8 @@ def room_per_class(classes: int, latent_dim: int, weight_bytes: int) -> tuple[in
 
 
 def _progress(items: Sequence[Any], what: str, unit: str) -> Iterable[Any]:
-    """`items` with a bar in the first rank, on a terminal, from two seconds on."""
-    return tqdm(items, what, unit=unit, delay=2, disable=True if distributed.rank() else None)
+    """`items` with a bar from two seconds on."""
+    return tqdm(items, what, unit=unit, delay=2, disable=is_hidden())
 
 
 @torch.inference_mode()
@@ -139,9 +146,34 @@ def _encode_all(
     return torch.cat(means).numpy(), std.numpy()
 
 
+def _within_classes(
+    mean: NDArray[np.float32], std: NDArray[np.float32], labels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The covariance of latents around the means of their classes, [D, D]; see `_common`."""
+    groups, group = np.unique(labels, return_inverse=True)
+    centers = np.stack([mean[group == index].mean(0) for index in range(len(groups))])
+    return _common(mean - centers[group], std, len(groups))
+
+
+def _common(
+    apart: NDArray[np.floating[Any]], std: NDArray[np.float32], centers: int
+) -> NDArray[np.float64]:
+    """The covariance of samples of all posteriors around their centres, [D, D].
+
+    Args:
+        apart: the posteriors' means minus their centres, [N, D].
+        std: their deviations, [N, D].
+        centers: how many centres were taken from these means.
+    """
+    variance = std.astype(np.float64) ** 2
+    degrees = max(1, len(apart) - centers)
+    return apart.T @ apart / degrees + np.diag(variance.mean(0) + LEAST_VARIANCE)
+
+
 def _fit_mixture(
     mean: NDArray[np.float32],
     std: NDArray[np.float32],
+    within: NDArray[np.float64],
     generator: np.random.Generator,
     most_components: int,
 ) -> Mixture:
@@ -149,27 +181,43 @@ def _fit_mixture(
 
     The components are clusters of k-means with their covariances, shrunk towards their common one
     as by `dim` images (Friedman, "Regularized discriminant analysis", 1989): few images do not fill
-    a covariance. Fitted by expectation-maximisation instead, samples taught a classifier less, and
-    the fit took a hundred times as long.
+    a covariance. Those of a class of few images are shrunk towards `within`, [D, D], that of all
+    classes. Fitted by expectation-maximisation instead, samples taught a classifier less, and the
+    fit took a hundred times as long.
     """
     count, dim = mean.shape
-    if count <= min(FEW, most_components):
-        diagonals = std[:, :, None].astype(np.float64) * np.eye(dim)
-        return Mixture(np.full(count, 1 / count), mean.astype(np.float64), diagonals)
     few, many = (min(number, count // images) for number, images in IMAGES_PER_COMPONENT.items())
     components = min(most_components, max(1, few, many))
     cluster, centers = _clusters(mean.astype(np.float64), components, generator)
-    apart = SPREAD * (mean - centers[cluster])
+    apart = mean - centers[cluster]
+    if count < LEAST_IMAGES:
+        scales = (SPREAD_OF_FEW * np.linalg.cholesky(within)[None]).astype(np.float64)
+    elif count <= FEW_IMAGES:
+        scales = SPREAD_OF_FEW * _scales(apart, std, cluster, within, IMAGES_OF_ALL_CLASSES)
+    else:
+        apart *= SPREAD
+        scales = _scales(apart, std, cluster, _common(apart, std, len(centers)), dim)
+    return Mixture(np.bincount(cluster) / count, centers, scales)
+
+
+def _scales(
+    apart: NDArray[np.float64],
+    std: NDArray[np.float32],
+    cluster: NDArray[np.int32],
+    common: NDArray[np.float64],
+    images: int,
+) -> NDArray[np.float64]:
+    """The Cholesky factors [K, D, D] of the clusters' covariances.
+
+    Each is shrunk towards `common`, [D, D], which counts for so many images.
+    """
     variance = std.astype(np.float64) ** 2
-    within = apart.T @ apart / (count - len(centers))
-    common = within + np.diag(variance.mean(0) + LEAST_VARIANCE)
-    sizes = np.bincount(cluster, minlength=len(centers))
     scales = []
-    for index, size in enumerate(sizes):
+    for index, size in enumerate(np.bincount(cluster)):
         rows = apart[cluster == index]
         own = rows.T @ rows + np.diag(variance[cluster == index].sum(0))
-        scales.append(np.linalg.cholesky((own + dim * common) / (size + dim)))
-    return Mixture(sizes / count, centers, np.stack(scales))
+        scales.append(np.linalg.cholesky((own + images * common) / (size + images)))
+    return np.stack(scales)
 
 
 def _clusters(

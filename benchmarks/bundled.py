@@ -1,0 +1,184 @@
+"""Bundled models of labelled images, one command each, and what all files say of themselves.
+
+    python -m benchmarks.bundled make devanagari DATA FOLDER
+    python -m benchmarks.bundled describe
+
+`make` trains on the training part of a data set in DATA (as ../shared/data) with the defaults of
+`fit`, measures on its test part what a classifier learns from samples, and writes the model file
+into the package; FOLDER keeps the checkpoint, so that the command can be repeated. `describe`
+writes source, licence and the figures of results/samples.jsonl into every bundled file; it changes
+neither weights nor latents, and nothing where they are in it already.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks import samples
+from benchmarks.common import Row, read_lines
+from vae_augment import VAEModel, load
+from vae_augment.evaluation.intervals import paired
+from vae_augment.evaluation.samples_only import difference_of
+from vae_augment.exporters import export
+from vae_augment.files import atomic_path
+from vae_augment.model.evidence import SAMPLES_ONLY, with_evidence
+from vae_augment.model.file import BUNDLED
+from vae_augment.training import FitConfig, fit, load_checkpoint, load_data
+
+CLASSIFIERS = ("small_cnn", "logistic", "small_resnet")
+app = typer.Typer(add_completion=False)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the images of a bundled model come from; and how many, where its file does not say."""
+
+    source: str
+    licence: str
+    images: int | None = None
+
+
+ORIGINS = {
+    "mnist": Origin("MNIST (LeCun, Cortes)", "CC BY-SA 3.0"),
+    "fashion-mnist": Origin("Fashion-MNIST (Zalando)", "MIT"),
+    "glyphs": Origin("Omniglot (Lake, Salakhutdinov, Tenenbaum 2015)", "MIT"),
+    "strokes": Origin("Omniglot; DHCD (UCI)", "MIT; CC BY 4.0"),
+    "objects": Origin("CIFAR-10 (Krizhevsky 2009), grey", "licence not stated", 46_400),
+    "devanagari": Origin("DHCD (Acharya, Pant, Gyawali 2015; UCI)", "CC BY 4.0"),
+    "bloodmnist": Origin("BloodMNIST, 3,200 of it (MedMNIST v2, Yang et al. 2023)", "CC BY 4.0"),
+    "breastmnist": Origin("BreastMNIST (MedMNIST v2, Yang et al. 2023)", "CC BY 4.0"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made and measured.
+
+    Attributes:
+        train, test: its images, below DATA.
+        config: of its training.
+        updates: of the classifiers that learn from its samples.
+    """
+
+    train: str
+    test: str
+    config: FitConfig
+    updates: int = 5000
+
+
+RECIPES = {
+    "devanagari": Recipe(
+        "handwriting/dhcd-train.npz", "handwriting/dhcd-test.npz", FitConfig(minutes=20), 1500
+    ),
+    "bloodmnist": Recipe(
+        "medmnist/bloodmnist-4600.npz", "medmnist/bloodmnist-4600.npz", FitConfig()
+    ),
+    "breastmnist": Recipe("medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig()),
+}
+# Which rows of the results are about a bundled model: the name of the data, and the updates.
+MEASURED = {
+    "mnist": ("mnist", 5000),
+    "fashion-mnist": ("fashion-mnist", 5000),
+    **{name: (Path(recipe.train).name, recipe.updates) for name, recipe in RECIPES.items()},
+}
+
+
+@app.command()
+def make(
+    name: str,
+    data: Path,
+    folder: Path,
+    seeds: int = 5,
+    classifier: Annotated[list[str] | None, typer.Option(help="All if not given.")] = None,
+) -> None:
+    """Train, export and measure a model, and put its file into the package."""
+    recipe = RECIPES[name]
+    train = load_data(data / recipe.train)
+    checkpoint = folder / f"{name}.safetensors"
+    if not (checkpoint.exists() and load_checkpoint(checkpoint).is_finished):
+        fit(train, checkpoint, recipe.config, report=print)
+    made = folder / f"{name}.onnx"
+    export(checkpoint, made, precision="fp16", overwrite=True)
+    model = load(made, provider="cpu")
+    test = load_data(data / recipe.test, train=False)
+    for name_of_classifier in classifier or CLASSIFIERS:
+        rows = wanted(model, name, name_of_classifier, range(seeds))
+        samples.add_missing(model, train, test, rows, samples.FILE)
+    place = Path(samples.__file__).parents[1] / "vae_augment" / "models" / made.name
+    shutil.copyfile(made, place)
+    write_description(name, place, len(test))
+
+
+def wanted(model: VAEModel, name: str, classifier: str, seeds: Sequence[int]) -> list[Row]:
+    """The rows of results that a model needs."""
+    data, updates = MEASURED[name]
+    same = {"data": data, "updates": updates, "classifier": classifier, "labels": "real"}
+    digest = samples.weights_of(model)
+    return [
+        {"kind": kind, "seed": seed, "model": digest if kind == "samples" else "", **same}
+        for seed in seeds
+        for kind in ("real", "samples")
+    ]
+
+
+@app.command()
+def describe() -> None:
+    """Write source, licence and figures into the bundled files."""
+    for name in BUNDLED:
+        write_description(name, load(name, provider="cpu").path)
+
+
+def write_description(name: str, path: Path, test_images: int = 10_000) -> None:
+    """Write what is known of a bundled model into its file."""
+    model = load(path, provider="cpu")
+    origin = ORIGINS[name]
+    facts: dict[str, Any] = dict(model.spec.training)
+    facts |= {"images_from": origin.source, "images_licence": origin.licence}
+    if origin.images is not None:
+        facts["images"] = origin.images
+    spec = replace(model.spec, training=facts)
+    known = dict(model.spec.evidence)
+    measured = figure(name, model)
+    if measured:
+        before = known.get(SAMPLES_ONLY, {})
+        known[SAMPLES_ONLY] = {"test_images": before.get("test_images", test_images), **measured}
+    content = with_evidence(model.file.content, spec, known)
+    if content != model.file.content:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+    print(f"{name}: sha256 {load(path, provider='cpu').sha256}, {len(content):,} bytes")
+
+
+def figure(name: str, model: VAEModel) -> dict[str, Any]:
+    """The entry "samples_only" of a model's evidence; empty where it was not measured."""
+    if name not in MEASURED:
+        return {}
+    data, updates = MEASURED[name]
+    accuracies = samples.by_key(read_lines(samples.FILE))
+    found: dict[str, dict[str, Any]] = {}
+    for classifier in CLASSIFIERS:
+        key = (data, updates, classifier)
+        real = accuracies.get((*key, "real", ""), {})
+        drawn = accuracies.get((*key, "samples", samples.weights_of(model)), {})
+        difference = paired(drawn, real)
+        if difference is not None:
+            seeds = sorted(drawn.keys() & real.keys())
+            found[classifier] = {
+                "samples": round(sum(drawn[seed] for seed in seeds) / len(seeds), 2),
+                "real": round(sum(real[seed] for seed in seeds) / len(seeds), 2),
+                "difference": difference_of(difference),
+                "updates": updates,
+                "seeds": seeds,
+            }
+    if "small_cnn" not in found:
+        return {}
+    others = {name: entry for name, entry in found.items() if name != "small_cnn"}
+    return {"classifier": "small_cnn", **found["small_cnn"], "others": others}
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,322 @@
+"""What a classifier learns from a model's samples alone, beside what it learns from the images."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from ..arguments import whole_number
+from ..datasets.synthetic import VAESyntheticDataset
+from ..errors import InputError
+from ..model.evidence import PRIVACY
+from ..model.vae_model import VAEModel
+from ..training import ImageData
+from ..training.data.image_data import to_float
+from ..training.progress import is_hidden
+from .classifier import BATCH, Batch, accuracy, is_correct, train_classifier
+from .intervals import Estimate, paired, with_test_noise
+from .splits import shuffled_classes
+
+SEEDS = range(3)
+UPDATES = 1500  # of each classifier: two minutes of two cores for all of them
+MOST_SAMPLES = 30_000
+FEWEST_SAMPLES = 2_000
+LARGEST_SIDE = 32  # of what the classifier sees; larger images would take it minutes
+IMAGES_AT_ONCE = 1_000
+
+KEPT_SHARE = 0.2  # of each class, for the figure
+MOST_KEPT = 2_000  # images; more would narrow the interval little
+FEWEST_KEPT = 100  # images; the interval of fewer spans ten points and more
+SMALLEST_CLASS = 5  # images, of which one can be kept
+
+FAR_BEHIND = 3.0  # points that samples lose to images
+LARGER_ERROR = 1.2  # of unseen images, over that of training images: these are learned by heart
+FEW_PER_CLASS = 100  # images
+HIGH_BETA = 0.3
+
+logger = logging.getLogger(__name__)
+
+
+class Split(NamedTuple):
+    """Images to train a model on, and others that its figure is measured on."""
+
+    train: ImageData
+    test: ImageData
+
+
+@dataclass(frozen=True)
+class SamplesOnly:
+    """Accuracies in percent of a small classifier, by seed, on images that the model never saw.
+
+    Attributes:
+        samples: where it learned from samples alone.
+        real: where it learned from the training images.
+        difference: samples minus real.
+        updates: of each classifier, of 50 images.
+        test_images: how many it was scored on.
+        advice: what would help, where samples fall far behind; else empty.
+        private: whether the model has an epsilon, which this figure is outside of.
+    """
+
+    samples: Mapping[int, float]
+    real: Mapping[int, float]
+    difference: Estimate
+    updates: int
+    test_images: int
+    advice: str = ""
+    private: bool = False
+
+    def to_evidence(self) -> dict[str, Any]:
+        """The entry "samples_only" of a file's evidence: plain numbers and a sentence."""
+        return {
+            "samples": _mean(self.samples),
+            "real": _mean(self.real),
+            "difference": difference_of(self.difference),
+            "classifier": "small_cnn",
+            "updates": self.updates,
+            "seeds": sorted(self.samples),
+            "test_images": self.test_images,
+            "advice": self.advice,
+            "private": self.private,
+        }
+
+
+def difference_of(found: Estimate) -> list[float | None]:
+    """A difference and half its interval as JSON-ready values; None where one seed gives none."""
+    half_width = round(found.half_width, 4) if math.isfinite(found.half_width) else None
+    return [round(found.mean, 4), half_width]
+
+
+def keep_for_test(data: ImageData, seed: int = 0) -> Split | None:
+    """A fifth of each class, but at most 2,000 images, kept out of training for the figure.
+
+    Classes of fewer than 5 images keep all of theirs to train on, and so do images without a label.
+    None where fewer than 100 images would be kept.
+    """
+    labelled = int((data.labels >= 0).sum())
+    share = min(KEPT_SHARE, MOST_KEPT / max(1, labelled))
+    chosen = [torch.zeros(0, dtype=torch.int64)]
+    for rows in shuffled_classes(data, seed):
+        count = round(share * len(rows)) if len(rows) >= SMALLEST_CLASS else 0
+        chosen.append(rows[:count])
+    kept = torch.cat(chosen).sort().values
+    if len(kept) < FEWEST_KEPT:
+        return None
+    is_kept = torch.zeros(len(data), dtype=torch.bool)
+    is_kept[kept] = True
+    return Split(data.subset((~is_kept).nonzero()[:, 0]), data.subset(kept))
+
+
+def measure_samples_only(
+    model: VAEModel,
+    train: ImageData,
+    test: ImageData,
+    *,
+    updates: int = UPDATES,
+    seeds: Sequence[int] = SEEDS,
+) -> SamplesOnly:
+    """Train a small classifier on samples alone and on the training images, and score both.
+
+    Both see their images reduced to at most 32 pixels a side, and take the same number of updates.
+    Samples come in the proportions of the training images' classes.
+
+    Args:
+        model: a model that draws images of classes.
+        train: the images that it was trained on.
+        test: images of the same classes that it was not trained on; nothing is chosen on them.
+        updates: of each classifier, of 50 images.
+        seeds: of the classifiers and of the samples; one of each kind for each.
+
+    Raises:
+        InputError: the model draws no classes, or images or classes are not those of the model.
+    """
+    whole_number("updates", updates, 1, bits=17)
+    _check(model, train, test)
+    train = _labelled(train)
+    test = _labelled(test)
+    logger.info(
+        f"a small classifier learns from samples alone and from the {len(train)} training images: "
+        f"{updates:,} updates, {len(seeds)} seeds, {len(test)} images to test on"
+    )
+    bench = _Bench(model, train, test, updates)
+    scores: dict[tuple[str, int], NDArray[np.bool_]] = {}
+    runs = [(kind, seed) for seed in seeds for kind in ("samples", "real")]
+    for kind, seed in tqdm(runs, "measuring samples", unit="classifier", disable=is_hidden()):
+        batch = bench.samples(seed) if kind == "samples" else bench.real
+        scores[kind, seed] = bench.correct(batch, seed)
+    samples, real = (
+        {seed: 100 * float(scores[kind, seed].mean()) for seed in seeds}
+        for kind in ("samples", "real")
+    )
+    found = paired(samples, real)
+    assert found is not None  # the seeds are the same
+    difference = with_test_noise(found, [("samples", "real", seed) for seed in seeds], scores)
+    advice = ""
+    if difference.mean < -FAR_BEHIND:
+        advice = _advise(bench, samples[seeds[0]], real[seeds[0]], seeds[0])
+    private = PRIVACY in model.spec.evidence
+    return SamplesOnly(samples, real, difference, updates, len(test), advice, private)
+
+
+class _Bench:
+    """Trains and scores classifiers on images of at most `LARGEST_SIDE` pixels a side."""
+
+    def __init__(self, model: VAEModel, train: ImageData, test: ImageData, updates: int) -> None:
+        self.model = model
+        self.data = train
+        self.unseen = test
+        self.updates = updates
+        self.classes = len(train.classes)
+        self.real: Batch = (_reduced(train.images), train.labels)
+        self.test: Batch = (_reduced(test.images), test.labels)
+        _, height, width = train.image_shape
+        affordable = MOST_SAMPLES * LARGEST_SIDE**2 // (height * width)
+        self.most_samples = min(MOST_SAMPLES, max(FEWEST_SAMPLES, affordable))
+
+    def samples(self, seed: int) -> Batch:
+        """Samples of the model, in the proportions of the training images."""
+        count = min(self.most_samples, self.updates * BATCH)
+        order = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(seed))
+        labels = self.data.labels[order].tolist()
+        drawn = VAESyntheticDataset(self.model, count, labels=labels, seed=seed, output="uint8")
+        images = [_reduced(batch) for batch, _ in drawn.batches(_images_at_once(self.data.images))]
+        return torch.cat(images), drawn.targets
+
+    def reconstructions(self) -> Batch:
+        """Training images, encoded and decoded, as many as there are samples."""
+        rows = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(0))
+        rows = rows[: self.most_samples]
+        labels = self.data.labels[rows]
+        images = [
+            _reduced(_reconstructed(self.model, self.data.subset(part)))
+            for part in rows.split(_images_at_once(self.data.images))
+        ]
+        return torch.cat(images), labels
+
+    def correct(self, batch: Batch, seed: int) -> NDArray[np.bool_]:
+        """Whether a classifier of these images is right, for each test image."""
+        model = self._trained(batch, seed)
+        found: NDArray[np.bool_] = is_correct(model, *self.test).numpy()
+        return found
+
+    def accuracy(self, batch: Batch, seed: int) -> float:
+        """The accuracy in percent of a classifier of these images."""
+        return accuracy(self._trained(batch, seed), *self.test)
+
+    def _trained(self, batch: Batch, seed: int) -> nn.Module:
+        # The classifier's seed is torch's own, which belongs to the caller.
+        with torch.random.fork_rng(devices=[]):
+            return train_classifier(*batch, self.classes, updates=self.updates, seed=seed)
+
+
+def _check(model: VAEModel, train: ImageData, test: ImageData) -> None:
+    if not model.spec.generates_classes or len(model.spec.classes) < 2:
+        raise InputError(
+            f"The model {model.name!r} draws no images of classes, so no classifier learns from "
+            "its samples. Give one that was trained on labelled images of two classes or more."
+        )
+    for data in (train, test):
+        if data.classes != model.spec.classes or data.image_shape != model.spec.image_shape:
+            raise InputError(
+                f"{data.name} has images {data.image_shape} of {len(data.classes)} classes; the "
+                f"model {model.name!r} draws {model.spec.image_shape} of "
+                f"{len(model.spec.classes)}. Give images like those that it was trained on."
+            )
+        if not (data.labels >= 0).any():
+            raise InputError(f"{data.name} has no labels, which a classifier learns. Give some.")
+
+
+def _labelled(data: ImageData) -> ImageData:
+    return data.subset((data.labels >= 0).nonzero()[:, 0])
+
+
+def _reduced(images: Tensor) -> Tensor:
+    """Images [N, C, H, W], uint8 or in [0, 1] -> in [0, 1], of at most `LARGEST_SIDE` a side."""
+    height, width = images.shape[2:]
+    share = min(1.0, LARGEST_SIDE / max(height, width))
+    size = (max(1, round(share * height)), max(1, round(share * width)))
+    parts = []
+    for part in images.split(_images_at_once(images)):
+        pixels = to_float(part) if part.dtype is torch.uint8 else part
+        parts.append(pixels if share == 1 else F.interpolate(pixels, size, mode="area"))
+    return torch.cat(parts)
+
+
+def _images_at_once(images: Tensor) -> int:
+    """How many images are handled at a time: fewer large ones, for the memory."""
+    height, width = images.shape[2:]
+    return min(IMAGES_AT_ONCE, max(10, IMAGES_AT_ONCE * LARGEST_SIDE**2 // (height * width)))
+
+
+def _reconstructed(model: VAEModel, data: ImageData) -> Tensor:
+    return model.reconstruct(data.images, data.labels if model.spec.conditional else None)
+
+
+def _advise(bench: _Bench, samples: float, real: float, seed: int) -> str:
+    """What would help, by where the accuracy is lost: in decoding, or in drawing latents."""
+    reconstructed = bench.accuracy(bench.reconstructions(), seed)
+    by_decoding = real - reconstructed
+    by_drawing = reconstructed - samples
+    if by_decoding >= by_drawing:
+        error = _larger_error(bench)
+        return (
+            f"reconstructions of the training images teach {reconstructed:.1f} %, so the decoder "
+            f"loses what tells the classes apart. {_for_the_decoder(bench, error)}"
+        )
+    return (
+        f"reconstructions of the training images teach {reconstructed:.1f} %, so most is lost "
+        f"where latents are drawn. {_for_the_latents(bench)}"
+    )
+
+
+def _larger_error(bench: _Bench) -> float:
+    """The squared error of reconstructions of unseen images, over that of training images."""
+    unseen = _squared_error(bench.model, bench.unseen)
+    seen = _squared_error(bench.model, bench.data.subset(_spread(bench.data, len(bench.unseen))))
+    return unseen / max(seen, 1e-9)
+
+
+def _squared_error(model: VAEModel, data: ImageData) -> float:
+    data = data.subset(_spread(data, _images_at_once(data.images)))
+    return float((_reconstructed(model, data) - to_float(data.images)).square().mean())
+
+
+def _spread(data: ImageData, most: int) -> Tensor:
+    return torch.arange(0, len(data), max(1, len(data) // most))
+
+
+def _for_the_decoder(bench: _Bench, larger_error: float) -> str:
+    if larger_error > LARGER_ERROR:
+        return (
+            f"Its error on unseen images is {larger_error:.1f} times that on training images: "
+            "more images would help, not more minutes."
+        )
+    facts = bench.model.spec.training
+    found = f"Its error on unseen images is {larger_error:.1f} times that on training images, so "
+    if float(facts.get("beta", 0)) > HIGH_BETA:
+        return f"{found}it can learn more: --beta {float(facts['beta']) / 5:g}, or more minutes."
+    return f"{found}it can learn more: more minutes, or --network conv-large or energy."
+
+
+def _for_the_latents(bench: _Bench) -> str:
+    counts = bench.data.labels.bincount(minlength=bench.classes)
+    typical = int(counts.median())
+    if typical < FEW_PER_CLASS:
+        return f"Classes have {typical} images (the median): more images would help."
+    latent_dim = bench.model.spec.latent_dim
+    return (
+        f"Classes have {typical} images (the median), enough for fewer latent dimensions to be "
+        f"told apart: --latent-dim {max(2, latent_dim * 2 // 3)}, or a larger --beta."
+    )
+
+
+def _mean(accuracies: Mapping[int, float]) -> float:
+    return round(sum(accuracies.values()) / len(accuracies), 4)
