@@ -107,7 +107,7 @@ def test_commands_are_found() -> None:
 
 
 SHORTER = {
-    "fit": ["--network", "conv-small", "--epochs", "1"],
+    "fit": ["--network", "conv-small", "--epochs", "1", "--no-check"],
     "compare": [
         "--repetitions",
         "2",
