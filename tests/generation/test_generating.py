@@ -286,16 +286,16 @@ def test_another_plan_in_the_same_folder_is_refused(tiny_model_path: Path, tmp_p
 
 
 def test_a_model_that_changed_since_the_plan_is_refused(
-    tiny_model_path: Path, tmp_path: Path
+    bare_model_path: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "model.onnx"
-    model.write_bytes(tiny_model_path.read_bytes())
+    model.write_bytes(bare_model_path.read_bytes())
     folder = make(model, tmp_path / "out")
     (folder / "train-00001-of-00003.npz").unlink()
     before = contents(folder)
     model.write_bytes(changed(model.read_bytes()))
     there, here_ = (
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in (tiny_model_path, model)
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in (bare_model_path, model)
     )
     code, text = command(model, "-n", COUNT, "-o", folder, "--shard-size", SHARD)
     assert code == 2
