@@ -20,7 +20,7 @@ from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
 from .cost import check_cost
 from .structure import check_structure
 
-BUNDLED = ("mnist", "fashion-mnist", "glyphs", "strokes", "objects")
+BUNDLED = ("mnist", "fashion-mnist", "devanagari", "glyphs", "strokes", "objects")
 _BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 MAX_FILE_BYTES = 64 * 1024 * 1024
 # Exporters write the lines of the program beside each node.
