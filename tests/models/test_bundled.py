@@ -24,6 +24,7 @@ MADE = {
     "mnist": (True, SAMPLING, 10, r"vae-augment fit mnist .*--conditional "),
     "fashion-mnist": (True, SAMPLING, 10, r"vae-augment fit fashion-mnist .*--conditional "),
     "glyphs": (False, REDRAWING, 0, r"vae-augment fit glyphs\S* .*--redraw "),
+    "devanagari": (True, SAMPLING, 46, r"python -m benchmarks.bundled make devanagari "),
     "strokes": (False, SAMPLING, 0, r"python -m benchmarks.public_bases strokes "),
     "objects": (False, SAMPLING, 0, r"python -m benchmarks.public_bases objects "),
 }

@@ -21,7 +21,7 @@ from .cost import check_cost
 from .residual import residual_model
 from .structure import check_structure
 
-BUNDLED = ("mnist", "fashion-mnist", "glyphs", "strokes", "objects")
+BUNDLED = ("mnist", "fashion-mnist", "devanagari", "glyphs", "strokes", "objects")
 _BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 # Digests of bundled files before their unit of strength was written into them: the weights and the
 # latents are the same, so what names such a digest still means the file.
