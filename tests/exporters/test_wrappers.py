@@ -16,8 +16,11 @@ from vae_augment import load
 from vae_augment.errors import ExportError
 from vae_augment.exporters import export
 
-BASE, *BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-WRAPPERS = {re.search(r"class (\w+)\(", block)[1]: block for block in BLOCKS}
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+(BASE,) = (block for block in BLOCKS if "class Wrapper(" in block)
+WRAPPERS = {
+    re.search(r"class (\w+)\(", block)[1]: block for block in BLOCKS if "(Wrapper):" in block
+}
 
 
 class Layers(nn.Module):

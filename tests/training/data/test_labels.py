@@ -189,6 +189,7 @@ def test_a_model_knows_the_classes_that_have_images(
 
 
 @pytest.mark.filterwarnings("ignore:.*numbered")
+@pytest.mark.filterwarnings("ignore:.*has too few images of")
 def test_no_image_is_generated_of_a_class_without_images(tmp_path: Path) -> None:
     data = load_data(npz([3, 7] * 3, classes=np.array(list("0123456789")))(tmp_path))
     config = FitConfig(conditional=True, epochs=1, network="mlp")
@@ -199,6 +200,7 @@ def test_no_image_is_generated_of_a_class_without_images(tmp_path: Path) -> None
     assert generated.targets.unique().tolist() == [0, 1]
 
 
+@pytest.mark.filterwarnings("ignore:.*has too few images of")
 def test_fit_refuses_a_class_without_images(tmp_path: Path) -> None:
     data = ImageData("mine", torch.from_numpy(NOISE), torch.tensor([3, 7] * 3), tuple("0123456789"))
     with pytest.raises(InputError, match="mine has no image of the class '0'") as caught:
