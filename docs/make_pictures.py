@@ -102,7 +102,7 @@ def glyphs() -> list[Row]:
 
 def start() -> list[Row]:
     """What the README opens with: redrawings, and samples of both bundled generators."""
-    redraws = Row('VAEAugment("glyphs") redraws images')
+    redraws = Row('VAEAugment("glyphs", unit=1) redraws images')
     generates = Row("VAESyntheticDataset generates labelled images from a file")
     return [redraws, *glyphs()[:4], generates, *generated(lines=2)]
 
