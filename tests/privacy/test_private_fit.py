@@ -9,6 +9,8 @@ import pytest
 import safetensors
 import torch
 
+from benchmarks import private as benchmark
+from benchmarks.common import read_lines
 from tests.helpers import run_command as run
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError, ModelFormatError, OutputExistsError
@@ -213,3 +215,15 @@ def test_an_own_base_is_an_unconditional_fit(tmp_path: Path, public_digits: Imag
     )
     export(tmp_path / "base.safetensors", tmp_path / "base.onnx")
     assert not load(tmp_path / "base.onnx").spec.conditional
+
+
+def test_the_benchmark_measures_a_row_once(
+    public_base: VAEModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "SAMPLES", 100)
+    results = tmp_path / "r.jsonl"
+    for _ in range(2):
+        benchmark.main("digits", str(public_base.path), results, epsilon=[1.0], seed=[0], updates=2)
+    (row,) = read_lines(results)
+    assert 0 < row["accuracy"] < 100
+    assert benchmark.table([row])[0].startswith(f"| digits | `{public_base.path.stem}` | 1 | ")
