@@ -31,7 +31,13 @@ def test_the_page_has_the_table() -> None:
     assert page == filled(page, NAMES, REFUSED), "See tests/exporters/layers.py"
 
 
-@pytest.mark.parametrize("group", SUPPORTED)
+LONG = {"blocks", "arithmetic", "norms"}  # groups that take more than two seconds
+
+
+@pytest.mark.parametrize(
+    "group",
+    [pytest.param(group, marks=pytest.mark.slow if group in LONG else ()) for group in SUPPORTED],
+)
 def test_what_the_page_says_is_exported(group: str, tmp_path: Path) -> None:
     """All layers of a group in one network, because an export takes a second."""
     torch.manual_seed(0)

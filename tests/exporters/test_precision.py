@@ -81,6 +81,7 @@ def test_int8_of_the_classic_network_computes_in_integers(tiny_checkpoint: Path,
     assert counts["Gemm"] + counts["FusedGemm"] == 2, counts
 
 
+@pytest.mark.slow
 def test_the_benchmark_says_what_int8_changes(tiny_checkpoint: Path):
     found = compared(tiny_checkpoint, load_data("digits").subset(torch.arange(200)), "int8")
     assert re.search(r"int8 against fp32, over 200 perturbed images\n  PSNR +\d+\.\d dB", found), (

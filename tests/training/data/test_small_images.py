@@ -62,7 +62,7 @@ def run(*arguments: object) -> str:
     return text
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5)], ids=str)
+@pytest.mark.parametrize("shape", [pytest.param((1, 1), marks=pytest.mark.slow), (3, 5)], ids=str)
 def test_fit_and_what_takes_the_images_with_the_model(
     shape: tuple[int, int], tmp_path: Path
 ) -> None:
