@@ -89,6 +89,7 @@ def test_the_demo_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(demonstration, name, value)
     code, text = run_command("demo", "-o", tmp_path)
     assert code == 0
+    assert "\nAudit: the strongest attack tells the digits it learned from others" in text
     assert text.endswith(f"choices.\n\n{USE}\n")
     rows = [line.split("  ")[1] for line in text.splitlines() if line.startswith("  ")]
     assert rows == [

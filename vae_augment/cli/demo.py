@@ -1,5 +1,6 @@
 """`vae-augment demo`: what it is worth, measured in about a minute."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -19,5 +20,7 @@ def demo(
     """
     from ..evaluation.demonstration import run_demo
 
+    # What three trainings log would stand between the tables.
+    logging.getLogger("vae_augment").setLevel(logging.WARNING)
     check_folder(output / "demo.onnx")
     run_demo(output, typer.echo)

@@ -1,6 +1,7 @@
 """The demo: what one line in a Compose and what one file are worth, measured on a few digits."""
 
 import statistics
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,8 @@ from tqdm import tqdm
 from ..exporters import ParityReport, export
 from ..model.pixels import from_batch
 from ..model.vae_model import VAEModel, load
+from ..privacy.audit import audit
+from ..privacy.report import Audit
 from ..training import FitConfig, ImageData, fit, load_data
 from ..training.data.image_data import to_float
 from ..transforms.augment import VAEAugment
@@ -71,7 +74,8 @@ def run_demo(folder: Path, say: Say) -> None:
     column, model, report = compare_samples(choices, folder / "demo.onnx")
     say("2. A file in place of images: a VAE learns the digits and is exported to one file.")
     say(f"\n{table(['a classifier saw', 'accuracy'], [column])}\n")
-    say("\n".join(file_lines(folder / "demo.onnx", report)))
+    found = audit(model, choices[-1].learn, choices[-1].test)
+    say("\n".join(file_lines(folder / "demo.onnx", report, found)))
     save_rows(picture(choices[-1], model), folder / "demo.png")
     say(f"Pictures of both: {folder / 'demo.png'}\n")
     say(f"{gain_in_words(columns[0][AFFINE], columns[0][BOTH])}\n\n{USE}")
@@ -193,11 +197,17 @@ def sample_accuracy(choice: Choice, images: Tensor, labels: Tensor) -> float:
     return accuracy(model, to_float(choice.test.images), choice.test.labels)
 
 
-def file_lines(path: Path, report: ParityReport) -> list[str]:
+def file_lines(path: Path, report: ParityReport, found: Audit) -> list[str]:
     """What was found out about the file."""
+    nothing = "Nothing was found, which does not prove that nothing is there."
+    audited = (
+        f"Audit: the strongest attack tells the digits it learned from others with an AUC of "
+        f"{found.membership_auc:.2f} (0.5 is guessing). {' '.join(found.findings) or nothing}"
+    )
     return [
         f"The file: {path}, {path.stat().st_size:,} bytes, in place of {LEARN:,} images.",
         f"Parity: it differs from PyTorch by {report.worst:.0e} at most.",
+        textwrap.fill(audited, 90),
     ]
 
 
