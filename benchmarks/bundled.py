@@ -117,7 +117,7 @@ def wanted(model: VAEModel, name: str, classifier: str, seeds: Sequence[int]) ->
     """The rows of results that a model needs."""
     data, updates = MEASURED[name]
     same = {"data": data, "updates": updates, "classifier": classifier, "labels": "real"}
-    digest = samples.weights_of(model)
+    digest = model.weights_sha256
     return [
         {"kind": kind, "seed": seed, "model": digest if kind == "samples" else "", **same}
         for seed in seeds
@@ -163,7 +163,7 @@ def figure(name: str, model: VAEModel) -> dict[str, Any]:
     for classifier in CLASSIFIERS:
         key = (data, updates, classifier)
         real = accuracies.get((*key, "real", ""), {})
-        drawn = accuracies.get((*key, "samples", samples.weights_of(model)), {})
+        drawn = accuracies.get((*key, "samples", model.weights_sha256), {})
         difference = paired(drawn, real)
         if difference is not None:
             seeds = sorted(drawn.keys() & real.keys())

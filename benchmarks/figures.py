@@ -62,7 +62,7 @@ def samples_alone(data: str) -> Figure:
     accuracies = samples.by_key(read_lines(samples.FILE))
     real = accuracies[data, benefit.UPDATES, "small_cnn", "real", ""]
     model = load(data, provider="cpu")
-    digest = samples.weights_of(model)
+    digest = model.weights_sha256
     generated = accuracies[data, benefit.UPDATES, "small_cnn", "samples", digest]
     return figure(SAMPLES_ALONE, data, "real images", f"samples of {data}", real, generated)
 

@@ -9,7 +9,6 @@ bundled bases are grey. A line of RESULTS is one classifier; what
 stands there already is not run again. Nothing is chosen on the test images.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +20,7 @@ import torch
 import typer
 from torchvision.transforms.functional import rgb_to_grayscale
 
-from benchmarks.common import Row, machine, read_lines
+from benchmarks.common import Row, add_line, is_there, read_lines
 from vae_augment import VAESyntheticDataset, load
 from vae_augment.evaluation.classifier import accuracy, identity, train_classifier
 from vae_augment.evaluation.intervals import estimate
@@ -49,7 +48,6 @@ def main(
 ) -> None:
     private = in_grey(load_data(data, root))
     unseen = in_grey(load_data(test or data, root, train=False))
-    rows = read_lines(results)
     for each_seed in seed:
         for each_epsilon in epsilon:
             row: Row = {
@@ -61,13 +59,9 @@ def main(
                 "updates": updates,
                 "seed": each_seed,
             }
-            if any(row.items() <= known.items() for known in rows):
-                continue
-            row |= measure(private, unseen, base, row) | machine()
-            rows.append(row)
-            with results.open("a") as file:
-                print(json.dumps(row), file=file)
-    print("\n".join(table(rows)))
+            if not is_there(read_lines(results), row):
+                add_line(results, row | measure(private, unseen, base, row))
+    print("\n".join(table(read_lines(results))))
 
 
 def table(rows: Sequence[Row]) -> list[str]:

@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import onnx
 import torch
 
 from benchmarks.classifiers import CLASSIFIERS
@@ -25,7 +24,6 @@ from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines, seed
 from vae_augment import VAEModel, VAESyntheticDataset, load
 from vae_augment.evaluation.classifier import Batch, accuracy, train_classifier
 from vae_augment.evaluation.intervals import Estimate, paired
-from vae_augment.model.evidence import weights_digest
 from vae_augment.training import ImageData, load_data
 from vae_augment.training.data.image_data import to_float
 
@@ -96,11 +94,6 @@ def differences(rows: Sequence[Row]) -> dict[Key, Estimate]:
     return found
 
 
-def weights_of(model: VAEModel) -> str:
-    """The digest of a model's graph and latents, which other metadata do not change."""
-    return weights_digest(onnx.load_from_string(model.file.content))
-
-
 def add_missing(
     model: VAEModel, data: ImageData, test: ImageData, rows: Sequence[Row], results: Path
 ) -> None:
@@ -141,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = []
     for seed in options.seeds:
         for kind in options.kinds:
-            digest = "" if kind == "real" else weights_of(model)
+            digest = "" if kind == "real" else model.weights_sha256
             rows.append({"kind": kind, "seed": seed, "model": digest, **same})
     add_missing(model, data, test, rows, options.results)
     for key, difference in differences(read_lines(options.results)).items():

@@ -138,7 +138,7 @@ def test_samples(
         (0, "both"),
     ]
     gain = statistics.fmean(rows[at + 1]["accuracy"] - rows[at]["accuracy"] for at in (0, 2))
-    digest = samples.weights_of(load(tiny_model_path))[:8]
+    digest = load(tiny_model_path).weights_sha256[:8]
     expected = f"digits, small_cnn, 2 updates, samples of {digest} minus real: {gain:+.2f}"
     assert expected in capsys.readouterr().out
 
