@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from ..errors import ModelFormatError
-from ..files import atomic_path
 from ..model.file import ModelFile, check_model
 from ..model.latents import Latents
 from ..model.spec import SPEC_KEY, Spec
-from .checkpoint import content_sha256, join_groups, select_group
+from .checkpoint import content_sha256, join_groups, select_group, write_tensors
 
 BASE_CHECKPOINT_KEY = "vae_augment.base_checkpoint"
 BASE_CHECKPOINT_VERSION = 1
@@ -49,13 +47,9 @@ def save_base_checkpoint(
         name: torch.from_numpy(array) for name, array in vars(checkpoint.spec.latents).items()
     }
     tensors = join_groups({"base": {"content": torch.from_numpy(content)}, "latents": arrays})
-    tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
     facts: dict[str, Any] = {"version": BASE_CHECKPOINT_VERSION}
     facts |= replace(checkpoint.spec, latents=None).to_metadata()
-    facts["sha256"] = content_sha256(facts, tensors)
-    metadata = {BASE_CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)}
-    with atomic_path(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(safetensors.torch.save(tensors, metadata=metadata))
+    write_tensors(path, BASE_CHECKPOINT_KEY, facts, tensors, overwrite=overwrite)
 
 
 def load_base_checkpoint(path: str | os.PathLike[str]) -> BaseCheckpoint | None:

@@ -70,14 +70,24 @@ def save_checkpoint(
         "latents": {name: torch.from_numpy(array) for name, array in arrays.items()},
     }
     tensors = join_groups(groups)
-    # One key, because safetensors writes several in an order that changes from run to run.
     facts = {"version": CHECKPOINT_VERSION, "network": dict(checkpoint.network)}
     facts |= replace(checkpoint.spec, latents=None).to_metadata()
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    facts["sha256"] = content_sha256(facts, tensors)
-    content = safetensors.torch.save(
-        tensors, metadata={CHECKPOINT_KEY: json.dumps(facts, sort_keys=True)}
-    )
+    write_tensors(path, CHECKPOINT_KEY, facts, tensors, overwrite=overwrite)
+
+
+def write_tensors(
+    path: str | os.PathLike[str],
+    key: str,
+    facts: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    *,
+    overwrite: bool,
+) -> None:
+    """Write tensors, and below `key` the facts with the checksum of both, whole or not at all."""
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    checked = {**facts, "sha256": content_sha256(facts, copies)}
+    # One key, because safetensors writes several in an order that changes from run to run.
+    content = safetensors.torch.save(copies, metadata={key: json.dumps(checked, sort_keys=True)})
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
 
