@@ -132,10 +132,17 @@ def covariances(moments: Moments) -> Numbers:
         shrunk = second + to_pooled * (pooled - second)
         own = (1 - to_pooled) ** 2 * noise
         common = (to_pooled * (1 - to_isotropic)) ** 2 * pooled_variance
-        # Of a symmetric random matrix: Wigner's semicircle.
-        radius = 2 * math.sqrt(dim / 2 * (own + common))
+        radius = noise_radius(dim, math.sqrt(own + common))
         found.append(_with_floor(shrunk, max(FLOOR * radius, 1e-6)))
     return np.stack(found)
+
+
+def noise_radius(dim: int, std: float) -> float:
+    """The spectral radius of a symmetric matrix of noise: Wigner's semicircle.
+
+    `std` is that of the diagonal; off it, the variance is half as large.
+    """
+    return 2 * math.sqrt(dim / 2) * std
 
 
 def _share_of_noise(difference: Numbers, variance: float) -> float:

@@ -27,7 +27,7 @@ from ..training.data.image_data import ImageData
 from ..training.latent_distribution import LEAST_VARIANCE, room_per_class
 from .accounting import Numbers, accountant, noise_multiplier, share_of
 from .clusters import private_clusters
-from .moments import SHARE_OF_MEANS, Clipping, Moments, covariances, release
+from .moments import SHARE_OF_MEANS, Clipping, Moments, covariances, noise_radius, release
 from .public_space import PublicSpace, public_space
 
 LARGEST_DELTA = 1e-5
@@ -134,8 +134,7 @@ def _cluster_count(images: int, classes: int, axes: int, multiplier: float) -> i
     images_per_class = 10.0 ** math.floor(math.log10(images)) / classes
     of_second = share_of(multiplier, (1 - SHARE_OF_CLUSTERS) * (1 - SHARE_OF_MEANS))
     noise = _clipping(axes, MOST_CLUSTERS).difference ** 2 * of_second / images_per_class
-    radius = math.sqrt(2 * axes) * noise  # of a symmetric random matrix, as in `covariances`
-    most = min(MOST_NOISE / radius, images_per_class / IMAGES_PER_CLUSTER)
+    most = min(MOST_NOISE / noise_radius(axes, noise), images_per_class / IMAGES_PER_CLUSTER)
     count = MOST_CLUSTERS
     while count > max(1, most):
         count //= 2
