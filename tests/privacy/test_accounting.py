@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from vae_augment.errors import InputError, VAEAugmentError
 from vae_augment.privacy.accounting import accountant, noise_multiplier, share_of, with_noise
-from vae_augment.privacy.moments import SHARE_OF_MEANS
+from vae_augment.privacy.plan import SHARES_OF_OWN
 
 
 @pytest.mark.parametrize("epsilon", [0.2, 1.0, 10.0])
@@ -29,7 +29,7 @@ def test_the_noise_solves_the_equation_of_balle_and_wang(epsilon: float) -> None
 def test_two_releases_together_cost_the_budget(epsilon: float) -> None:
     multiplier = noise_multiplier(epsilon, 1e-5)
     together = PLDAccountant()
-    for share in (SHARE_OF_MEANS, 1 - SHARE_OF_MEANS):
+    for share in SHARES_OF_OWN.values():
         together.compose(dp_accounting.GaussianDpEvent(share_of(multiplier, share)))
     assert together.get_epsilon(1e-5) == pytest.approx(epsilon, rel=5e-3)
 

@@ -1,17 +1,12 @@
 """Private k-means: what it finds, and what it takes of the budget."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 
-from vae_augment.privacy import clusters, moments
-from vae_augment.privacy.clusters import ROUNDS, private_clusters
-from vae_augment.privacy.moments import Clipping
-from vae_augment.privacy.private_fit import MOST_CLUSTERS, _cluster_count, _released
-
-CLIPPING = Clipping(vector=6.0, difference=3.0)
+from vae_augment.privacy import clusters
+from vae_augment.privacy.clusters import private_clusters
 
 
 def groups(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -51,37 +46,3 @@ def test_where_a_vector_belongs_hangs_on_the_centres_and_on_itself_alone(
     with_all = private_clusters(vectors, labels, 1, 4, 6.0, 1.0)
     without_one = private_clusters(vectors[1:], labels[1:], 1, 4, 6.0, 1.0)
     assert np.array_equal(with_all[1:], without_one)
-
-
-def test_the_releases_that_see_a_vector_take_the_whole_budget_and_no_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Gaussian releases compose: the sum of 1 / multiplier^2 is that of one release of them all."""
-    marked = 9.0
-    taken: list[float] = []
-
-    def recorded(release):
-        def wrapper(units, multiplier):
-            if len(units) and units[:, -1].max() > 0.5:
-                taken.append(multiplier)
-            return release(units, multiplier)
-
-        return wrapper
-
-    monkeypatch.setattr(clusters, "count_and_sum", recorded(moments.count_and_sum))
-    monkeypatch.setattr(moments, "sum_of_products", recorded(moments.sum_of_products))
-    monkeypatch.setattr(moments, "count_and_sum", recorded(moments.count_and_sum))
-    vectors, _ = groups(200)
-    vectors[0] = 0
-    vectors[0, -1] = marked
-    _released(vectors, np.zeros(len(vectors), int), 1, 4, CLIPPING, multiplier=0.8)
-    assert len(taken) == 1 + ROUNDS + 2
-    assert math.fsum(1 / each**2 for each in taken) == pytest.approx(1 / 0.8**2)
-
-
-def test_little_noise_allows_more_clusters() -> None:
-    counts = [_cluster_count(60_000, 10, 27, multiplier) for multiplier in (0.5, 4.0, 16.0)]
-    assert counts == [MOST_CLUSTERS, 4, 1]
-    # Only the order of magnitude of the number of images counts.
-    assert _cluster_count(99_999, 10, 27, 4.0) == counts[1]
-    assert _cluster_count(900, 10, 27, 0.5) == 1

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import stats
 
+from tests.privacy.attack import DELTA, lower_bound
 from vae_augment.privacy import moments
-from vae_augment.privacy.accounting import noise_multiplier
+from vae_augment.privacy.accounting import noise_multiplier, share_of
 from vae_augment.privacy.moments import (
     COUNT_WEIGHT,
     GRID,
@@ -19,9 +19,10 @@ from vae_augment.privacy.moments import (
     covariances,
     release,
     sum_of_products,
+    sum_of_squares,
 )
+from vae_augment.privacy.plan import SHARES_OF_OWN
 
-DELTA = 1e-5
 CLAIMED = 2.0
 CLIPPING = Clipping(vector=2.0, difference=1.5)
 Noise = Callable[[np.ndarray, float], np.ndarray]
@@ -70,10 +71,23 @@ def test_one_vector_changes_the_products_by_no_more_than_is_accounted_for() -> N
 
 
 @pytest.mark.usefixtures("silent")
+def test_one_vector_changes_the_squares_by_no_more_than_is_accounted_for() -> None:
+    many = clipped(rows(3000) * 5, 2.0, order=4)
+    assert (many**4).sum(1).max() <= 1
+    for index in range(0, 3000, 300):
+        difference = sum_of_squares(many, 1) - sum_of_squares(np.delete(many, index, 0), 1)
+        assert np.linalg.norm(difference) <= 1
+
+
+@pytest.mark.usefixtures("silent")
 def test_the_order_of_the_vectors_changes_nothing_not_even_the_last_bit() -> None:
     many = clipped(rows(5000), 2.0)
     shuffled = np.random.default_rng(1).permutation(many)
-    for measure in (lambda each: count_and_sum(each, 1)[1], lambda each: sum_of_products(each, 1)):
+    for measure in (
+        lambda each: count_and_sum(each, 1)[1],
+        lambda each: sum_of_products(each, 1),
+        lambda each: sum_of_squares(each, 1),
+    ):
         assert np.array_equal(measure(many), measure(shuffled))
 
 
@@ -89,12 +103,13 @@ def test_the_noise_has_the_size_that_is_accounted_for() -> None:
     upper = products[np.triu_indices(40, 1)]
     assert upper.std() == pytest.approx(2.0 / math.sqrt(2), rel=0.15)
     assert np.array_equal(products, products.T)
+    assert sum_of_squares(nothing, 2.0).std() == pytest.approx(2.0, rel=0.4)
 
 
 def test_without_privacy_the_moments_are_those_of_the_vectors() -> None:
     vectors = 0.1 * rows(4000) + 0.2
     labels = np.arange(4000) % 2
-    found = release(vectors, labels, 2, Clipping(10.0, 10.0), multiplier=1e-9)
+    found = release(vectors, labels, 2, Clipping(10.0, 10.0), of_means=1e-9, of_second=1e-9)
     np.testing.assert_allclose(found.counts, [2000, 2000], atol=1e-3)
     np.testing.assert_allclose(found.means[0], vectors[::2].mean(0), atol=1e-3)
     expected = np.cov(vectors[::2].T)
@@ -102,13 +117,13 @@ def test_without_privacy_the_moments_are_those_of_the_vectors() -> None:
 
 
 def test_a_class_without_images_gets_moments_too() -> None:
-    found = release(rows(500), np.zeros(500, int), 2, CLIPPING, multiplier=1.0)
+    found = release(rows(500), np.zeros(500, int), 2, CLIPPING, of_means=1.0, of_second=1.0)
     assert np.isfinite(covariances(found)).all()
     assert found.counts[1] >= 1
 
 
 def test_covariances_are_positive_definite_under_much_noise() -> None:
-    found = release(rows(200), np.zeros(200, int), 1, CLIPPING, multiplier=100.0)
+    found = release(rows(200), np.zeros(200, int), 1, CLIPPING, of_means=100.0, of_second=100.0)
     assert np.linalg.eigvalsh(covariances(found)[0]).min() > 0
 
 
@@ -121,27 +136,6 @@ def test_noise_that_drowns_a_class_leaves_what_all_classes_share() -> None:
     assert found[1][0, 0] > found[1][2, 2]
 
 
-def lower_bound(with_canary: np.ndarray, without: np.ndarray) -> float:
-    """A lower bound on epsilon, at 99 % confidence, from statistics with the canary and without.
-
-    For each threshold, epsilon is at least log((true rate - delta) / false rate); the rates are
-    bounded by Clopper and Pearson (Jagielski, Ullman and Oprea, "Auditing differentially private
-    machine learning", 2020). Half of the runs choose the threshold, the other half measure.
-    """
-    half = len(without) // 2
-    thresholds = np.quantile(without[:half], np.linspace(0.5, 0.995, 40))
-    chosen = max(thresholds, key=lambda each: _bound(with_canary[:half], without[:half], each))
-    return _bound(with_canary[half:], without[half:], chosen)
-
-
-def _bound(with_canary: np.ndarray, without: np.ndarray, threshold: float) -> float:
-    found = int((with_canary > threshold).sum())
-    false = int((without > threshold).sum())
-    least = stats.binomtest(found, len(with_canary)).proportion_ci(0.98).low
-    most = stats.binomtest(false, len(without)).proportion_ci(0.98).high
-    return math.log(max(least - DELTA, 1e-12) / most)
-
-
 def canary_statistics(epsilon: float, runs: int = 600) -> tuple[np.ndarray, np.ndarray]:
     """What an attacker sees of a canary along one axis, in releases with it and without it.
 
@@ -149,13 +143,16 @@ def canary_statistics(epsilon: float, runs: int = 600) -> tuple[np.ndarray, np.n
     sum and the products, each over its noise.
     """
     multiplier = noise_multiplier(epsilon, DELTA)
+    noise = {
+        "of_means": share_of(multiplier, SHARES_OF_OWN["means"]),
+        "of_second": share_of(multiplier, SHARES_OF_OWN["second"]),
+    }
     others = 0.05 * rows(30, dim=2)
     canary = np.array([[50.0, 0]])  # far outside the clipping
     statistics = []
     for vectors in (np.concatenate([others, canary]), others):
         seen = [
-            release(vectors, np.zeros(len(vectors), int), 1, CLIPPING, multiplier)
-            for _ in range(runs)
+            release(vectors, np.zeros(len(vectors), int), 1, CLIPPING, **noise) for _ in range(runs)
         ]
         statistics.append(np.array([_evidence(each) for each in seen]))
     return statistics[0], statistics[1]
@@ -164,7 +161,7 @@ def canary_statistics(epsilon: float, runs: int = 600) -> tuple[np.ndarray, np.n
 def _evidence(found: Moments) -> float:
     mean = found.counts[0] * found.means[0, 0] / CLIPPING.vector
     second = found.counts[0] * found.second[0, 0, 0] / CLIPPING.difference**2
-    return float(math.sqrt(moments.SHARE_OF_MEANS) * mean + second)
+    return float(math.sqrt(SHARES_OF_OWN["means"]) * mean + second)
 
 
 @pytest.fixture

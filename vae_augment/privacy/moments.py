@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .accounting import Numbers, share_of, with_noise
+from .accounting import Numbers, with_noise
 
-SHARE_OF_MEANS = 0.15  # of the budget, for counts and sums; the second moments get the rest
 COUNT_WEIGHT = 0.3  # of a count beside a sum of unit vectors
 FEWEST = 50.0  # images of a class, at least, whatever its noisy count
 FLOOR = 0.3  # least eigenvalue of a covariance, over the spectral radius of its noise
@@ -23,10 +22,25 @@ GRID = 2.0**16  # steps in a unit, so that sums of up to two million products ar
 
 
 class Clipping(NamedTuple):
-    """The largest norm of a vector, and of its difference from the noisy mean of its class."""
+    """The largest norms.
+
+    Attributes:
+        vector: of a vector.
+        difference: of its difference from the noisy mean of its class.
+        squares: of the squares of that difference along common axes; 0 where there are none.
+    """
 
     vector: float
     difference: float
+    squares: float = 0.0
+
+
+class Gaussians(NamedTuple):
+    """One Gaussian for each of G groups in D dimensions."""
+
+    counts: Numbers  # [G], at least 1
+    means: Numbers  # [G, D]
+    covariances: Numbers  # [G, D, D], positive definite
 
 
 class Moments(NamedTuple):
@@ -39,7 +53,13 @@ class Moments(NamedTuple):
 
 
 def release(
-    vectors: Numbers, labels: NDArray[np.int64], classes: int, clipping: Clipping, multiplier: float
+    vectors: Numbers,
+    labels: NDArray[np.int64],
+    classes: int,
+    clipping: Clipping,
+    *,
+    of_means: float,
+    of_second: float,
 ) -> Moments:
     """Release the moments of each class.
 
@@ -48,39 +68,44 @@ def release(
         labels: [N], 0 to `classes` - 1.
         classes: how many classes there are, whether or not they have vectors: the list is public.
         clipping: norms that do not depend on the vectors.
-        multiplier: standard deviation of noise per unit of L2 sensitivity, for the whole release.
+        of_means, of_second: standard deviation of noise per unit of L2 sensitivity, for counts and
+            sums, and for the second moments.
     """
-    of_means = share_of(multiplier, SHARE_OF_MEANS)
-    of_second = share_of(multiplier, 1 - SHARE_OF_MEANS)
-    found = [
-        _release_class(vectors[labels == label], clipping, of_means, of_second)
-        for label in range(classes)
-    ]
-    return Moments(*(np.stack(each) for each in zip(*found, strict=True)))
+    counts, means = release_means(vectors, labels, classes, clipping.vector, of_means)
+    units = clipped(vectors - means[labels], clipping.difference)
+    products = np.stack(
+        [sum_of_products(units[labels == label], of_second) for label in range(classes)]
+    )
+    scale = clipping.difference**2 / np.maximum(counts, FEWEST)
+    return Moments(counts, means, scale[:, None, None] * products, scale * of_second)
 
 
-def _release_class(
-    vectors: Numbers, clipping: Clipping, of_means: float, of_second: float
-) -> tuple[Numbers, ...]:
-    count, total = count_and_sum(clipped(vectors, clipping.vector), of_means)
-    divisor = np.maximum(count, FEWEST)
-    mean = clipped((clipping.vector * total / divisor)[None], clipping.vector)[0]
-    mean = clipping.vector * mean
-    differences = clipped(vectors - mean, clipping.difference)
-    area = clipping.difference**2
-    second = area * sum_of_products(differences, of_second) / divisor
-    return np.maximum(count, 1.0), mean, second, area * of_second / divisor
+def release_means(
+    vectors: Numbers, labels: NDArray[np.int64], groups: int, norm: float, multiplier: float
+) -> tuple[Numbers, Numbers]:
+    """The noisy number of vectors of each group, [G], at least 1, and their noisy means, [G, D]."""
+    units = clipped(vectors, norm)
+    counts = []
+    means = []
+    for group in range(groups):
+        count, total = count_and_sum(units[labels == group], multiplier)
+        mean = clipped((norm * total / np.maximum(count, FEWEST))[None], norm)[0]
+        counts.append(np.maximum(count, 1.0))
+        means.append(norm * mean)
+    return np.stack(counts), np.stack(means)
 
 
-def clipped(vectors: Numbers, norm: float) -> Numbers:
+def clipped(vectors: Numbers, norm: float, order: int = 2) -> Numbers:
     """Vectors [N, D] over `norm`, shortened to at most length 1, and rounded towards 0 to a grid.
+
+    Their length is the norm of this order: the `order`-th root of the sum of powers.
 
     On the grid their sums and products are exact in float64. Otherwise the order of the additions
     would change sums by more than one vector may (Casacuberta et al., "Widespread underestimation
     of sensitivity in differentially private libraries", 2022).
     """
     units = vectors / norm
-    length = np.linalg.norm(units, axis=1, keepdims=True)
+    length = np.linalg.norm(units, order, axis=1, keepdims=True)
     inside = units / np.maximum(1, length * (1 + 1e-12))
     return np.trunc(inside * GRID) / GRID
 
@@ -108,6 +133,14 @@ def sum_of_products(units: Numbers, multiplier: float) -> Numbers:
     noisy += noisy.T
     noisy[np.diag_indices_from(noisy)] = with_noise(products.diagonal(), multiplier)
     return noisy
+
+
+def sum_of_squares(units: Numbers, multiplier: float) -> Numbers:
+    """The noisy sum of squares [D], of vectors [N, D] whose fourth powers add up to at most 1.
+
+    The squares of one vector are a vector of at most length 1.
+    """
+    return with_noise(np.square(units).sum(0), multiplier)
 
 
 def covariances(moments: Moments) -> Numbers:

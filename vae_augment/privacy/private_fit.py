@@ -27,23 +27,13 @@ from ..training.data.image_data import ImageData
 from ..training.latent_distribution import LEAST_VARIANCE, room_per_class
 from .accounting import Numbers, accountant, noise_multiplier, share_of
 from .clusters import private_clusters
-from .moments import SHARE_OF_MEANS, Clipping, Moments, covariances, noise_radius, release
+from .common_axes import release_with_common_axes
+from .moments import Gaussians, clipped, count_and_sum, covariances, release
+from .plan import Plan, plan
 from .public_space import PublicSpace, public_space
 
 LARGEST_DELTA = 1e-5
-# Norms at which coordinates are clipped, over the root of their number; on average over the public
-# images the norm is that root. All these were chosen in trials on MNIST and Fashion-MNIST.
-VECTOR_NORM = 1.4
-DIFFERENCE_NORM = 0.9  # from the mean of the class
-DIFFERENCE_NORM_IN_CLUSTER = 0.7
 MOST_AXES = 150
-MOST_AXES_OF_LITTLE = 50  # below the epsilon that follows, where noise would drown more of them
-LITTLE_EPSILON = 0.5
-MOST_CLUSTERS = 16  # per class
-IMAGES_PER_CLUSTER = 50  # at least
-SHARE_OF_CLUSTERS = 0.1  # of the budget, for finding them
-# On a covariance: the spectral radius of its noise, where the variance of public images is 1.
-MOST_NOISE = 3.0
 IMAGES_AT_ONCE = 1024
 ADJACENCY = "one labelled image added or removed"
 
@@ -93,13 +83,12 @@ def fit_private(
     _check_base(base, data)
     _check_labels(data)
     room_per_class(len(data.classes), base.spec.latent_dim, len(base.file.content))
-    space = public_space(base, _most_axes(budget))
+    space = public_space(base, MOST_AXES)
     coordinates = space.coordinates(_encoded(base, data))
     classes = max(1, len(data.classes))
-    clusters = _cluster_count(len(data), classes, space.size, multiplier)
-    clipping = _clipping(space.size, clusters)
+    planned = plan(len(data), classes, space.size, multiplier)
     labels = np.maximum(data.labels.numpy(), 0)
-    moments = _released(coordinates, labels, classes, clusters, clipping, multiplier)
+    gaussians = _released(coordinates, labels, classes, planned, multiplier)
     # From here on nothing sees the private images.
     spec = Spec(
         image_shape=base.spec.image_shape,
@@ -107,8 +96,8 @@ def fit_private(
         classes=data.classes,
         training={"data": data.name, "base": base.name, "base_sha256": base.sha256},
         exporter=f"vae-augment {__version__}",
-        evidence={PRIVACY: _evidence(budget, clipping, clusters, space, base)},
-        latents=_latents(space, moments, clusters),
+        evidence={PRIVACY: _evidence(budget, planned, space, base)},
+        latents=_latents(space, gaussians, planned.clusters),
     )
     checkpoint = BaseCheckpoint(spec, base.file)
     save_base_checkpoint(checkpoint, path, overwrite=overwrite)
@@ -122,47 +111,50 @@ def _delta(asked: float | None, count: int) -> float:
     return min(LARGEST_DELTA, 10.0 ** math.floor(-2 * math.log10(count)))
 
 
-def _most_axes(budget: Budget) -> int:
-    return MOST_AXES_OF_LITTLE if budget.epsilon < LITTLE_EPSILON else MOST_AXES
-
-
-def _cluster_count(images: int, classes: int, axes: int, multiplier: float) -> int:
-    """As many clusters per class as noise and the number of images allow.
-
-    Of the number of images no more is used than its order of magnitude, which is public.
-    """
-    images_per_class = 10.0 ** math.floor(math.log10(images)) / classes
-    of_second = share_of(multiplier, (1 - SHARE_OF_CLUSTERS) * (1 - SHARE_OF_MEANS))
-    noise = _clipping(axes, MOST_CLUSTERS).difference ** 2 * of_second / images_per_class
-    most = min(MOST_NOISE / noise_radius(axes, noise), images_per_class / IMAGES_PER_CLUSTER)
-    count = MOST_CLUSTERS
-    while count > max(1, most):
-        count //= 2
-    return count
-
-
-def _clipping(axes: int, clusters: int) -> Clipping:
-    root = math.sqrt(axes)
-    of_difference = DIFFERENCE_NORM if clusters == 1 else DIFFERENCE_NORM_IN_CLUSTER
-    return Clipping(VECTOR_NORM * root, of_difference * root)
-
-
 def _released(
     coordinates: Numbers,
     labels: NDArray[np.int64],
     classes: int,
-    clusters: int,
-    clipping: Clipping,
+    planned: Plan,
     multiplier: float,
-) -> Moments:
-    """The moments of all clusters of all classes, [classes x clusters, ...]."""
-    if clusters == 1:
-        return release(coordinates, labels, classes, clipping, multiplier)
-    of_clusters = share_of(multiplier, SHARE_OF_CLUSTERS)
-    of_moments = share_of(multiplier, 1 - SHARE_OF_CLUSTERS)
-    cluster = private_clusters(coordinates, labels, classes, clusters, clipping.vector, of_clusters)
-    groups = labels * clusters + cluster
-    return release(coordinates, groups, classes * clusters, clipping, of_moments)
+) -> Gaussians:
+    """The Gaussians of all clusters of all classes, [classes x clusters, ...]."""
+    clipping = planned.clipping
+    noise = {
+        name: share_of(multiplier, share) for name, share in planned.shares.items() if share > 0
+    }
+    centre = np.zeros(coordinates.shape[1])
+    if "centre" in noise:
+        centre = _centre(coordinates, clipping.vector, noise["centre"])
+    vectors = coordinates - centre
+    groups = labels
+    if planned.clusters > 1:
+        cluster = private_clusters(
+            vectors, labels, classes, planned.clusters, clipping.vector, noise["clusters"]
+        )
+        groups = labels * planned.clusters + cluster
+    count = classes * planned.clusters
+    if planned.own:
+        moments = release(
+            vectors, groups, count, clipping, of_means=noise["means"], of_second=noise["second"]
+        )
+        return Gaussians(moments.counts, moments.means, covariances(moments))
+    found = release_with_common_axes(
+        vectors,
+        groups,
+        count,
+        clipping,
+        of_means=noise["means"],
+        of_common=noise["common"],
+        of_variances=noise["variances"],
+    )
+    return found._replace(means=found.means + centre)
+
+
+def _centre(vectors: Numbers, norm: float, multiplier: float) -> Numbers:
+    """The noisy mean [D] of all vectors: clipped around it, they lose less."""
+    count, total = count_and_sum(clipped(vectors, norm), multiplier)
+    return norm * total / np.maximum(count, 1)
 
 
 def _check_base(base: VAEModel, data: ImageData) -> None:
@@ -205,17 +197,17 @@ def _encoded(base: VAEModel, data: ImageData) -> Numbers:
     return torch.cat(means).double().numpy()
 
 
-def _latents(space: PublicSpace, moments: Moments, clusters: int) -> Latents:
+def _latents(space: PublicSpace, gaussians: Gaussians, clusters: int) -> Latents:
     """A mixture of `clusters` Gaussians per class."""
     means = []
     scales = []
-    for mean, covariance in zip(moments.means, covariances(moments), strict=True):
+    for mean, covariance in zip(gaussians.means, gaussians.covariances, strict=True):
         latent_mean, latent_covariance = space.latents(mean, covariance)
         ridge = LEAST_VARIANCE * np.eye(len(latent_mean))
         means.append(latent_mean)
         scales.append(np.linalg.cholesky(latent_covariance + ridge))
     dim = len(means[0])
-    counts = moments.counts.reshape(-1, clusters)
+    counts = gaussians.counts.reshape(-1, clusters)
     weights = counts / counts.sum(1, keepdims=True)
     return without_bank(
         weights.astype(np.float32),
@@ -224,31 +216,18 @@ def _latents(space: PublicSpace, moments: Moments, clusters: int) -> Latents:
     )
 
 
-def _evidence(
-    budget: Budget, clipping: Clipping, clusters: int, space: PublicSpace, base: VAEModel
-) -> dict[str, Any]:
+def _evidence(budget: Budget, planned: Plan, space: PublicSpace, base: VAEModel) -> dict[str, Any]:
+    what = "second moments" if planned.own else "variances along common axes"
     return {
         "epsilon": budget.epsilon,
         "delta": budget.delta,
         "adjacency": ADJACENCY,
-        "mechanism": "Gaussian noise on the counts, means and second moments of each class's "
-        "latents",
-        "clipping": {"vector": clipping.vector, "difference": clipping.difference},
+        "mechanism": f"Gaussian noise on the counts, means and {what} of each class's latents",
+        "clipping": {name: norm for name, norm in planned.clipping._asdict().items() if norm},
         "axes": space.size,
-        "clusters": clusters,
-        "shares": _shares(clusters),
+        "clusters": planned.clusters,
+        "shares": planned.shares,
         "accountant": f"{accountant()}, analytic Gaussian mechanism",
         "public": f"the base {base.name}, the names of the classes, the shape of the images and "
         "the order of magnitude of their number",
-    }
-
-
-def _shares(clusters: int) -> dict[str, float]:
-    """What each release takes of the budget."""
-    of_clusters = SHARE_OF_CLUSTERS if clusters > 1 else 0.0
-    left = 1 - of_clusters
-    return {
-        "clusters": of_clusters,
-        "means": left * SHARE_OF_MEANS,
-        "second": left * (1 - SHARE_OF_MEANS),
     }
