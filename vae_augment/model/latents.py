@@ -44,15 +44,25 @@ class Latents:
         return without_bank(self.weights, self.means, self.scales)
 
     def to_text(self) -> str:
-        """Base64 of a safetensors buffer, which is read without pickle."""
-        arrays = {name: np.ascontiguousarray(value) for name, value in vars(self).items()}
+        """Base64 of a safetensors buffer, which is read without pickle.
+
+        Of the scales it has the rows of their lower triangles, the rest of which is 0.
+        """
+        arrays = dict(vars(self))
+        scales = arrays.pop("scales")
+        arrays["triangles"] = scales[(..., *np.tril_indices(scales.shape[-1]))]
+        # safetensors writes the memory as it lies, whatever the strides.
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         return base64.b64encode(safetensors.numpy.save(arrays)).decode("ascii")
 
     @classmethod
     def from_text(cls, text: str, latent_dim: int, classes: int) -> "Latents":
         """Read what `to_text` wrote; `ModelFormatError` for anything else."""
         try:
-            latents = cls(**safetensors.numpy.load(base64.b64decode(text, validate=True)))
+            arrays = safetensors.numpy.load(base64.b64decode(text, validate=True))
+            if "triangles" in arrays:
+                arrays["scales"] = _filled(arrays.pop("triangles"), latent_dim)
+            latents = cls(**arrays)
         # KeyError is safetensors' for a type that NumPy does not have.
         except (ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
             raise ModelFormatError(
@@ -90,6 +100,19 @@ class Latents:
             raise ModelFormatError(f"{LATENTS_KEY}: the mixture weights are not probabilities.")
         if bank and not (self.bank_labels.min() >= -1 and self.bank_labels.max() < groups):
             raise ModelFormatError(f"{LATENTS_KEY}: bank_labels are outside -1..{groups - 1}.")
+
+
+def _filled(triangles: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+    """Rows of lower triangles, [G, K, D (D + 1) / 2], as matrices [G, K, D, D]."""
+    size = dim * (dim + 1) // 2
+    if triangles.ndim != 3 or triangles.shape[-1] != size:
+        raise ModelFormatError(
+            f"{LATENTS_KEY}: triangles is {triangles.dtype} of shape {triangles.shape}, expected "
+            f"float32 of shape [G, K, {size}]."
+        )
+    scales = np.zeros((*triangles.shape[:-1], dim, dim), triangles.dtype)
+    scales[(..., *np.tril_indices(dim))] = triangles
+    return scales
 
 
 def without_bank(

@@ -25,7 +25,7 @@ MANY = 150
 FEW_IMAGES = 20
 IMAGES_OF_ALL_CLASSES = 5
 SPREAD_OF_FEW = 0.8
-MIXTURE_BYTES = 2_500_000  # of the file, which more than few components per class may take
+MIXTURE_BYTES = 1_300_000  # of the file, which more than few components per class may take
 # With 40 for few components, samples of 100 images per class showed their class less often.
 IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
 # Of clusters; at 1, samples show their class more often, but lack the rarer images and teach less.
@@ -110,7 +110,8 @@ def room_per_class(classes: int, latent_dim: int, weight_bytes: int) -> tuple[in
     # MiB.
     room = (MAX_FILE_BYTES - (1 << 20) - weight_bytes) * 3 // 4
     groups = max(1, classes)
-    component = 4 * (latent_dim**2 + latent_dim + 1)
+    triangle = latent_dim * (latent_dim + 1) // 2
+    component = 4 * (triangle + latent_dim + 1)
     encoded = 8 * (latent_dim + 1)
     components = (room - groups * encoded) // (groups * component)
     if components < 1:

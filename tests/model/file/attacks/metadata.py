@@ -142,7 +142,17 @@ def latents_float8(model: ModelProto, folder: Path) -> Path:
 
 def latents_huge_scales(model: ModelProto, folder: Path) -> Path:
     """Finite, but what is drawn with them is not."""
-    return latents_filled(model, folder, "scales", 3e38)
+    return latents_filled(model, folder, "triangles", 3e38)
+
+
+def latents_triangles_of_another_size(model: ModelProto, folder: Path) -> Path:
+    """One number per component, which would be broadcast to all of a matrix."""
+    return latents_changed(model, folder, triangles=np.ones((10, 20, 1), np.float32))
+
+
+def latents_triangles_without_axes(model: ModelProto, folder: Path) -> Path:
+    """A triangle that is one number."""
+    return latents_changed(model, folder, triangles=np.ones((), np.float32))
 
 
 def latents_huge_bank(model: ModelProto, folder: Path) -> Path:
@@ -177,6 +187,8 @@ ATTACKS = [
     (latents_bfloat16, FORMAT, "cannot be read"),
     (latents_float8, FORMAT, "cannot be read"),
     (latents_huge_scales, FORMAT, "scales has values beyond"),
+    (latents_triangles_of_another_size, FORMAT, "triangles is float32 of shape"),
+    (latents_triangles_without_axes, FORMAT, "triangles is float32 of shape"),
     (latents_huge_bank, FORMAT, "bank has values beyond"),
     (latents_name_with_escape, FORMAT, "cannot be read"),
 ]
