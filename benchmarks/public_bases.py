@@ -2,6 +2,7 @@
 
     python -m benchmarks.public_bases strokes DATA -o strokes.safetensors
     python -m benchmarks.public_bases objects DATA -o objects.onnx
+    python -m benchmarks.public_bases linear-strokes DATA -o linear-strokes.onnx    # not bundled
 
 DATA is a folder with `omniglot/`, `handwriting/` and `cifar10grey/`, as ../shared/data.
 """
@@ -24,6 +25,7 @@ SIDE = 28
 BOXES = 16, 24  # the longer side of the ink, in pixels; MNIST's is 20
 THICKEST = 3  # pixels of 105 that a pen of Omniglot, about 3 wide, gains on each side
 COMPONENTS = 150
+COMPONENTS_OF_STROKES = 50
 
 Grey = NDArray[np.uint8]
 app = typer.Typer(add_completion=False)
@@ -44,8 +46,20 @@ def strokes(data: Data, output: Output, epochs: int | None = None) -> None:
 def objects(data: Data, output: Output) -> None:
     """Write the principal components of grey CIFAR-10 as a linear VAE."""
     with np.load(data / "cifar10grey" / "train.npz") as arrays:
-        images = torch.from_numpy(arrays["images"])[:, None]
-    components = PrincipalComponents(images.double() / 255, COMPONENTS)
+        images = arrays["images"]
+    write_components(images, COMPONENTS, output)
+
+
+@app.command()
+def linear_strokes(data: Data, output: Output) -> None:
+    """Write the principal components of the images of `strokes`, which a VAE has to beat."""
+    write_components(stroke_images(data), COMPONENTS_OF_STROKES, output)
+
+
+def write_components(images: Grey, count: int, output: Path) -> None:
+    """Write the first principal components of images [N, 28, 28] as a linear VAE."""
+    rows = torch.from_numpy(images)[:, None].double() / 255
+    components = PrincipalComponents(rows, count)
     export(components.eval(), output, image_shape=(1, SIDE, SIDE), overwrite=True)
 
 
