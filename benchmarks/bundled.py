@@ -1,11 +1,13 @@
 """Bundled models of labelled images, one command each, and what all files say of themselves.
 
     python -m benchmarks.bundled make devanagari DATA FOLDER
+    python -m benchmarks.bundled audit devanagari DATA
     python -m benchmarks.bundled describe
 
 `make` trains on the training part of a data set in DATA (as ../shared/data) with the defaults of
 `fit`, measures on its test part what a classifier learns from samples, and writes the model file
-into the package; FOLDER keeps the checkpoint, so that the command can be repeated. `describe`
+into the package; FOLDER keeps the checkpoint, so that the command can be repeated. `audit` looks
+for what a file gives away of the images of its training, and writes the result into it. `describe`
 writes source, licence and the figures of results/samples.jsonl into every bundled file; it changes
 neither weights nor latents, and nothing where they are in it already.
 """
@@ -20,14 +22,14 @@ import typer
 
 from benchmarks import samples
 from benchmarks.common import Row, read_lines
-from vae_augment import VAEModel, load
+from vae_augment import VAEModel, evaluation, load
 from vae_augment.evaluation.intervals import paired
 from vae_augment.evaluation.samples_only import difference_of
 from vae_augment.exporters import export
 from vae_augment.files import atomic_path
-from vae_augment.model.evidence import SAMPLES_ONLY, with_evidence
+from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY, add_evidence, with_evidence
 from vae_augment.model.file import BUNDLED
-from vae_augment.training import FitConfig, fit, load_checkpoint, load_data
+from vae_augment.training import FitConfig, ImageData, fit, load_checkpoint, load_data
 
 CLASSIFIERS = ("small_cnn", "logistic", "small_resnet")
 app = typer.Typer(add_completion=False)
@@ -97,14 +99,14 @@ def make(
 ) -> None:
     """Train, export and measure a model, and put its file into the package."""
     recipe = RECIPES[name]
-    train = load_data(data / recipe.train)
+    train = images(name, data)
     checkpoint = folder / f"{name}.safetensors"
     if not (checkpoint.exists() and load_checkpoint(checkpoint).is_finished):
         fit(train, checkpoint, recipe.config, report=print)
     made = folder / f"{name}.onnx"
     export(checkpoint, made, precision="fp16", overwrite=True)
     model = load(made, provider="cpu")
-    test = load_data(data / recipe.test, train=False)
+    test = images(name, data, train=False)
     for name_of_classifier in classifier or CLASSIFIERS:
         rows = wanted(model, name, name_of_classifier, range(seeds))
         samples.add_missing(model, train, test, rows, samples.FILE)
@@ -123,6 +125,24 @@ def wanted(model: VAEModel, name: str, classifier: str, seeds: Sequence[int]) ->
         for seed in seeds
         for kind in ("real", "samples")
     ]
+
+
+@app.command()
+def audit(name: str, data: Path) -> None:
+    """Audit a model of labelled images, and write the result into its file."""
+    model = load(name, provider="cpu")
+    result = evaluation.audit(model, images(name, data), images(name, data, train=False))
+    print(result.table())
+    entry = result.to_evidence() | {"private": False}
+    add_evidence(model.path, model.file.content, model.spec, {AUDIT: entry})
+
+
+def images(name: str, data: Path, *, train: bool = True) -> ImageData:
+    """The training or test images of a model; DATA as for `make`, or torchvision's data sets."""
+    if name not in RECIPES:
+        return load_data(name, data, train=train)
+    recipe = RECIPES[name]
+    return load_data(data / (recipe.train if train else recipe.test), train=train)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import vae_augment
 from tests.helpers import DATA, needs_mnist
 from vae_augment import VAEAugment, load
 from vae_augment.evaluation.classifier import accuracy, small_cnn
+from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY
 from vae_augment.model.file import BUNDLED
 from vae_augment.model.kinds import REDRAWING, SAMPLING
 from vae_augment.training import load_data
@@ -65,6 +66,13 @@ def test_anomaly_score_separates_fashion_from_digits() -> None:
     )
     scores = load("mnist").anomaly_score(torch.cat([digits, garments]))
     assert roc_auc_score([0] * 1000 + [1] * 1000, scores) >= 0.99
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "devanagari"])
+def test_what_stands_in_for_images_says_how_well_and_what_it_gives_away(name: str) -> None:
+    evidence = load(name).spec.evidence
+    assert evidence[SAMPLES_ONLY]["difference"]
+    assert evidence[AUDIT]["findings"] == []
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "glyphs"])

@@ -535,13 +535,20 @@ def test_a_description_from_before_units_means_what_it_meant(tiny_model_path: Pa
 
 
 def test_a_description_of_a_bundled_file_before_its_unit_still_loads() -> None:
-    values = VAEAugment("mnist").to_dict()
+    values = VAEAugment("glyphs").to_dict()
     del values["unit"]
-    values["model"]["sha256"] = "19cc4ff6dbad8c73738c8f857e8315c71e15ae742976c3af156f59f205d4873f"
+    values["model"]["sha256"] = "874d7e9acc7b902091e3df5f425387a371e9bef16d29ec401b7014383ac82134"
     assert VAEAugment.from_dict(values).unit == 1
-    values["model"]["name"] = "glyphs"
+    values["model"]["name"] = "fashion-mnist"
     with pytest.raises(VAEAugmentError, match="it is not the file that was meant"):
         VAEAugment.from_dict(values)
+
+
+def test_a_description_of_a_bundled_file_that_was_trained_anew_loads_with_a_warning() -> None:
+    values = VAEAugment("mnist").to_dict()
+    values["model"]["sha256"] = "e11ffe20e8bdea3bb0ab36cb9fc3b967fbb98bfd692109383a05e50d3e1b5336"
+    with pytest.warns(UserWarning, match="'mnist' was trained anew since its digest e11ffe20"):
+        assert VAEAugment.from_dict(values).model.name == "mnist"
 
 
 def second_of_pair(inputs: Any) -> Any:

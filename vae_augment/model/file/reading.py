@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +18,11 @@ from ..evidence import check_evidence
 from ..latents import LATENTS_KEY
 from ..spec import SPEC_KEY, Spec, part_interface
 from .allowed import IR_VERSIONS, OPSETS, check_contents, check_interface
+from .bundled import BUNDLED, BUNDLED_FOLDER, EARLIER_DIGESTS, REPLACED_DIGESTS
 from .cost import check_cost
 from .residual import residual_model
 from .structure import check_structure
 
-BUNDLED = ("mnist", "fashion-mnist", "devanagari", "glyphs", "strokes", "objects")
-_BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
-# Digests of bundled files before their unit of strength was written into them: the weights and the
-# latents are the same, so what names such a digest still means the file.
-_EARLIER_DIGESTS = {
-    "19cc4ff6dbad8c73738c8f857e8315c71e15ae742976c3af156f59f205d4873f": "mnist",
-    "a9b5d98ad0c7617ee4a05ac7c77cd3867ad3d56bf30adbea8942925bc2a8e6b8": "fashion-mnist",
-    "874d7e9acc7b902091e3df5f425387a371e9bef16d29ec401b7014383ac82134": "glyphs",
-}
 MAX_FILE_BYTES = 64 * 1024 * 1024
 # Exporters write the lines of the program beside each node.
 MAX_FOREIGN_STRUCTURE_BYTES = 16 * 1024 * 1024
@@ -69,7 +62,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     `NotFoundError` when there is none.
     """
     if name in BUNDLED:
-        return _BUNDLED_FOLDER / f"{name}.onnx"
+        return BUNDLED_FOLDER / f"{name}.onnx"
     path = Path(name)
     if not path.exists():
         raise NotFoundError(
@@ -87,7 +80,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 
 def model_reference(path: Path) -> str:
     """The argument with which `find_model` finds `path`: a bundled name, else the path."""
-    return path.stem if path.parent == _BUNDLED_FOLDER and path.stem in BUNDLED else str(path)
+    return path.stem if path.parent == BUNDLED_FOLDER and path.stem in BUNDLED else str(path)
 
 
 def read_model(
@@ -188,17 +181,29 @@ def _read_with_digest(path: Path, sha256: str | None) -> tuple[bytes, str]:
     """The bytes and their digest; `UnsafeModelError` where that is not `sha256`."""
     content = _read_once(path)
     digest = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and sha256.lower() not in (digest, _earlier_digest(path)):
-        raise UnsafeModelError(
-            f"{path} has sha256 {digest}, expected {sha256}: it is not the file that was meant."
-        )
+    if sha256 is not None and sha256.lower() != digest:
+        _check_earlier(path, digest, sha256.lower())
     return content, digest
 
 
-def _earlier_digest(path: Path) -> str | None:
-    """The digest that a bundled file had before, or None."""
+def _check_earlier(path: Path, digest: str, expected: str) -> None:
+    """Accept the digest that a bundled file had before; warn where it was another model.
+
+    `UnsafeModelError` for any other.
+    """
     name = model_reference(path.absolute())
-    return next((digest for digest, known in _EARLIER_DIGESTS.items() if known == name), None)
+    if EARLIER_DIGESTS.get(expected) == name:
+        return
+    if REPLACED_DIGESTS.get(expected) != name:
+        raise UnsafeModelError(
+            f"{path} has sha256 {digest}, expected {expected}: it is not the file that was meant."
+        )
+    warnings.warn(
+        f"The bundled {name!r} was trained anew since its digest {expected[:12]}... was written "
+        "down. It is used as it is now, and gives other bytes than then. For the same bytes, load "
+        "the earlier file by its path.",
+        stacklevel=2,
+    )
 
 
 def _check(content: bytes, allow_ops: frozenset[str]) -> Spec:
