@@ -5,7 +5,7 @@
     python -m benchmarks.bundled describe
 
 `make` trains on the training part of a data set in DATA (as ../shared/data) with the defaults of
-`fit`, measures on its test part what a classifier learns from samples, and writes the model file
+`fit` or nearly, measures on its test part what a classifier learns from samples, and writes the model file
 into the package; FOLDER keeps the checkpoint, so that the command can be repeated. `audit` looks
 for what a file gives away of the images of its training, and writes the result into it. `describe`
 writes source, licence and the figures of results/samples.jsonl into every bundled file; it changes
@@ -74,7 +74,10 @@ class Recipe:
 
 RECIPES = {
     "devanagari": Recipe(
-        "handwriting/dhcd-train.npz", "handwriting/dhcd-test.npz", FitConfig(minutes=20), 1500
+        "handwriting/dhcd-train.npz",
+        "handwriting/dhcd-test.npz",
+        FitConfig(minutes=20, beta=1.0),
+        1500,
     ),
     "bloodmnist": Recipe(
         "medmnist/bloodmnist-4600.npz", "medmnist/bloodmnist-4600.npz", FitConfig()

@@ -44,6 +44,7 @@ _CHECK = (
     "from the images. Up to a fifth of DATA is kept out of training for it."
 )
 _TEST = "Images for that figure in place of a part of DATA; sources as for DATA."
+_BETA_DEFAULT = "1 for black and white drawings, less for grey and coloured images; else 1"
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
@@ -69,8 +70,12 @@ def fit(
         float, typer.Option(help="Learning rate of Adam; its peak, except for mlp.")
     ] = 1e-3,
     beta: Annotated[
-        float, typer.Option(help="Weight of the KL term; below 1: sharper, closer perturbations.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            show_default=_BETA_DEFAULT,
+            help="Weight of the KL term; below 1: sharper, closer perturbations.",
+        ),
+    ] = None,
     denoise: Annotated[
         float, typer.Option(help="Standard deviation of noise added to the input only.")
     ] = 0.0,

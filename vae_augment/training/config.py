@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
 from .data.image_data import ImageData
+from .default_beta import default_beta
 from .half_precision import check_device
 from .networks import find_network
+from .networks.vae import ConvVAE
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Of a training without a given number of epochs.
@@ -43,7 +45,8 @@ class FitConfig:
         batch_size: images per update, on all ranks together.
         learning_rate: of Adam; its peak, except for "mlp".
         beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are
-            sharper and perturbed images keep their class more often. The reported loss is always
+            sharper and perturbed images keep their class more often. None = as suits the images
+            (see `default_beta`), and 1 for other networks than "conv". The reported loss is always
             that of beta 1.
         denoise: standard deviation, in [0, 1] pixel units, of noise added to the input but not to
             the target (Im et al., "Denoising criterion for variational auto-encoding framework",
@@ -69,7 +72,7 @@ class FitConfig:
     minutes: float | None = None
     batch_size: int = 128
     learning_rate: float = 1e-3
-    beta: float = 1.0
+    beta: float | None = None
     denoise: float = 0.0
     held_out: float = 0.0
     patience: int | None = None
@@ -83,10 +86,11 @@ class FitConfig:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
         object.__setattr__(self, "seed", check_seed(self.seed))
-        for name in ("learning_rate", "beta", "denoise", "label_dropout", "held_out"):
+        for name in ("learning_rate", "denoise", "label_dropout", "held_out"):
             object.__setattr__(self, name, number(name, getattr(self, name)))
-        if self.minutes is not None:
-            object.__setattr__(self, "minutes", number("minutes", self.minutes))
+        for name in ("beta", "minutes"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, number(name, getattr(self, name)))
         self._check_ranges()
         self._check_network()
         check_device(self.device)
@@ -96,7 +100,7 @@ class FitConfig:
             raise InputError(f"learning_rate is {self.learning_rate}; it must be greater than 0.")
         for name in ("beta", "denoise"):
             value = getattr(self, name)
-            if not 0 <= value < math.inf:
+            if value is not None and not 0 <= value < math.inf:
                 raise InputError(f"{name} is {value}; it must be finite and at least 0.")
         if self.minutes is not None and self.epochs is not None:
             raise InputError(
@@ -122,7 +126,7 @@ class FitConfig:
             )
 
     def for_data(self, data: ImageData, updates: int | None = None) -> "FitConfig":
-        """This config with `conditional`, `epochs` and `patience` set for the training images.
+        """This config with nothing left open that follows from the training images.
 
         `updates` is how many `minutes` hold, where a budget is given.
         """
@@ -131,11 +135,19 @@ class FitConfig:
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
         epochs = self.epochs or math.ceil(updates / updates_per_epoch)
         patience = self.patience or max(10, epochs // 10)
+        network = find_network(self.network).network
         conditional = self.conditional
         if conditional is None:
             known_classes = len(data.labels[data.labels >= 0].unique())
-            learns_from_pairs = find_network(self.network).network.learns_from_pairs
-            conditional = known_classes > 1 and not learns_from_pairs
+            conditional = known_classes > 1 and not network.learns_from_pairs
+        beta = self.beta
+        if beta is None:
+            beta = default_beta(data.images) if network is ConvVAE else 1.0
         return replace(
-            self, epochs=epochs, minutes=None, patience=patience, conditional=conditional
+            self,
+            epochs=epochs,
+            minutes=None,
+            patience=patience,
+            conditional=conditional,
+            beta=beta,
         )

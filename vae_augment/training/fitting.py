@@ -209,7 +209,8 @@ def _description(trainer: Trainer) -> str:
     given = f", given {len(trainer.data.classes)} classes" if config.conditional else ""
     epochs = trainer.total_steps / trainer.steps_per_epoch
     return (
-        f"training {config.network} with {config.latent_dim} latent dimensions{given}: "
+        f"training {config.network} with {config.latent_dim} latent dimensions{given}, beta "
+        f"{config.beta:g}: "
         f"{trainer.total_steps:,} updates of {config.batch_size} images, {epochs:.3g} epochs"
     )
 

@@ -43,6 +43,8 @@ class Objective:
         self.average = network
         self.config = config
         self.total_steps = total_steps
+        assert config.beta is not None  # `FitConfig.for_data` sets it
+        self.beta = config.beta
         self.call: nn.Module = network
         if distributed.world_size() > 1:
             self.call = DistributedDataParallel(network)
@@ -82,7 +84,7 @@ class Objective:
 
     def kl_weight(self, step: int) -> float:
         """The weight of the KL term in a step."""
-        return self.config.beta
+        return self.beta
 
     def descend(self, step: int) -> None:
         """Change the weights by the gradients."""
@@ -130,7 +132,7 @@ class ScheduledObjective(Objective):
 
     def kl_weight(self, step: int) -> float:
         """From 0 to beta in the first fifth of all steps."""
-        return self.config.beta * min(1.0, step / (KL_WARM_UP_SHARE * self.total_steps))
+        return self.beta * min(1.0, step / (KL_WARM_UP_SHARE * self.total_steps))
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up times a cosine down to a hundredth of the peak."""

@@ -2,9 +2,9 @@
 
 from .allowed import ALLOWED_OPS
 from .batch_linearity import MAX_BATCH
+from .bundled import BUNDLED
 from .cost import check_foreign_cost
 from .reading import (
-    BUNDLED,
     ModelFile,
     check_model,
     find_model,
