@@ -69,7 +69,7 @@ class Recipe:
     train: str
     test: str
     config: FitConfig
-    updates: int = 5000
+    updates: int
 
 
 RECIPES = {
@@ -80,9 +80,11 @@ RECIPES = {
         1500,
     ),
     "bloodmnist": Recipe(
-        "medmnist/bloodmnist-4600.npz", "medmnist/bloodmnist-4600.npz", FitConfig()
+        "medmnist/bloodmnist-4600.npz", "medmnist/bloodmnist-4600.npz", FitConfig(), 1500
     ),
-    "breastmnist": Recipe("medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig()),
+    "breastmnist": Recipe(
+        "medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig(), 1500
+    ),
 }
 # Which rows of the results are about a bundled model: the name of the data, and the updates.
 MEASURED = {
