@@ -4,12 +4,12 @@
     python -m benchmarks.bundled audit devanagari DATA
     python -m benchmarks.bundled describe
 
-`make` trains on the training part of a data set in DATA (as ../shared/data) with the defaults of
-`fit` or nearly, measures on its test part what a classifier learns from samples, and writes the model file
-into the package; FOLDER keeps the checkpoint, so that the command can be repeated. `audit` looks
-for what a file gives away of the images of its training, and writes the result into it. `describe`
-writes source, licence and the figures of results/samples.jsonl into every bundled file; it changes
-neither weights nor latents, and nothing where they are in it already.
+`make` trains on the training part of a data set in DATA (as ../shared/data), measures on its test
+part what a classifier learns from samples, and writes the model file into the package; FOLDER keeps
+the checkpoint, so that the command can be repeated. `audit` looks for what a file gives away of the
+images of its training, and writes the result into it. `describe` writes source, licence and the
+figures of results/samples.jsonl into every bundled file; it changes neither weights nor latents,
+and nothing where they are in it already.
 """
 
 import shutil
