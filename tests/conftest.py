@@ -37,7 +37,7 @@ def digits() -> ImageData:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(digits: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "digits.safetensors"
-    fit(digits, path, FitConfig(network="conv-small", conditional=True, epochs=2))
+    fit(digits, path, FitConfig(network="conv-small", conditional=True, epochs=2, beta=1.0))
     return path
 
 
