@@ -80,7 +80,10 @@ RECIPES = {
         1500,
     ),
     "bloodmnist": Recipe(
-        "medmnist/bloodmnist-4600.npz", "medmnist/bloodmnist-4600.npz", FitConfig(), 1500
+        "medmnist/bloodmnist-4600.npz",
+        "medmnist/bloodmnist-4600.npz",
+        FitConfig(beta=0.013),
+        1500,
     ),
     "breastmnist": Recipe(
         "medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig(), 1500

@@ -30,7 +30,7 @@ def test_images_that_are_all_alike_get_the_least() -> None:
 
 @pytest.mark.parametrize(
     ("network", "given", "expected"),
-    [("conv", None, 0.024), ("conv-small", 0.4, 0.4), ("mlp", None, 1), ("energy", None, 1)],
+    [("conv", None, 0.06), ("conv-small", 0.4, 0.4), ("mlp", None, 1), ("energy", None, 1)],
 )
 def test_it_is_for_convolutional_networks_without_a_beta(
     network: str, given: float | None, expected: float

@@ -6,7 +6,7 @@ from .data.image_data import to_float
 from .quality import evenly_spread_rows
 
 # Of the variance of the pixels, what a VAE does not explain, roughly.
-UNEXPLAINED = 0.1
+UNEXPLAINED = 0.25
 LEAST_BETA = 0.01
 
 
