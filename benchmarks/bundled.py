@@ -5,11 +5,12 @@
     python -m benchmarks.bundled describe
 
 `make` trains on the training part of a data set in DATA (as ../shared/data), measures on its test
-part what a classifier learns from samples, and writes the model file into the package; FOLDER keeps
-the checkpoint, so that the command can be repeated. `audit` looks for what a file gives away of the
-images of its training, and writes the result into it. `describe` writes source, licence and the
-figures of results/samples.jsonl into every bundled file; it changes neither weights nor latents,
-and nothing where they are in it already.
+part what a classifier learns from samples, and writes the model file into FOLDER, and into the
+package where it is one of the bundled ones. FOLDER keeps the checkpoint, so that the command can be
+repeated. `audit` looks for what a file gives away of the images of its training, and writes the
+result into it. `describe` writes source, licence and the figures of results/samples.jsonl into
+every bundled file; it changes neither weights nor latents, and nothing where they are in it
+already.
 """
 
 import shutil
@@ -29,6 +30,7 @@ from vae_augment.exporters import export
 from vae_augment.files import atomic_path
 from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY, add_evidence, with_evidence
 from vae_augment.model.file import BUNDLED
+from vae_augment.model.file.bundled import BUNDLED_FOLDER
 from vae_augment.training import FitConfig, ImageData, fit, load_checkpoint, load_data
 
 CLASSIFIERS = ("small_cnn", "logistic", "small_resnet")
@@ -105,7 +107,7 @@ def make(
     seeds: int = 5,
     classifier: Annotated[list[str] | None, typer.Option(help="All if not given.")] = None,
 ) -> None:
-    """Train, export and measure a model, and put its file into the package."""
+    """Train, export and measure a model."""
     recipe = RECIPES[name]
     train = images(name, data)
     checkpoint = folder / f"{name}.safetensors"
@@ -118,9 +120,9 @@ def make(
     for name_of_classifier in classifier or CLASSIFIERS:
         rows = wanted(model, name, name_of_classifier, range(seeds))
         samples.add_missing(model, train, test, rows, samples.FILE)
-    place = Path(samples.__file__).parents[1] / "vae_augment" / "models" / made.name
-    shutil.copyfile(made, place)
-    write_description(name, place, len(test))
+    write_description(name, made, len(test))
+    if name in BUNDLED:
+        shutil.copyfile(made, BUNDLED_FOLDER / made.name)
 
 
 def wanted(model: VAEModel, name: str, classifier: str, seeds: Sequence[int]) -> list[Row]:
