@@ -175,6 +175,11 @@ def test_the_command_says_what_it_means(
     _, shown = run("info", tmp_path / "private.onnx")
     assert "privacy     differential privacy for each image with epsilon 2" in shown
     assert run(*command)[0] == 1  # the output is there
+    at_once = tmp_path / "at_once.onnx"
+    code, text = run("fit", data, "-o", at_once, "--epsilon", 2, "--public", public_base.path)
+    assert code == 0, text
+    assert load(at_once, provider="cpu").spec.evidence[PRIVACY]["epsilon"] == 2
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npz", ".safetensors", ".onnx"}
 
 
 @pytest.mark.parametrize(

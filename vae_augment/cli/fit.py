@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -265,17 +266,27 @@ def _fit_private(
     delta: float | None,
     overwrite: bool,
 ) -> None:
+    from .. import exporters
     from ..model.evidence import PRIVACY
     from ..privacy.private_fit import fit_private
     from ..privacy.words import privacy_in_words
 
     assert epsilon is not None  # `_check_private` has seen to both
     assert public is not None
-    checkpoint = fit_private(
-        images, output, epsilon=epsilon, public=public, delta=delta, overwrite=overwrite
-    )
-    for line in privacy_in_words(checkpoint.spec.evidence[PRIVACY]):
-        typer.echo(line)
+    refuse_existing(output, overwrite)
+    is_model = output.suffix == ".onnx"
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "private.safetensors") if is_model else output
+        checkpoint = fit_private(
+            images, path, epsilon=epsilon, public=public, delta=delta, overwrite=overwrite
+        )
+        for line in privacy_in_words(checkpoint.spec.evidence[PRIVACY]):
+            typer.echo(line)
+        if is_model:
+            with atomic_path(output, overwrite=overwrite) as temporary:
+                report = exporters.export(path, temporary)
+            typer.echo(f"{report.table()}\n{summary(output)}")
+            return
     typer.echo(
         f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}"
     )
