@@ -29,8 +29,7 @@ from vae_augment.evaluation.samples_only import difference_of
 from vae_augment.exporters import export
 from vae_augment.files import atomic_path
 from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY, add_evidence, with_evidence
-from vae_augment.model.file import BUNDLED
-from vae_augment.model.file.bundled import BUNDLED_FOLDER
+from vae_augment.model.file import BUNDLED, find_model
 from vae_augment.training import FitConfig, ImageData, fit, load_checkpoint, load_data
 
 CLASSIFIERS = ("small_cnn", "logistic", "small_resnet")
@@ -122,7 +121,7 @@ def make(
         samples.add_missing(model, train, test, rows, samples.FILE)
     write_description(name, made, len(test))
     if name in BUNDLED:
-        shutil.copyfile(made, BUNDLED_FOLDER / made.name)
+        shutil.copyfile(made, find_model(name))
 
 
 def wanted(model: VAEModel, name: str, classifier: str, seeds: Sequence[int]) -> list[Row]:

@@ -1,6 +1,8 @@
 """`vae-augment fit`: train a VAE."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -45,7 +47,7 @@ _CHECK = (
     "from the images. Up to a fifth of DATA is kept out of training for it."
 )
 _TEST = "Images for that figure in place of a part of DATA; sources as for DATA."
-_BETA_DEFAULT = "1 for black and white drawings, less for grey and coloured images; else 1"
+_BETA_DEFAULT = "1; of conv less for grey and coloured images"
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
@@ -150,7 +152,7 @@ def fit(
             return
         repeated = "The same command without --overwrite" if overwrite else "The same command"
         _show_quality(_fit(images, output, config, keep_bank, overwrite, repeated))
-        _say(f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}")
+        _say(_next_command(output))
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
@@ -178,6 +180,7 @@ def _fit_and_export(
     """Write a model file, beside which the checkpoint lies until that is done."""
     from .. import training
     from ..training import distributed
+    from .figure import add_figure
 
     path = output.with_name(f"{output.stem}.unfinished.safetensors")
     is_same = path.exists() and training.holds_same_run(path, split.train, config)
@@ -193,8 +196,11 @@ def _fit_and_export(
     distributed.wait_for_all()
     if distributed.rank() > 0:
         return
+    figure = None
+    if split.test is not None:
+        figure = partial(add_figure, train=split.train, test=split.test, config=config)
     try:
-        _export(path, split, output, config, keep_bank, overwrite)
+        _export(path, output, keep_bank=keep_bank, overwrite=overwrite, figure=figure)
     except KeyboardInterrupt:
         typer.echo(
             f"\nStopped; {path} holds the trained network. The same command goes on.", err=True
@@ -205,22 +211,19 @@ def _fit_and_export(
 
 def _export(
     checkpoint: Path,
-    split: "FigureSplit",
     output: Path,
-    config: "FitConfig",
+    *,
     keep_bank: bool,
     overwrite: bool,
+    figure: Callable[[Path], list[str]] | None = None,
 ) -> None:
-    """Write the model file with its figure, whole or not at all."""
+    """Write the model file, with its figure if there is one, whole or not at all."""
     from .. import exporters
-    from .figure import add_figure
 
     typer.echo(f"exporting to {output} ...")
     with atomic_path(output, overwrite=overwrite) as temporary:
         report = exporters.export(checkpoint, temporary, keep_bank=keep_bank)
-        lines = []
-        if split.test is not None:
-            lines = add_figure(temporary, split.train, split.test, config)
+        lines = [] if figure is None else figure(temporary)
     typer.echo(f"{report.table()}\n{summary(output)}")
     if lines:
         typer.echo("\nIts samples:\n" + "\n".join(lines))
@@ -266,7 +269,6 @@ def _fit_private(
     delta: float | None,
     overwrite: bool,
 ) -> None:
-    from .. import exporters
     from ..model.evidence import PRIVACY
     from ..privacy.private_fit import fit_private
     from ..privacy.words import privacy_in_words
@@ -283,13 +285,14 @@ def _fit_private(
         for line in privacy_in_words(checkpoint.spec.evidence[PRIVACY]):
             typer.echo(line)
         if is_model:
-            with atomic_path(output, overwrite=overwrite) as temporary:
-                report = exporters.export(path, temporary)
-            typer.echo(f"{report.table()}\n{summary(output)}")
-            return
-    typer.echo(
-        f"wrote {output}. Next: vae-augment export {output} -o {output.with_suffix('.onnx')}"
-    )
+            _export(path, output, keep_bank=False, overwrite=overwrite)
+        else:
+            typer.echo(_next_command(output))
+
+
+def _next_command(checkpoint: Path) -> str:
+    model = checkpoint.with_suffix(".onnx")
+    return f"wrote {checkpoint}. Next: vae-augment export {checkpoint} -o {model}"
 
 
 def _choose_network(network: str | None, redraw: bool) -> str:

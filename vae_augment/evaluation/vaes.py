@@ -37,7 +37,7 @@ def given_vae(model: str, repetition: Repetition, sha256: str | None = None) -> 
     return load(model, provider=provider, sha256=sha256)
 
 
-def vae_config(repetition: Repetition, data: ImageData, beta: float | None = 1.0) -> FitConfig:
+def vae_config(repetition: Repetition, data: ImageData, beta: float = 1.0) -> FitConfig:
     """A small class-conditional VAE, with more updates for more images."""
     updates = min(MOST_UPDATES, max(FEWEST_UPDATES, PASSES * len(data) // BATCH))
     config = small_config(data, updates, beta=beta)
@@ -45,7 +45,7 @@ def vae_config(repetition: Repetition, data: ImageData, beta: float | None = 1.0
 
 
 def small_config(
-    data: ImageData, updates: int, *, conditional: bool = True, beta: float | None = 1.0
+    data: ImageData, updates: int, *, conditional: bool = True, beta: float = 1.0
 ) -> FitConfig:
     """A small convolutional VAE trained for about `updates` updates of at most 128 images."""
     batch = min(BATCH, len(data))

@@ -24,7 +24,7 @@ from .moments import (
 )
 
 LEAST_EIGENVALUE = 0.1  # of the common covariance, over their mean
-LEAST_VARIANCE = 0.05  # of a group along an axis, over that of all groups
+LEAST_RATIO = 0.05  # of the variance of a group along an axis to that of all groups
 
 
 def release_with_common_axes(
@@ -114,4 +114,4 @@ def _shrunk(variances: Numbers, noise: Numbers, weights: Numbers) -> Numbers:
     noise_variance = noise[:, None] ** 2
     spread = np.maximum(weights @ ((variances - mean) ** 2 - noise_variance), 1e-9)
     kept = spread / (spread + noise_variance)
-    return np.maximum(mean + kept * (variances - mean), LEAST_VARIANCE)
+    return np.maximum(mean + kept * (variances - mean), LEAST_RATIO)

@@ -28,7 +28,7 @@ from ..training.latent_distribution import LEAST_VARIANCE, room_per_class
 from .accounting import Numbers, accountant, noise_multiplier, share_of
 from .clusters import private_clusters
 from .common_axes import release_with_common_axes
-from .moments import Gaussians, clipped, count_and_sum, covariances, release
+from .moments import Gaussians, covariances, release, release_means
 from .plan import Plan, plan
 from .public_space import PublicSpace, public_space
 
@@ -153,8 +153,9 @@ def _released(
 
 def _centre(vectors: Numbers, norm: float, multiplier: float) -> Numbers:
     """The noisy mean [D] of all vectors: clipped around it, they lose less."""
-    count, total = count_and_sum(clipped(vectors, norm), multiplier)
-    return norm * total / np.maximum(count, 1)
+    in_one_group = np.zeros(len(vectors), np.int64)
+    _, means = release_means(vectors, in_one_group, 1, norm, multiplier)
+    return means[0]
 
 
 def _check_base(base: VAEModel, data: ImageData) -> None:

@@ -46,8 +46,8 @@ class FitConfig:
         learning_rate: of Adam; its peak, except for "mlp".
         beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are
             sharper and perturbed images keep their class more often. None = as suits the images
-            (see `default_beta`), and 1 for other networks than "conv". The reported loss is always
-            that of beta 1.
+            (see `default_beta`) for "conv" of any size, and 1 for other networks. The reported loss
+            is always that of beta 1.
         denoise: standard deviation, in [0, 1] pixel units, of noise added to the input but not to
             the target (Im et al., "Denoising criterion for variational auto-encoding framework",
             2017); 0 = none.

@@ -27,6 +27,7 @@ def default_beta(images: Tensor) -> float:
         From 0.01 to 1, with two digits.
     """
     pixels = to_float(images[evenly_spread_rows(len(images))])
-    noise = float((pixels * (1 - pixels)).mean())
-    error = UNEXPLAINED * float((pixels - pixels.mean(0)).square().mean())
+    square = float(pixels.square().mean())
+    noise = float(pixels.mean()) - square
+    error = UNEXPLAINED * (square - float(pixels.mean(0).square().mean()))
     return float(f"{min(1.0, max(LEAST_BETA, error / max(noise, 1e-9))):.2g}")

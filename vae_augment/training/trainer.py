@@ -1,7 +1,7 @@
 """`Trainer`: the state of a run, and one update of it at a time."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -47,6 +47,10 @@ class Trainer:
         self._given_config = config
         self._plan(updates)
         config = self.config
+        # What follows from the images is settled; another number of updates does not change it.
+        self._given_config = replace(
+            self._given_config, conditional=config.conditional, beta=config.beta
+        )
         self.held_out = None if held_out is None else HeldOut(held_out, config)
         self.network_arguments: dict[str, Any] = {
             "network": config.network,
