@@ -154,7 +154,7 @@ class RedrawingVAE(Network):
         hidden = (self.first(hidden) * (1 + factor) + shift).relu()
         hidden = self.second(hidden).relu() + hidden
         growth, field = self.maps(hidden).float().split([1, 2], 1)
-        thicker = _grown(image, self._smooth(growth.tanh()))
+        thicker = grown(image, self._smooth(growth.tanh()))
         grid = self.identity + self._smooth(field).permute(0, 2, 3, 1)
         return F.grid_sample(thicker, grid, align_corners=False)
 
@@ -195,7 +195,7 @@ def blur(sigma: float, side: int) -> Tensor:
     return weight / (sigma * math.sqrt(2 * math.pi))
 
 
-def _grown(image: Tensor, growth: Tensor) -> Tensor:
+def grown(image: Tensor, growth: Tensor) -> Tensor:
     """`image` with its bright strokes grown by up to a pixel on each side, or shrunk below 0.
 
     `growth` [B, 1, H, W] is from -1 to 1. The difference of dilation and erosion is the edge.
