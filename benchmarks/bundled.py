@@ -54,6 +54,7 @@ ORIGINS = {
     "devanagari": Origin("DHCD (Acharya, Pant, Gyawali 2015; UCI)", "CC BY 4.0"),
     "bloodmnist": Origin("BloodMNIST, 3,200 of it (MedMNIST v2, Yang et al. 2023)", "CC BY 4.0"),
     "breastmnist": Origin("BreastMNIST (MedMNIST v2, Yang et al. 2023)", "CC BY 4.0"),
+    "symbols": Origin("Basic Handwritten Math Symbols Dataset", "MIT"),
 }
 
 
@@ -77,17 +78,20 @@ RECIPES = {
     "devanagari": Recipe(
         "handwriting/dhcd-train.npz",
         "handwriting/dhcd-test.npz",
-        FitConfig(minutes=20, beta=1.0),
+        FitConfig(minutes=20),
         1500,
     ),
     "bloodmnist": Recipe(
         "medmnist/bloodmnist-4600.npz",
         "medmnist/bloodmnist-4600.npz",
-        FitConfig(beta=0.013),
+        FitConfig(),
         1500,
     ),
     "breastmnist": Recipe(
         "medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig(), 1500
+    ),
+    "symbols": Recipe(
+        "symbols/symbols-train.npz", "symbols/symbols-test.npz", FitConfig(minutes=20), 1500
     ),
 }
 # Which rows of the results are about a bundled model: the name of the data, and the updates.

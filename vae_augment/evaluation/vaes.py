@@ -13,7 +13,7 @@ from .repetition import Repetition
 BATCH = 128  # images per update of a VAE
 FEW_BETA = 0.2  # the weight of the KL term for few images, as in the demo
 # Half of the labels are hidden, because `VAEAugment` gets no labels in a comparison.
-SMALL = FitConfig(network="conv-small", label_dropout=0.5, learning_rate=2e-3)
+SMALL = FitConfig(network="conv-small", label_dropout=0.5, learning_rate=2e-3, distort=False)
 PASSES = 20  # of a VAE over its images, within these numbers of updates:
 FEWEST_UPDATES = 400
 MOST_UPDATES = 4700
