@@ -15,7 +15,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 # Fewer images than so many a VAE learns by heart, unless each is seen distorted and not too often.
 MANY_IMAGES = 10_000
 # Of a training without a given number of epochs.
-FEWEST_UPDATES = 800
+FEWEST_UPDATES = 1200
 UPDATES_PER_CUBE_ROOT = 240
 
 
@@ -40,8 +40,8 @@ class FitConfig:
         label_dropout: share of labels hidden, 0 to 1; more hidden for images without labels, fewer
             for truer samples.
         epochs: passes over the training images. None = as many as give the updates of
-            `default_updates`: 896 for 300 images, 5,171 for 10,000 and 9,396 (20 epochs) for
-            60,000.
+            `default_updates`: 1,200 for 300 images, 1,636 for 1,000, 5,171 for 10,000 and 9,396
+            (20 epochs) for 60,000.
         minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
             minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.
@@ -171,7 +171,7 @@ def default_updates(images: int) -> int:
     """How many updates so many images get where nothing is said.
 
     240 times the cube root of their number. Below 10,000, so that they are not learned by heart,
-    in proportion to the square root, but at least 800.
+    in proportion to the square root, but at least 1,200.
     """
     cube_root = UPDATES_PER_CUBE_ROOT * images ** (1 / 3)
     fewer = min(1.0, (images / MANY_IMAGES) ** (1 / 6))
