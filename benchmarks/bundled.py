@@ -1,5 +1,7 @@
 """Bundled models of labelled images, one command each, and what all files say of themselves.
 
+`symbols` is made and measured by such a command too, but not bundled.
+
     python -m benchmarks.bundled make devanagari DATA FOLDER
     python -m benchmarks.bundled audit devanagari DATA
     python -m benchmarks.bundled describe
@@ -78,7 +80,7 @@ RECIPES = {
     "devanagari": Recipe(
         "handwriting/dhcd-train.npz",
         "handwriting/dhcd-test.npz",
-        FitConfig(minutes=20),
+        FitConfig(minutes=20, beta=1.0),
         1500,
     ),
     "bloodmnist": Recipe(
