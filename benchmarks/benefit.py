@@ -1,9 +1,9 @@
-"""What a VAE adds to the best method without one: measures the figures of docs/benefit.md.
+"""What a VAE of the same images adds to the best method without one: figures of docs/benefit.md.
 
     python -m benchmarks.benefit DIR                        # what results/benefit.jsonl lacks
-    python -m benchmarks.benefit DIR --setting "1 label"    # of one setting
+    python -m benchmarks.benefit DIR --setting "10 labels"    # of one setting
 
-DIR holds MNIST/raw, FashionMNIST/raw and symbols/. Each figure compares two methods, which train
+DIR holds MNIST/raw and FashionMNIST/raw. Each figure compares two methods, which train
 the same small CNN for 5,000 updates of 50 images, with the same labels and the same seed. Choose
 new methods on seeds from 100 on. Everything takes about ten hours of one core.
 """
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torchvision.transforms import v2
 
-from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines
+from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines, source
 from vae_augment import VAEModel
 from vae_augment.evaluation import label_pool
 from vae_augment.evaluation.classifier import Batch, Distort, identity
@@ -29,8 +29,8 @@ from vae_augment.evaluation.methods import STRONG, Method
 from vae_augment.evaluation.pseudo_labels import train_teacher
 from vae_augment.evaluation.repetition import Repetition
 from vae_augment.evaluation.runs import run_method
-from vae_augment.evaluation.splits import Source, choose_labels, shuffled_classes
-from vae_augment.evaluation.vaes import fit_model, given_vae, labelled_vae, vae_config
+from vae_augment.evaluation.splits import choose_labels, shuffled_classes
+from vae_augment.evaluation.vaes import fit_model, labelled_vae, vae_config
 from vae_augment.training import FitConfig, ImageData
 from vae_augment.transforms.distortions import (
     affine,
@@ -48,7 +48,7 @@ SMALLEST_CLASS = 10
 # For many images, in spreads of the posterior, as it was chosen
 GENTLE = {"p": 0.2, "strength": 0.5, "unit": 1.0}
 
-LABELS_PER_CLASS = {"1 label": 1, "10 labels": 10, "10 labels + pool": 10, "100 labels": 100}
+LABELS_PER_CLASS = {"10 labels": 10, "10 labels + pool": 10, "100 labels": 100}
 DISTORTIONS: dict[str, Distort] = {
     "none": identity,
     "affine": affine,
@@ -70,11 +70,7 @@ class Pair(NamedTuple):
     in_chart: bool = True
 
 
-THICK = "thickness+affine+elastic"
 PAIRS = (
-    Pair("1 label", "mnist", THICK, f"glyphs+{THICK}"),
-    Pair("10 labels", "mnist", THICK, f"glyphs+{THICK}", seeds=3, in_chart=False),
-    Pair("10 labels", "symbols", THICK, f"glyphs+{THICK}", seeds=2, in_chart=False),
     Pair("10 labels", "mnist", "affine+elastic", "affine+elastic+strong VAE"),
     Pair("10 labels", "fashion-mnist", "none", "strong VAE"),
     Pair("10 labels", "fashion-mnist", "flip+shift", "TrivialAugmentWide", 1, in_chart=False),
@@ -91,14 +87,6 @@ PAIRS = (
     Pair("all labels", "mnist", "affine", "gentle VAE"),
     Pair("all labels", "fashion-mnist", "none", "gentle VAE"),
 )
-
-
-def source(data: str, root: Path) -> Source:
-    """A named data set, or the symbols, whose test images have a file of their own."""
-    if data != "symbols":
-        return Source(data, str(root))
-    train, test = (root / "symbols" / f"symbols-{kind}.npz" for kind in ("train", "test"))
-    return Source(str(train), test=(str(test),))
 
 
 def repetition(pair: Pair, root: Path, seed: int) -> Repetition:
@@ -194,23 +182,8 @@ def method(name: str, pair: Pair) -> Method:
     if name == "gentle VAE":
         return Method(name, make_vae=full_vae, settings=GENTLE, trained_on="labelled only")
     before, _, _ = name.rpartition("strong VAE")
-    if name.endswith("strong VAE"):
-        distort = DISTORTIONS[before.removesuffix("+") or "none"]
-        return Method(
-            name, distort, labelled_vae, STRONG, images=images, trained_on="labelled only"
-        )
-    distort = DISTORTIONS[name.removeprefix("glyphs+")]
-    glyphs = partial(given_vae, "glyphs")
-    # As far as it was measured, in spreads of the posterior
-    return Method(
-        name,
-        distort,
-        glyphs,
-        {"unit": 1.0},
-        vae_is_first=True,
-        images=images,
-        trained_on="given",
-    )
+    distort = DISTORTIONS[before.removesuffix("+") or "none"]
+    return Method(name, distort, labelled_vae, STRONG, images=images, trained_on="labelled only")
 
 
 def accuracy(of: Repetition, name: str, pair: Pair) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vae_augment import __version__
+from vae_augment.evaluation.splits import Source
 from vae_augment.model.sessions import runtime_version
 
 RESULTS = Path(__file__).parent / "results"
@@ -111,3 +112,11 @@ def seed_range(text: str) -> range:
     if not (first.isdecimal() and end.isdecimal() and int(first) < int(end)):
         raise argparse.ArgumentTypeError(f"{text!r} is not FIRST:END, such as 0:5")
     return range(int(first), int(end))
+
+
+def source(data: str, root: Path) -> Source:
+    """MNIST, Fashion-MNIST or the symbols, whose test images have a file of their own."""
+    if data != "symbols":
+        return Source(data, str(root))
+    train, test = (root / "symbols" / f"symbols-{kind}.npz" for kind in ("train", "test"))
+    return Source(str(train), test=(str(test),))

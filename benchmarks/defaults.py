@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.benefit import source
-from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines
+from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines, source
 from vae_augment import VAEAugment
 from vae_augment.evaluation.classifier import Distort, accuracy, train_classifier
 from vae_augment.evaluation.repetition import Repetition

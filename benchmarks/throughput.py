@@ -33,6 +33,7 @@ from vae_augment.model.sessions import open_session
 
 FILE = RESULTS / "throughput.json"
 BATCH = 256
+DEFAULT_P = 0.5  # of `VAEAugment`; elsewhere every image is perturbed
 MODELS = ("mnist", "glyphs")
 Runs = dict[str, Callable[[], Any]]
 
@@ -42,9 +43,9 @@ def affine() -> v2.Transform:
     return v2.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1))
 
 
-def vae(name: str, **settings: Any) -> VAEAugment:
-    """A perturbation of every image by a bundled model."""
-    return VAEAugment(load(name, provider="cpu", threads=1), p=1.0, **settings)
+def vae(name: str, p: float = 1.0, residual: bool | None = None) -> VAEAugment:
+    """A perturbation by a bundled model, of every image if nothing else is said."""
+    return VAEAugment(load(name, provider="cpu", threads=1), p=p, residual=residual)
 
 
 def transforms() -> dict[str, v2.Transform]:
@@ -123,6 +124,8 @@ def epochs(root: str, count: int) -> Runs:
     plain = mnist(root, count, v2.Identity())
     for name in MODELS:
         data[f"VAEAugment({name}) in the Compose"] = mnist(root, count, vae(name))
+        usual = mnist(root, count, vae(name, p=DEFAULT_P))
+        data[f"VAEAugment({name}, p={DEFAULT_P}) in the Compose"] = usual
         data[f"AugmentedDataset with VAEAugment({name})"] = AugmentedDataset(plain, vae(name))
     return {name: partial(train, loader(each)) for name, each in data.items()}
 

@@ -17,14 +17,16 @@ from torch.utils.data import DataLoader
 from torchvision import datasets
 
 from benchmarks import (
+    at_test_time,
     benefit,
     classifiers,
     common,
     defaults,
     figures,
     generation,
-    omniglot,
+    glyph_images,
     private,
+    redrawing,
     samples,
     strength_units,
     strengths,
@@ -33,9 +35,9 @@ from benchmarks import (
 from tests.helpers import ROOT
 from vae_augment import VAEModel, load
 from vae_augment.evaluation.repetition import Repetition
-from vae_augment.evaluation.splits import Source
+from vae_augment.evaluation.splits import LoadedImages, Source
 from vae_augment.exporters import export
-from vae_augment.training import ImageData, load_checkpoint, save_checkpoint
+from vae_augment.training import FitConfig, ImageData, load_checkpoint, save_checkpoint
 
 BENEFIT_PAGE = (ROOT / "docs" / "benefit.md").read_text()
 RESIDUAL_PAGE = (ROOT / "docs" / "modes" / "residual.md").read_text()
@@ -56,7 +58,6 @@ def small(monkeypatch: pytest.MonkeyPatch, tiny_model: VAEModel) -> None:
         monkeypatch.setattr(module, "labelled_vae", vae)
         monkeypatch.setattr(module, "UPDATES", 1)
     monkeypatch.setattr(benefit, "fit_model", vae)
-    monkeypatch.setattr(benefit, "given_vae", vae)
     monkeypatch.setattr(benefit, "POOL_UPDATES", 5)
     one_seed = tuple(pair._replace(seeds=1) for pair in benefit.PAIRS)
     monkeypatch.setattr(benefit, "PAIRS", one_seed)
@@ -222,19 +223,100 @@ def test_generation(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["peak_pss_mb"] > 10
 
 
-def test_omniglot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "omniglot").mkdir()
-    paper = np.ones((2, 3, 105, 105), dtype=bool)
+@pytest.fixture
+def handwriting(tmp_path: Path) -> Path:
+    """A folder with the data sets of handwriting: strokes for drawings, few of each."""
+    paper = np.ones((20, 20, 105, 105), dtype=bool)
     paper[:, :, 20:80, 50:53] = False  # a stroke
-    for name in omniglot.FILES:
+    (tmp_path / "omniglot").mkdir()
+    for name in (glyph_images.BACKGROUND, glyph_images.EVALUATION):
         np.savez(tmp_path / "omniglot" / name, images=paper)
-    omniglot.main([str(tmp_path), str(tmp_path / "glyphs.npz")])
-    assert "48 images of 16 classes" in capsys.readouterr().out
-    with np.load(tmp_path / "glyphs.npz") as arrays:
+    drawings = np.zeros((4, 28, 28), np.uint8)
+    drawings[:, 2:26, 12:15] = 255
+    (tmp_path / "handwriting").mkdir()
+    np.savez(
+        tmp_path / "handwriting" / "dhcd-train.npz", images=drawings, labels=np.array([0, 0, 1, 1])
+    )
+    return tmp_path
+
+
+def test_glyph_images(handwriting: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = handwriting / "glyphs.npz"
+    glyph_images.main(handwriting, file)
+    assert "3,208 images of 164 classes" in capsys.readouterr().out
+    with np.load(file) as arrays:
         images, labels = arrays["images"], arrays["labels"]
-    assert (images.shape, np.bincount(labels).tolist()) == ((48, 1, 28, 28), [3] * 16)
-    ink = images.reshape(4, -1).sum(1)
+    assert (images.shape, np.bincount(labels).tolist()) == (
+        (3208, 1, 28, 28),
+        [20] * 160 + [2] * 4,
+    )
+    ink = images[:3200].reshape(4, -1).sum(1)
     assert (np.diff(ink.astype(int)) > 0).all()  # thicker and thicker
+    assert len(np.unique(images[:20].sum((1, 2, 3)))) > 10  # pens within a range differ
+    fills, in_square = images[-8:-4], images[-4:]
+    assert ((fills > 0).any((1, 3)).sum(1) == 24).all()
+    assert ((in_square > 0).any((1, 3)).sum(1) == 20).all()
+    glyph_images.main(handwriting, file, without_evaluation=True)
+    with np.load(file) as arrays:
+        assert len(arrays["labels"]) == 1608
+
+
+def test_redrawing(handwriting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = [redrawing.Setting(1, "omniglot", "affine", 2)]
+    monkeypatch.setattr(redrawing, "SETTINGS", settings)
+    monkeypatch.setattr(redrawing, "UPDATES", 1)
+    monkeypatch.setattr(redrawing, "FILE", handwriting / "r.jsonl")
+    glyphs = load("glyphs", provider="cpu").path
+    redrawing.glyphs(handwriting, glyphs, seeds=1)
+    rows = common.read_lines(redrawing.FILE)
+    redrawing.glyphs(handwriting, glyphs, seeds=1)
+    assert common.read_lines(redrawing.FILE) == rows  # what is there is not measured again
+    assert [row["method"] for row in rows] == ["affine", "redrawn+affine"]
+    assert "| glyphs" in redrawing.table(rows)
+
+
+def test_own_redrawers(digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    learned_from = []
+
+    def fit_model(data: ImageData, config: FitConfig) -> VAEModel:
+        learned_from.append(sorted(data.classes))
+        return load("glyphs", provider="cpu")
+
+    def data_set(data: str, root: Path) -> tuple[ImageData, ImageData]:
+        pixels = torch.nn.functional.pad(digits.images, (10, 10, 10, 10))
+        padded = replace(digits, images=pixels)
+        return padded, padded
+
+    monkeypatch.setattr(redrawing, "fit_model", fit_model)
+    monkeypatch.setattr(redrawing, "data_set", data_set)
+    monkeypatch.setattr(redrawing, "OWN", [("digits", "affine")])
+    monkeypatch.setattr(redrawing, "UPDATES", 1)
+    monkeypatch.setattr(redrawing, "FILE", tmp_path / "r.jsonl")
+    redrawing.own(tmp_path, seeds=1)
+    rows = common.read_lines(redrawing.FILE)
+    assert [(row["model"], row["labels"]) for row in rows] == [
+        *[(redrawing.HALF, 10)] * 2,
+        *[(redrawing.ALL, 100)] * 2,
+    ]
+    assert learned_from == [[*"02468"], [*"0123456789"]]
+
+
+def test_at_test_time(digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    few = digits.subset(torch.arange(200))
+    data = replace(few, images=torch.nn.functional.pad(few.images, (10, 10, 10, 10)))
+    monkeypatch.setattr(at_test_time, "FILE", tmp_path / "r.jsonl")
+    monkeypatch.setattr(at_test_time, "UPDATES", 1)
+    monkeypatch.setattr(at_test_time, "VIEWS", 2)
+    monkeypatch.setattr(at_test_time, "load_data", lambda *arguments, **others: data)
+    monkeypatch.setattr(at_test_time, "source", lambda *arguments: Source("digits"))
+    monkeypatch.setattr(Source, "load", lambda self: LoadedImages(data, data))
+    at_test_time.cleaning(tmp_path, seeds=1)
+    at_test_time.views(tmp_path, seeds=1)
+    rows = common.read_lines(at_test_time.FILE)
+    assert len(rows) == 2 * 5 * 3 + 2 * 4
+    at_test_time.views(tmp_path, seeds=1)
+    assert common.read_lines(at_test_time.FILE) == rows
+    assert at_test_time.table(rows).count("median filter") == 10
 
 
 def test_the_chart_is_drawn(tmp_path: Path) -> None:

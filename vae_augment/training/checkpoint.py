@@ -25,7 +25,8 @@ from .networks import build_network
 from .networks.base import Network
 
 CHECKPOINT_KEY = "vae_augment.checkpoint"
-CHECKPOINT_VERSION = 2  # version 1 is read too
+CHECKPOINT_VERSION = 3  # versions 1 and 2 are read too
+FIRST_VERSION_OF_REDRAWING = 3  # before, that network had other layers
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
     version = facts.get("version")
-    if version not in (1, CHECKPOINT_VERSION):
+    if version not in range(1, CHECKPOINT_VERSION + 1):
         raise ModelFormatError(
             f"its checkpoint version is {version!r}; this vae-augment reads 1 to "
             f"{CHECKPOINT_VERSION}"
@@ -142,6 +143,11 @@ def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
     if version == 1:
         network = _network_of_version_1(network)
         spec = replace(spec, training=_training_of_version_1(spec.training))
+    if network.get("network") == "redrawing" and version < FIRST_VERSION_OF_REDRAWING:
+        raise ModelFormatError(
+            "an earlier vae-augment trained it, whose redrawing network had other layers. Train "
+            "it again with --redraw, or export it with that version; its .onnx files still load"
+        )
     weights = select_group(tensors, "weights")
     _check_weights(spec, network, weights)
     return Checkpoint(spec, network, weights, select_group(tensors, "state"))

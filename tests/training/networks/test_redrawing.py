@@ -32,7 +32,7 @@ from vae_augment.training import (
 )
 from vae_augment.training.batches import random_warps
 from vae_augment.training.data.image_data import to_float
-from vae_augment.training.networks.redrawing import RedrawingVAE, spline
+from vae_augment.training.networks.redrawing import RedrawingVAE, grown, spline
 from vae_augment.training.trainer import Trainer
 from vae_augment.transforms.distortions import warp
 from vae_augment.transforms.latent import partner_in_batch
@@ -59,7 +59,7 @@ def path(checkpoint: Path) -> Path:
     trained = load_checkpoint(checkpoint)
     generator = torch.Generator().manual_seed(0)
     weights = dict(trained.weights)
-    for name in ("field.weight", "prior.weight"):
+    for name in ("maps.weight", "prior.weight"):
         weights[name] = 0.05 * torch.randn(weights[name].shape, generator=generator)
     save_checkpoint(replace(trained, weights=weights), checkpoint.with_name("moved.safetensors"))
     export(checkpoint.with_name("moved.safetensors"), checkpoint.with_name("r.onnx"))
@@ -208,6 +208,13 @@ def test_a_new_network_leaves_images_as_they_are() -> None:
     mean, logvar = network.encode(image)
     assert not mean.any()
     assert not logvar.any()
+
+
+def test_strokes_grow_and_shrink_by_a_pixel_on_each_side() -> None:
+    image = torch.zeros(1, 1, 8, 8)
+    image[..., 3:6] = 1.0
+    widths = [grown(image, torch.full_like(image, growth)).sum(3) for growth in (-1.0, 0.0, 1.0)]
+    assert [set(width.flatten().tolist()) for width in widths] == [{1.0}, {3.0}, {5.0}]
 
 
 def test_the_file_says_what_it_is(model: VAEModel, path: Path) -> None:

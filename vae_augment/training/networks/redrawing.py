@@ -25,8 +25,9 @@ class RedrawingVAE(Network):
 
     Its posterior is q(z | x, x'), its prior p(z | x) is learned (Sohn et al., "Learning structured
     output representation using deep conditional generative models", 2015). The decoder sees x as
-    well as z and gives a smooth displacement field by which x is warped: strokes stay as sharp as
-    they are, and z has only the shape to tell. `width` is the number of channels at half the
+    well as z and gives three smooth maps: how much the bright strokes of x grow or shrink at each
+    place, and the displacements by which x is warped then. So strokes stay as sharp as they are,
+    and z has only shape and thickness to tell. `width` is the number of channels at half the
     resolution.
 
     Raises:
@@ -68,9 +69,9 @@ class RedrawingVAE(Network):
         self.scale = nn.Linear(latent_dim, 2 * quarter)
         self.first = _conv(quarter, quarter)
         self.second = _conv(quarter, quarter)
-        self.field = _conv(quarter, 2)
-        # The prior starts as N(0, I), and the field as standing still.
-        for parameter in (*self.prior.parameters(), *self.field.parameters()):
+        self.maps = nn.Conv2d(quarter, 3, 1)
+        # The prior starts as N(0, I), and the maps as leaving the image as it is.
+        for parameter in (*self.prior.parameters(), *self.maps.parameters()):
             nn.init.zeros_(parameter)
         self._register_constants(height, width_of_image)
 
@@ -152,8 +153,14 @@ class RedrawingVAE(Network):
         hidden = features + self.place(latent).unflatten(1, (-1, *self.low))
         hidden = (self.first(hidden) * (1 + factor) + shift).relu()
         hidden = self.second(hidden).relu() + hidden
-        field = self.rows @ self.field(hidden).float() @ self.columns.T
-        return F.grid_sample(image, self.identity + field.permute(0, 2, 3, 1), align_corners=False)
+        growth, field = self.maps(hidden).float().split([1, 2], 1)
+        thicker = grown(image, self._smooth(growth.tanh()))
+        grid = self.identity + self._smooth(field).permute(0, 2, 3, 1)
+        return F.grid_sample(thicker, grid, align_corners=False)
+
+    def _smooth(self, maps: Tensor) -> Tensor:
+        """Maps at a quarter of the resolution, [B, C, H/4, W/4], as smooth ones of all pixels."""
+        return self.rows @ maps @ self.columns.T
 
     def _distance(self, redrawn: Tensor, target: Tensor) -> Tensor:
         # At three resolutions, because a stroke that lies beside its place has to feel in which
@@ -186,6 +193,16 @@ def blur(sigma: float, side: int) -> Tensor:
     sigma = sigma * side / 28
     weight = torch.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
     return weight / (sigma * math.sqrt(2 * math.pi))
+
+
+def grown(image: Tensor, growth: Tensor) -> Tensor:
+    """`image` with its bright strokes grown by up to a pixel on each side, or shrunk below 0.
+
+    `growth` [B, 1, H, W] is from -1 to 1. The difference of dilation and erosion is the edge.
+    """
+    dilated = F.max_pool2d(image, 3, 1, 1)
+    eroded = -F.max_pool2d(-image, 3, 1, 1)
+    return (image + growth * (dilated - eroded)).clamp(0, 1)
 
 
 def _conv(channels: int, out: int, stride: int = 1) -> nn.Conv2d:
