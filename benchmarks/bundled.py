@@ -1,6 +1,6 @@
 """Bundled models of labelled images, one command each, and what all files say of themselves.
 
-`symbols` is made and measured by such a command too, but not bundled.
+`breastmnist` and `symbols` are made and measured by such commands too, but not bundled.
 
     python -m benchmarks.bundled make devanagari DATA FOLDER
     python -m benchmarks.bundled audit devanagari DATA
@@ -86,7 +86,7 @@ RECIPES = {
     "bloodmnist": Recipe(
         "medmnist/bloodmnist-4600.npz",
         "medmnist/bloodmnist-4600.npz",
-        FitConfig(),
+        FitConfig(epochs=117),
         1500,
     ),
     "breastmnist": Recipe(

@@ -59,10 +59,10 @@ def test_a_config_of_numpys_numbers_can_be_saved_and_resumed(digits: ImageData, 
 @pytest.mark.parametrize(
     ("images", "updates"),
     [
-        (1, 1200),
-        (100, 1200),
-        (300, 1200),
-        (1_000, 1636),
+        (1, 1500),
+        (100, 1500),
+        (300, 1608),
+        (1_000, 2400),
         (10_000, 5171),
         (60_000, 9396),
         (1_000_000, 24_000),
@@ -101,7 +101,7 @@ def test_held_out_images_do_not_count_and_patience_grows_with_the_epochs() -> No
     trainer = Trainer(
         shapes(40, 8, 1), FitConfig(network="conv-small", batch_size=10, held_out=0.25)
     )
-    assert (trainer.facts["epochs"], trainer.facts["patience"]) == (400, 40)
+    assert (trainer.facts["epochs"], trainer.facts["patience"]) == (500, 50)
     assert FitConfig(epochs=3).for_data(shapes(40, 8, 1)).patience == 10
 
 

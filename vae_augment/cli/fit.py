@@ -29,7 +29,7 @@ _NETWORK = (
     "with random detail instead of a blur, with --beta 0.1."
 )
 _REDRAW = "Learn from pairs of one class how an image may be redrawn, instead of --network."
-_EPOCHS = "1,200 updates or more: 1,636 for 1,000 images, 9,396 for 60,000"
+_EPOCHS = "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000"
 _EPSILON = "Differential privacy for each image: fit noised statistics of latents of --public."
 _PUBLIC = "The base of --epsilon, of public images only: strokes, objects or an .onnx file."
 _DELTA = "The delta of --epsilon."

@@ -12,10 +12,10 @@ from .networks import find_network
 from .networks.vae import ConvVAE
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-# Fewer images than so many a VAE learns by heart, unless each is seen distorted and not too often.
+# Fewer images than so many a VAE learns by heart, unless it sees them distorted.
 MANY_IMAGES = 10_000
 # Of a training without a given number of epochs.
-FEWEST_UPDATES = 1200
+FEWEST_UPDATES = 1500
 UPDATES_PER_CUBE_ROOT = 240
 
 
@@ -39,9 +39,9 @@ class FitConfig:
             at least two classes, except for "redrawing".
         label_dropout: share of labels hidden, 0 to 1; more hidden for images without labels, fewer
             for truer samples.
-        epochs: passes over the training images. None = as many as give the updates of
-            `default_updates`: 1,200 for 300 images, 1,636 for 1,000, 5,171 for 10,000 and 9,396
-            (20 epochs) for 60,000.
+        epochs: passes over the training images. None = as many as give 240 times the cube root of
+            their number, but at least 1,500, in updates: 1,608 for 300 images, 5,171 for 10,000 and
+            9,396 (20 epochs) for 60,000.
         minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
             minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.
@@ -140,7 +140,7 @@ class FitConfig:
         `updates` is how many `minutes` hold, where a budget is given.
         """
         if updates is None:
-            updates = default_updates(len(data))
+            updates = math.ceil(max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * len(data) ** (1 / 3)))
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
         epochs = self.epochs or math.ceil(updates / updates_per_epoch)
         patience = self.patience or max(10, epochs // 10)
@@ -165,14 +165,3 @@ class FitConfig:
             beta=beta,
             distort=distort,
         )
-
-
-def default_updates(images: int) -> int:
-    """How many updates so many images get where nothing is said.
-
-    240 times the cube root of their number. Below 10,000, so that they are not learned by heart,
-    in proportion to the square root, but at least 1,200.
-    """
-    cube_root = UPDATES_PER_CUBE_ROOT * images ** (1 / 3)
-    fewer = min(1.0, (images / MANY_IMAGES) ** (1 / 6))
-    return math.ceil(max(FEWEST_UPDATES, fewer * cube_root))

@@ -7,7 +7,6 @@ BUNDLED = (
     "fashion-mnist",
     "devanagari",
     "bloodmnist",
-    "breastmnist",
     "glyphs",
     "strokes",
     "objects",
