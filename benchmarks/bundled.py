@@ -50,7 +50,7 @@ class Origin:
 ORIGINS = {
     "mnist": Origin("MNIST (LeCun, Cortes)", "CC BY-SA 3.0"),
     "fashion-mnist": Origin("Fashion-MNIST (Zalando)", "MIT"),
-    "glyphs": Origin("Omniglot (Lake, Salakhutdinov, Tenenbaum 2015)", "MIT"),
+    "glyphs": Origin("Omniglot (Lake et al. 2015); DHCD (UCI)", "MIT; CC BY 4.0"),
     "strokes": Origin("Omniglot; DHCD (UCI)", "MIT; CC BY 4.0"),
     "objects": Origin("CIFAR-10 (Krizhevsky 2009), grey", "licence not stated", 46_400),
     "devanagari": Origin("DHCD (Acharya, Pant, Gyawali 2015; UCI)", "CC BY 4.0"),

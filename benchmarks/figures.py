@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import benefit, samples
+from benchmarks import benefit, redrawing, samples
 from benchmarks.benefit import PAIRS, Pair
 from benchmarks.common import RESULTS, Row, read_lines
 from vae_augment import load
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 CHART = RESULTS.parents[1] / "docs" / "benefit.png"
-COLOURS = {"mnist": "#3f51b5", "fashion-mnist": "#ef8a17"}
+WITH_FILES = ("mnist", "fashion-mnist")  # whose samples are compared with the images
+COLOURS = {
+    "mnist": "#3f51b5",
+    "fashion-mnist": "#ef8a17",
+    "symbols": "#00897b",
+    "omniglot": "#8e24aa",
+}
 DOT_AREA = 45  # in points
 LOWEST = 70  # percent, where the chart begins
 SAMPLES_ALONE = "samples only"
@@ -41,7 +47,23 @@ class Figure(NamedTuple):
 def figures() -> list[Figure]:
     """All figures of the committed results."""
     rows = read_lines(benefit.FILE)
-    return [*(samples_alone(data) for data in COLOURS), *(of_pair(pair, rows) for pair in PAIRS)]
+    redrawn = redrawing.measured(read_lines(redrawing.FILE))
+    return [
+        *(samples_alone(data) for data in WITH_FILES),
+        *(of_redrawing(found) for found in redrawn),
+        *(of_pair(pair, rows) for pair in PAIRS),
+    ]
+
+
+def of_redrawing(found: redrawing.Measured) -> Figure:
+    """The figure of a model that redraws."""
+    labels, data, distortion, _ = found.setting
+    plural = "s" if labels > 1 else ""
+    setting = f"redrawn, {labels} label{plural}"
+    method = f"{found.model.replace(', ', ' of ')}+{distortion}"
+    made = figure(setting, data, distortion, method, found.distorted, found.redrawn)
+    is_best = distortion == redrawing.THICK
+    return made._replace(in_chart=found.model == "glyphs" and is_best == (labels == 1))
 
 
 def of_pair(pair: Pair, rows: Sequence[Row]) -> Figure:

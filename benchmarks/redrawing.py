@@ -9,8 +9,8 @@
 DIR holds `MNIST/raw`, `FashionMNIST/raw`, `symbols/`, `handwriting/` and `omniglot/`. Each figure
 compares two classifiers that learn from the same labelled images, for the same number of updates
 and with the same seed: one sees them distorted, the other one redrawn and then distorted. What
-results/redrawing.jsonl has is not measured again. Choose new settings on seeds 0 to 4; the table
-is of seeds from 100 on.
+results/redrawing.jsonl has is not measured again; benchmarks.figures prints the table. Choose new
+settings on seeds 0 to 4; the table is of seeds from 100 on.
 
 `glyphs`: on MNIST, the symbols, and ten alphabets of Omniglot, one for each seed, which APART, a
 model like `glyphs`, was not trained on. `own`: a model that `fit --redraw` makes of
@@ -22,7 +22,6 @@ import functools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Annotated, NamedTuple
 
 import torch
@@ -34,8 +33,6 @@ from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines, sour
 from benchmarks.glyph_images import EVALUATION, read, render
 from vae_augment import VAEAugment, VAEModel, load
 from vae_augment.evaluation.classifier import Distort, accuracy, train_classifier
-from vae_augment.evaluation.intervals import paired
-from vae_augment.evaluation.report import markdown
 from vae_augment.evaluation.splits import choose_labels
 from vae_augment.evaluation.vaes import fit_model
 from vae_augment.training import FitConfig, ImageData, load_data
@@ -52,8 +49,9 @@ REDRAWN = "redrawn+"  # before the name of a distortion
 ALPHABETS = (20, 26, 26, 26, 26, 26, 45, 45, 41, 26, 47, 40, 30, 45, 46, 28, 23, 25, 42, 26)
 DRAWINGS = 10  # of each character to learn from; the other ten are for testing
 PENS = (1.5, 2.7)  # how thick they are drawn, in pixels
-FEW_LABELS = {"strength": 3.0, "p": 0.8}  # what the docs recommend, chosen on seeds 0 to 4
-HEAD = ["redrawn by", "labels", "images", "distorted", "%", "redrawn too, %", "difference", "seeds"]
+# As far as two images of a class differ: a spread of the prior, 5.8 in the unit of `glyphs`. Chosen
+# on seeds 0 to 2, with 10 labels.
+FEW_LABELS = {"strength": 1.0, "unit": 1.0, "p": 0.5}
 
 
 class Setting(NamedTuple):
@@ -86,6 +84,36 @@ Images = tuple[ImageData, ImageData]  # to learn from, and for testing
 Root = Annotated[Path, typer.Argument(metavar="DIR")]
 Seeds = Annotated[int | None, typer.Option(help="Fewer than all.")]
 app = typer.Typer(add_completion=False)
+
+
+class Measured(NamedTuple):
+    """A setting that the results have, and the accuracies of its two methods by seed."""
+
+    model: str
+    setting: Setting
+    distorted: dict[int, float]
+    redrawn: dict[int, float]
+
+
+def measured(rows: list[Row]) -> list[Measured]:
+    """The settings of the results, those of `glyphs` first."""
+    own = [
+        (model, Setting(labels, data, distortion, OWN_SEEDS))
+        for model, labels in ((HALF, 10), (ALL, 100))
+        for data, distortion in OWN
+    ]
+    found = []
+    for model, setting in [*(("glyphs", setting) for setting in SETTINGS), *own]:
+        same = {"model": model, "labels": setting.labels, "data": setting.data}
+        by_method: dict[str, dict[int, float]] = {}
+        for row in rows:
+            if same.items() <= row.items():
+                by_method.setdefault(row["method"], {})[row["seed"]] = row["accuracy"]
+        distorted = by_method.get(setting.distortion, {})
+        redrawn = by_method.get(REDRAWN + setting.distortion, {})
+        if distorted and redrawn:
+            found.append(Measured(model, setting, distorted, redrawn))
+    return found
 
 
 @app.command()
@@ -224,39 +252,6 @@ def half(data: ImageData, *, second: bool) -> ImageData:
 def redrawer(train: ImageData) -> VAEModel:
     """What `fit --redraw` makes of the images with its defaults."""
     return fit_model(train, FitConfig(network="redrawing"))
-
-
-@app.command("table")
-def show() -> None:
-    """Print the table of docs/modes/glyphs.md."""
-    print(table(read_lines(FILE)))
-
-
-def table(rows: list[Row]) -> str:
-    """What redrawing adds in each setting."""
-    groups: dict[tuple[str, int, str, str], dict[str, dict[int, float]]] = {}
-    for row in rows:
-        key = (row["model"], row["labels"], row["data"], row["method"].removeprefix(REDRAWN))
-        kind = "redrawn" if row["method"].startswith(REDRAWN) else "distorted"
-        groups.setdefault(key, {}).setdefault(kind, {})[row["seed"]] = row["accuracy"]
-    lines = []
-    for (model, labels, data, distortion), kinds in groups.items():
-        without, with_it = kinds["distorted"], kinds["redrawn"]
-        gain = paired(with_it, without)
-        assert gain is not None  # both are measured one after the other
-        means = [f"{fmean(found.values()):.2f}" for found in (without, with_it)]
-        lines.append(
-            [
-                model,
-                str(labels),
-                data,
-                distortion.replace("+", " + "),
-                *means,
-                str(gain),
-                str(gain.repetitions),
-            ]
-        )
-    return markdown(HEAD, lines)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks.strength_units mnist mnist --root DIR    # DIR as for torchvision
     python -m benchmarks.strength_units fashion-mnist fashion-mnist --root DIR
-    python -m benchmarks.omniglot DIR glyphs.npz
+    python -m benchmarks.glyph_images DATA glyphs.npz
     python -m benchmarks.strength_units glyphs glyphs.npz
 
 DATA are the images of the training. `fit` does the same by itself. Only the metadata change: the

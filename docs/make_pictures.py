@@ -93,7 +93,7 @@ def glyphs() -> list[Row]:
     digits, _ = samples("mnist")
     images = torch.cat([digits[[2, 3, 4, 7]], *map(printed, LETTERS)])
     torch.manual_seed(NOISE_SEED)
-    augment = VAEAugment("glyphs", p=1.0, unit=1.0, provider="cpu")
+    augment = VAEAugment("glyphs", p=1.0, strength=6, provider="cpu")
     return [
         Row("given", images),
         *(Row("redrawn" if row == 0 else "", augment(images)) for row in range(6)),
@@ -102,7 +102,7 @@ def glyphs() -> list[Row]:
 
 def start() -> list[Row]:
     """What the README opens with: redrawings, and samples of both bundled generators."""
-    redraws = Row('VAEAugment("glyphs", unit=1) redraws images')
+    redraws = Row('VAEAugment("glyphs", strength=6) redraws images')
     generates = Row("VAESyntheticDataset generates labelled images from a file")
     return [redraws, *glyphs()[:4], generates, *generated(lines=2)]
 

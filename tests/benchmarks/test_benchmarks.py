@@ -272,7 +272,8 @@ def test_redrawing(handwriting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     redrawing.glyphs(handwriting, glyphs, seeds=1)
     assert common.read_lines(redrawing.FILE) == rows  # what is there is not measured again
     assert [row["method"] for row in rows] == ["affine", "redrawn+affine"]
-    assert "| glyphs" in redrawing.table(rows)
+    (found,) = redrawing.measured(rows)[:1]
+    assert found.distorted.keys() == found.redrawn.keys() == {100}
 
 
 def test_own_redrawers(digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ TrainedOn = Literal["none", "labelled only", "pool", "given"]
 NO_AUGMENTATION = "none"
 # For few images, in spreads of the posterior, as it was chosen
 STRONG: Settings = {"strength": 3.0, "unit": 1.0}
-FAR: Settings = {"strength": 3.0}  # of "glyphs", for few images
+FAR: Settings = {"strength": 6.0}  # of "glyphs", for few images: a spread of its prior
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ GLYPHS = Method(
     FAR,
     vae_is_first=True,
     trained_on="given",
-    usage='VAEAugment("glyphs", strength=3.0) before thickness, affine and elastic distortion',
+    usage='VAEAugment("glyphs", strength=6.0) before thickness, affine and elastic distortion',
 )
 
 
