@@ -1,5 +1,7 @@
 """Bundled models of labelled images, one command each, and what all files say of themselves.
 
+`breastmnist` and `symbols` are made and measured by such commands too, but not bundled.
+
     python -m benchmarks.bundled make devanagari DATA FOLDER
     python -m benchmarks.bundled audit devanagari DATA
     python -m benchmarks.bundled describe
@@ -54,6 +56,7 @@ ORIGINS = {
     "devanagari": Origin("DHCD (Acharya, Pant, Gyawali 2015; UCI)", "CC BY 4.0"),
     "bloodmnist": Origin("BloodMNIST, 3,200 of it (MedMNIST v2, Yang et al. 2023)", "CC BY 4.0"),
     "breastmnist": Origin("BreastMNIST (MedMNIST v2, Yang et al. 2023)", "CC BY 4.0"),
+    "symbols": Origin("Basic Handwritten Math Symbols Dataset", "MIT"),
 }
 
 
@@ -83,11 +86,14 @@ RECIPES = {
     "bloodmnist": Recipe(
         "medmnist/bloodmnist-4600.npz",
         "medmnist/bloodmnist-4600.npz",
-        FitConfig(beta=0.013),
+        FitConfig(epochs=117),
         1500,
     ),
     "breastmnist": Recipe(
         "medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig(), 1500
+    ),
+    "symbols": Recipe(
+        "symbols/symbols-train.npz", "symbols/symbols-test.npz", FitConfig(minutes=20), 1500
     ),
 }
 # Which rows of the results are about a bundled model: the name of the data, and the updates.

@@ -45,7 +45,7 @@ def test_labels_are_used_and_the_file_is_all_that_is_left(images: Path, tmp_path
     assert code == 0, text
     assert re.search(
         r"training conv-small with 20 latent dimensions, given 10 classes, beta 0\.\d+: 2 updates of "
-        r"200 images, 2 epochs\n",
+        r"200 images distorted at random, 2 epochs\n",
         text,
     )
     assert "tolerance 1e-05: ok" in text

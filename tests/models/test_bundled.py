@@ -26,6 +26,7 @@ MADE = {
     "fashion-mnist": (True, SAMPLING, 10, r"vae-augment fit fashion-mnist .*--conditional "),
     "glyphs": (False, REDRAWING, 0, r"vae-augment fit glyphs\S* .*--redraw "),
     "devanagari": (True, SAMPLING, 46, r"python -m benchmarks.bundled make devanagari "),
+    "bloodmnist": (True, SAMPLING, 8, r"python -m benchmarks.bundled make bloodmnist "),
     "strokes": (False, SAMPLING, 0, r"python -m benchmarks.public_bases strokes "),
     "objects": (False, SAMPLING, 0, r"python -m benchmarks.public_bases objects "),
 }
@@ -35,7 +36,7 @@ MADE = {
 def test_size_kind_and_documentation(name: str) -> None:
     model = load(name)
     assert (MODELS / f"{name}.onnx").stat().st_size <= 5_000_000
-    assert model.spec.image_shape == (1, 28, 28)
+    assert model.spec.image_shape == (3 if name == "bloodmnist" else 1, 28, 28)
     conditional, kind, classes, command = MADE[name]
     spec = model.spec
     assert (spec.conditional, spec.kind, len(spec.classes)) == (conditional, kind, classes)
@@ -68,7 +69,7 @@ def test_anomaly_score_separates_fashion_from_digits() -> None:
     assert roc_auc_score([0] * 1000 + [1] * 1000, scores) >= 0.99
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "devanagari"])
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "devanagari", "bloodmnist"])
 def test_what_stands_in_for_images_says_how_well_and_what_it_gives_away(name: str) -> None:
     evidence = load(name).spec.evidence
     assert evidence[SAMPLES_ONLY]["difference"]

@@ -78,6 +78,25 @@ def test_the_default_number_of_updates_grows_with_the_images(images: int, update
     assert replace(config, epochs=7).for_data(data).epochs == 7
 
 
+@pytest.mark.parametrize(
+    ("network", "images", "is_distorted"),
+    [
+        ("conv", 9_999, True),
+        ("conv", 10_000, False),
+        ("energy", 9_999, True),
+        ("mlp", 100, False),
+        ("redrawing", 100, False),
+    ],
+)
+def test_few_images_are_distorted_where_nothing_is_said(
+    network: str, images: int, is_distorted: bool
+) -> None:
+    data = labelled([0, 1]).subset(torch.arange(images) % 2)
+    assert FitConfig(network=network, beta=1.0).for_data(data).distort is is_distorted
+    assert FitConfig(distort=True).for_data(data).distort is True
+    assert FitConfig(distort=False).for_data(data).distort is False
+
+
 def test_held_out_images_do_not_count_and_patience_grows_with_the_epochs() -> None:
     trainer = Trainer(
         shapes(40, 8, 1), FitConfig(network="conv-small", batch_size=10, held_out=0.25)

@@ -151,6 +151,19 @@ def test_resume_refuses_other_settings(few: ImageData, tmp_path: Path) -> None:
         fit(few, part, replace(SMALL, seed=1))
 
 
+def test_a_run_that_began_before_images_were_distorted_goes_on_without(
+    few: ImageData, tmp_path: Path
+) -> None:
+    part = tmp_path / "part.safetensors"
+    trainer = Trainer(few, replace(SMALL, distort=False))
+    del trainer.facts["distort"]
+    trainer.update()
+    save_checkpoint(trainer.checkpoint(), part)
+    with pytest.raises(InputError, match="other settings: distort False, now True"):
+        fit(few, part, SMALL)
+    assert fit(few, part, replace(SMALL, distort=False)).is_finished
+
+
 def test_a_finished_checkpoint_is_not_replaced(few: ImageData, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     config = replace(SMALL, epochs=1)

@@ -38,7 +38,7 @@ _DELTA_DEFAULT = "1e-5, or at most 1 / n^2 of n images"
 _OF_TRAINING = (
     "network redraw latent_dim conditional label_dropout epochs minutes batch_size learning_rate "
     "beta "
-    "denoise held_out patience precision seed device keep_bank check test"
+    "distort denoise held_out patience precision seed device keep_bank check test"
 ).split()
 SECONDS_TO_CHECK = 120.0  # of --minutes, at most
 SHARE_TO_CHECK = 0.2  # of --minutes, at most
@@ -48,6 +48,8 @@ _CHECK = (
 )
 _TEST = "Images for that figure in place of a part of DATA; sources as for DATA."
 _BETA_DEFAULT = "1; of conv less for grey and coloured images"
+_DISTORT = "Turn, stretch and shift images a little, so that few are not learned by heart."
+_DISTORT_DEFAULT = "below 10,000 images"
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 
@@ -78,6 +80,10 @@ def fit(
             show_default=_BETA_DEFAULT,
             help="Weight of the KL term; below 1: sharper, closer perturbations.",
         ),
+    ] = None,
+    distort: Annotated[
+        bool | None,
+        typer.Option("--distort/--no-distort", show_default=_DISTORT_DEFAULT, help=_DISTORT),
     ] = None,
     denoise: Annotated[
         float, typer.Option(help="Standard deviation of noise added to the input only.")
@@ -128,6 +134,7 @@ def fit(
         batch_size=batch_size,
         learning_rate=learning_rate,
         beta=beta,
+        distort=distort,
         denoise=denoise,
         held_out=held_out,
         patience=patience,

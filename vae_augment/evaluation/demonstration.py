@@ -178,6 +178,7 @@ def fitted(choice: Choice, path: Path) -> tuple[VAEModel, ParityReport]:
         label_dropout=0.1,
         latent_dim=16,
         beta=0.15,
+        distort=False,
         learning_rate=2e-3,
         epochs=max(1, FIT_UPDATES * FIT_BATCH // LEARN),
         batch_size=FIT_BATCH,

@@ -12,8 +12,9 @@ from .repetition import Repetition
 
 BATCH = 128  # images per update of a VAE
 FEW_BETA = 0.2  # the weight of the KL term for few images, as in the demo
-# Half of the labels are hidden, because `VAEAugment` gets no labels in a comparison.
-SMALL = FitConfig(network="conv-small", label_dropout=0.5, learning_rate=2e-3)
+# Half of the labels are hidden, because `VAEAugment` gets no labels in a comparison. Images are as
+# they are, because a comparison distorts them itself, with or without a VAE.
+SMALL = FitConfig(network="conv-small", label_dropout=0.5, learning_rate=2e-3, distort=False)
 PASSES = 20  # of a VAE over its images, within these numbers of updates:
 FEWEST_UPDATES = 400
 MOST_UPDATES = 4700

@@ -22,7 +22,7 @@ from .networks.base import Network
 from .networks.redrawing import spline
 
 # What a generator is for, beside the order, noise and dropped labels of an epoch (0).
-DENOISING, HELD_OUT_NOISE, HELD_OUT_SPLIT, PAIR_WARPS = 1, 2, 3, 4
+DENOISING, HELD_OUT_NOISE, HELD_OUT_SPLIT, PAIR_WARPS, SMALL_MOVES = 1, 2, 3, 4, 5
 # Of the warp that both images of a pair go through: largest turn in radians besides the quarter
 # turns, standard deviation of the bends in units of half a side, and limits of the stretch (as a
 # logarithm) and of the shear.
@@ -30,6 +30,10 @@ TURN = 0.3
 BEND = 0.06
 STRETCH = 0.12
 SHEAR = 0.25
+# Limits of a small move: the turn in radians, the stretch as a logarithm, the shift in sides.
+SMALL_TURN = 0.17
+SMALL_STRETCH = 0.1
+SMALL_SHIFT = 2 / 28
 
 
 class Batch(NamedTuple):
@@ -88,7 +92,7 @@ class Batches:
 
     def _batch(self, step: int, places: slice, images: int) -> Batch:
         rows = self._order[places]
-        target = self._images(rows)
+        target = self._moved(self._images(rows), step, images)
         image = self._noisy(target, step, images)
         noise = self._noise[places].to(self.config.device)
         return Batch(image, target, self._labels(rows, places), noise, images)
@@ -101,6 +105,17 @@ class Batches:
             return None
         labels = self.data.labels[rows].masked_fill(self._is_label_dropped[places], -1)
         return labels.to(self.config.device)
+
+    def _moved(self, target: Tensor, step: int, images: int) -> Tensor:
+        if not self.config.distort:
+            return target
+        generator = seeded_generator(self.config.seed, step, purpose=SMALL_MOVES)
+        grids = _of_this_rank(small_moves(images, self.data.image_shape, generator))
+        # The ground beyond the border is like that at it, which in photographs is not black.
+        moved = F.grid_sample(
+            target, grids.to(target.device), padding_mode="border", align_corners=False
+        )
+        return moved.clamp_(0, 1)
 
     def _noisy(self, image: Tensor, step: int, images: int) -> Tensor:
         if not self.config.denoise:
@@ -184,3 +199,18 @@ def random_warps(
     bend = spline(4, height) @ control_points @ spline(4, width).T
     straight = F.affine_grid(moves, [count, 1, height, width], align_corners=False)
     return straight + bend.permute(0, 2, 3, 1)
+
+
+def small_moves(
+    count: int, image_shape: tuple[int, int, int], generator: torch.Generator
+) -> Tensor:
+    """Sampling grids [count, H, W, 2]: a turn, stretch and shift too small to change a class."""
+    _, height, width = image_shape
+    angle, stretch_x, stretch_y, x, y = 2 * torch.rand(5, count, generator=generator) - 1
+    cos = (SMALL_TURN * angle).cos()
+    sin = (SMALL_TURN * angle).sin()
+    turned = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
+    stretch = torch.exp(SMALL_STRETCH * torch.stack([stretch_x, stretch_y], 1))
+    shift = 2 * SMALL_SHIFT * torch.stack([x, y], 1)  # a side has length 2 in the grid
+    moves = torch.cat([turned * stretch[:, None], shift[:, :, None]], 2)
+    return F.affine_grid(moves, [count, 1, height, width], align_corners=False)

@@ -12,6 +12,8 @@ from .networks import find_network
 from .networks.vae import ConvVAE
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+# Fewer images than so many a VAE learns by heart, unless it sees them distorted.
+MANY_IMAGES = 10_000
 # Of a training without a given number of epochs.
 FEWEST_UPDATES = 1500
 UPDATES_PER_CUBE_ROOT = 240
@@ -48,6 +50,10 @@ class FitConfig:
             sharper and perturbed images keep their class more often. None = as suits the images
             (see `default_beta`) for "conv" of any size, and 1 for other networks. The reported loss
             is always that of beta 1.
+        distort: turn, stretch and shift each image a little at random before each update, input and
+            target alike, so that a VAE does not learn few images by heart (see `small_moves`);
+            samples are like the images as they were. None = where there are fewer than 10,000
+            images, except for "mlp" and "redrawing".
         denoise: standard deviation, in [0, 1] pixel units, of noise added to the input but not to
             the target (Im et al., "Denoising criterion for variational auto-encoding framework",
             2017); 0 = none.
@@ -73,6 +79,7 @@ class FitConfig:
     batch_size: int = 128
     learning_rate: float = 1e-3
     beta: float | None = None
+    distort: bool | None = None
     denoise: float = 0.0
     held_out: float = 0.0
     patience: int | None = None
@@ -119,10 +126,12 @@ class FitConfig:
 
     def _check_network(self) -> None:
         learns_from_pairs = find_network(self.network).network.learns_from_pairs
-        if learns_from_pairs and (self.conditional or self.denoise or self.held_out):
+        if learns_from_pairs and (
+            self.conditional or self.distort or self.denoise or self.held_out
+        ):
             raise InputError(
-                f"network={self.network!r} does not go with conditional, denoise or held_out. "
-                "Leave those out."
+                f"network={self.network!r} does not go with conditional, distort, denoise or "
+                "held_out. Leave those out."
             )
 
     def for_data(self, data: ImageData, updates: int | None = None) -> "FitConfig":
@@ -143,6 +152,10 @@ class FitConfig:
         beta = self.beta
         if beta is None:
             beta = default_beta(data.images) if network is ConvVAE else 1.0
+        distort = self.distort
+        if distort is None:
+            is_few = len(data) < MANY_IMAGES
+            distort = is_few and not network.is_classic and not network.learns_from_pairs
         return replace(
             self,
             epochs=epochs,
@@ -150,4 +163,5 @@ class FitConfig:
             patience=patience,
             conditional=conditional,
             beta=beta,
+            distort=distort,
         )

@@ -207,11 +207,12 @@ def _finished(trainer: Trainer, data: ImageData, keep_bank: bool) -> Checkpoint:
 def _description(trainer: Trainer) -> str:
     config = trainer.config
     given = f", given {len(trainer.data.classes)} classes" if config.conditional else ""
+    moved = " distorted at random" if config.distort else ""
     epochs = trainer.total_steps / trainer.steps_per_epoch
     return (
         f"training {config.network} with {config.latent_dim} latent dimensions{given}, beta "
         f"{config.beta:g}: "
-        f"{trainer.total_steps:,} updates of {config.batch_size} images, {epochs:.3g} epochs"
+        f"{trainer.total_steps:,} updates of {config.batch_size} images{moved}, {epochs:.3g} epochs"
     )
 
 

@@ -65,7 +65,8 @@ def holds_same_run(
 
 def _changed_settings(trainer: Trainer, checkpoint: Checkpoint) -> list[str]:
     """What differs between a run and a checkpoint, one phrase per setting."""
-    before = checkpoint.spec.training
+    # Before there was `distort`, no run did.
+    before = {"distort": False, **checkpoint.spec.training}
     changed = [key for key, value in trainer.facts.items() if value != before.get(key)]
     if before.get("minutes") != trainer.facts.get("minutes"):
         changed = [key for key in changed if key not in SET_BY_MINUTES]

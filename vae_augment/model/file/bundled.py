@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-BUNDLED = ("mnist", "fashion-mnist", "devanagari", "glyphs", "strokes", "objects")
+BUNDLED = (
+    "mnist",
+    "fashion-mnist",
+    "devanagari",
+    "bloodmnist",
+    "glyphs",
+    "strokes",
+    "objects",
+)
 BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 # Files that were written anew with the same weights and latents: what names such a digest still
 # means the file.
