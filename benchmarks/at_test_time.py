@@ -86,7 +86,11 @@ def cleaning(
     """Damaged test images, with and without a VAE before the classifier."""
     for data in CLEANED:
         model = load(data, provider="cpu", threads=1)
-        ways = {"as they are": identity, "median filter": median, "VAE": partial(cleaned, model)}
+        ways: dict[str, Distort] = {
+            "as they are": identity,
+            "median filter": median,
+            "VAE": partial(cleaned, model),
+        }
         train = load_data(data, root)
         test = load_data(data, root, train=False)
         images = to_float(test.images)

@@ -122,7 +122,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _parsed(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Checkpoint:
-    version = facts.get("version")
+    version = facts.get("version", 0)
     if version not in range(1, CHECKPOINT_VERSION + 1):
         raise ModelFormatError(
             f"its checkpoint version is {version!r}; this vae-augment reads 1 to "

@@ -36,6 +36,9 @@ class RedrawingVAE(Network):
 
     learns_from_pairs = True
     kind = REDRAWING
+    rows: Tensor
+    columns: Tensor
+    identity: Tensor
 
     def __init__(
         self, image_shape: tuple[int, int, int], latent_dim: int, classes: int, width: int
