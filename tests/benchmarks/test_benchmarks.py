@@ -40,6 +40,7 @@ from vae_augment.exporters import export
 from vae_augment.training import FitConfig, ImageData, load_checkpoint, save_checkpoint
 
 BENEFIT_PAGE = (ROOT / "docs" / "benefit.md").read_text()
+EXPERIMENTS_PAGE = (ROOT / "docs" / "experiments.md").read_text()
 RESIDUAL_PAGE = (ROOT / "docs" / "modes" / "residual.md").read_text()
 
 
@@ -331,6 +332,7 @@ def test_the_chart_is_drawn(tmp_path: Path) -> None:
 def test_the_docs_show_what_was_measured() -> None:
     assert figures.table(figures.figures()) in BENEFIT_PAGE
     assert defaults.table(common.read_lines(defaults.FILE)) in RESIDUAL_PAGE
+    assert at_test_time.table(common.read_lines(at_test_time.FILE)) in EXPERIMENTS_PAGE
 
 
 @pytest.mark.parametrize("file", [benefit.FILE, defaults.FILE, samples.FILE])
