@@ -15,6 +15,9 @@ BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 # Files that were written anew with the same weights and latents: what names such a digest still
 # means the file.
 EARLIER_DIGESTS = {
+    "c871b6ffe193d1e6d78d10b0b0dcfcde5dee37e212491e40d48d560287ef819d": "mnist",
+    "8e3dcf964d03d74fc964e41fa3f4e64a8b2e99bfb5ce6b69dde40b26cd0bdf9a": "fashion-mnist",
+    "c0cda89c8b9ba48b91755bdc2969261f8f8c5858cac68c9b4bf0e74910520e8f": "devanagari",
     "a9b5d98ad0c7617ee4a05ac7c77cd3867ad3d56bf30adbea8942925bc2a8e6b8": "fashion-mnist",
     "0faca428ae573c702efd68498549114a1303f52cfd05d47129f76a8840a9d1f6": "fashion-mnist",
     "e931363b44258be9fbe670c27f3ef7903c9e1f323d18e3b18fc60a354c5e7226": "devanagari",
