@@ -3,9 +3,9 @@
     python -m benchmarks.benefit DIR                        # what results/benefit.jsonl lacks
     python -m benchmarks.benefit DIR --setting "10 labels"    # of one setting
 
-DIR holds MNIST/raw and FashionMNIST/raw. Each figure compares two methods, which train
-the same small CNN for 5,000 updates of 50 images, with the same labels and the same seed. Choose
-new methods on seeds from 100 on. Everything takes about ten hours of one core.
+DIR holds MNIST/raw and FashionMNIST/raw. Each figure compares two methods, which train the same
+small CNN for 5,000 updates of 50 images, with the same labels and the same seed. Choose new methods
+on seeds from 100 on. Everything takes about ten hours of one core.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torchvision.transforms import v2
 
-from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines, source
+from benchmarks.common import RESULTS, Row, add_line, lacking, source
 from vae_augment import VAEModel
 from vae_augment.evaluation import label_pool
 from vae_augment.evaluation.classifier import Batch, Distort, identity
@@ -201,9 +201,8 @@ def measure(pairs: Sequence[Pair], root: Path, results: Path) -> None:
     """Add a row to `results` for each run that it lacks."""
     for pair in pairs:
         for seed in range(pair.seeds):
-            rows = read_lines(results)
             wanted = [row_of(pair, name, seed) for name in (pair.base, pair.method)]
-            missing = [row for row in wanted if not is_there(rows, row)]
+            missing = lacking(results, wanted)
             if not missing:
                 continue
             images = repetition(pair, root, seed)

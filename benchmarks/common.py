@@ -106,6 +106,12 @@ def is_there(rows: list[Row], wanted: Row) -> bool:
     return any(wanted.items() <= row.items() for row in rows)
 
 
+def lacking(path: Path, wanted: list[Row]) -> list[Row]:
+    """Those of `wanted` that a file of results does not have."""
+    known = read_lines(path)
+    return [row for row in wanted if not is_there(known, row)]
+
+
 def seed_range(text: str) -> range:
     """FIRST:END, as an argument of a command."""
     first, _, end = text.partition(":")

@@ -29,7 +29,7 @@ import typer
 from torch import Tensor
 
 from benchmarks.benefit import DISTORTIONS
-from benchmarks.common import RESULTS, Row, add_line, is_there, read_lines, source
+from benchmarks.common import RESULTS, Row, add_line, lacking, source
 from benchmarks.glyph_images import EVALUATION, read, render
 from vae_augment import VAEAugment, VAEModel, load
 from vae_augment.evaluation.classifier import Distort, accuracy, train_classifier
@@ -124,13 +124,13 @@ def glyphs(root: Root, apart: Path, seeds: Seeds = None) -> None:
 def own(root: Root, seeds: Seeds = None) -> None:
     """Measure what redrawers of one's own images add."""
     for data, distortion in OWN:
-        half = Setting(10, data, distortion, seeds or OWN_SEEDS)
-        for seed in range(FIRST_SEED, FIRST_SEED + half.seeds):
-            images = partial(of_other_half, half, root, seed)
-            measure(HALF, half, seed, images, partial(redrawer_of_half, data, root))
-        whole = half._replace(labels=100)
-        for seed in range(FIRST_SEED, FIRST_SEED + whole.seeds):
-            measure(ALL, whole, seed, partial(labelled, whole, root, seed), redrawer)
+        few = Setting(10, data, distortion, seeds or OWN_SEEDS)
+        many = few._replace(labels=100)
+        for seed in range(FIRST_SEED, FIRST_SEED + few.seeds):
+            images = partial(of_other_half, few, root, seed)
+            measure(HALF, few, seed, images, partial(redrawer_of_half, data, root))
+        for seed in range(FIRST_SEED, FIRST_SEED + many.seeds):
+            measure(ALL, many, seed, partial(labelled, many, root, seed), redrawer)
 
 
 def measure(
@@ -143,9 +143,7 @@ def measure(
     """Add the rows of both methods where the results lack them."""
     same: Row = {"model": model, "labels": setting.labels, "data": setting.data, "seed": seed}
     methods = setting.distortion, REDRAWN + setting.distortion
-    known = read_lines(FILE)
-    rows = [same | {"method": method} for method in methods]
-    missing = [row for row in rows if not is_there(known, row)]
+    missing = lacking(FILE, [same | {"method": method} for method in methods])
     if not missing:
         return
     train, test = images()

@@ -187,9 +187,7 @@ def random_warps(
     quarter = torch.randint(4, (count,), generator=generator)
     is_mirrored = torch.rand(count, generator=generator) < 0.5
     angle = math.pi / 2 * quarter + TURN * angle
-    cos = angle.cos()
-    sin = angle.sin()
-    turned = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
+    turned = _rotation(angle)
     stretch = torch.exp(STRETCH * torch.stack([stretch_x, stretch_y], 1))
     stretch[is_mirrored, 0] *= -1
     sheared = torch.eye(2).repeat(count, 1, 1)
@@ -207,10 +205,15 @@ def small_moves(
     """Sampling grids [count, H, W, 2]: a turn, stretch and shift too small to change a class."""
     _, height, width = image_shape
     angle, stretch_x, stretch_y, x, y = 2 * torch.rand(5, count, generator=generator) - 1
-    cos = (SMALL_TURN * angle).cos()
-    sin = (SMALL_TURN * angle).sin()
-    turned = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
+    turned = _rotation(SMALL_TURN * angle)
     stretch = torch.exp(SMALL_STRETCH * torch.stack([stretch_x, stretch_y], 1))
     shift = 2 * SMALL_SHIFT * torch.stack([x, y], 1)  # a side has length 2 in the grid
     moves = torch.cat([turned * stretch[:, None], shift[:, :, None]], 2)
     return F.affine_grid(moves, [count, 1, height, width], align_corners=False)
+
+
+def _rotation(angle: Tensor) -> Tensor:
+    """Angles [N] in radians -> matrices [N, 2, 2]."""
+    cos = angle.cos()
+    sin = angle.sin()
+    return torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
