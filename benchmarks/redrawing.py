@@ -168,7 +168,7 @@ def redrawn_first(model: VAEModel, distort: Distort) -> Distort:
     """`distort` after the redrawing that the docs recommend for few labels.
 
     It goes as far as two images of a class differ: a spread of the prior, which is a strength of
-    5.8 in the unit of `glyphs`. Chosen on seeds 0 to 2, with 10 labels.
+    3 in the unit of `glyphs`. Chosen on seeds 0 to 2, with 10 labels.
     """
     redraw = VAEAugment(model, strength=1.0, unit=1.0, p=0.5)
     return lambda images: distort(redraw(images))

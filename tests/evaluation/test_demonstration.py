@@ -75,7 +75,7 @@ def test_the_lines_of_python_run_and_are_the_distortion_that_was_measured() -> N
     exec(USE.replace("v2.Compose", "transform = v2.Compose"), names)
     assert names["transform"](Image.new("L", (28, 28))).size == (28, 28)  # type: ignore[operator]
     redraw, moved = names["transform"].transforms  # type: ignore[attr-defined]
-    assert redraw.extra_repr() == demonstration.VAEAugment("glyphs", strength=6).extra_repr()
+    assert redraw.extra_repr() == demonstration.VAEAugment("glyphs", strength=3).extra_repr()
     side = distortions.ROTATION
     assert moved.degrees == [-side, side]
     assert moved.shear == [-distortions.SHEAR, distortions.SHEAR]

@@ -64,6 +64,22 @@ def test_what_redraws_is_measured_from_strength_0(digits: ImageData) -> None:
     assert 0.1 * unit * mean_of_normal == pytest.approx(CHANGE, rel=0.02)
 
 
+def test_a_large_class_counts_as_a_small_one(digits: ImageData) -> None:
+    def decode(latent: Tensor, labels: Tensor | None, images: Tensor) -> Tensor:
+        is_bright = images.mean((1, 2, 3), keepdim=True) > 0.5
+        return 0.5 + torch.where(is_bright, 0.1, 0.02) * latent.reshape(-1, 1, 8, 8)
+
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    images = (255 * labels[:, None, None, None]).expand(-1, 1, 8, 8).to(torch.uint8)
+    many_dark = ImageData("many dark", images, labels, ("dark", "bright"))
+    equal = many_dark.subset(torch.arange(80, 100))
+    found, expected = (
+        measure_unit(pixels, decode, SAMPLING, data)[STRENGTH]["unit"]
+        for data in (many_dark, equal)
+    )
+    assert found == pytest.approx(expected, rel=0.02)
+
+
 def test_export_measures_it_on_images_that_it_is_given(
     tiny_checkpoint: Path, digits: ImageData, tmp_path: Path
 ) -> None:

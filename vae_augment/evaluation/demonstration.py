@@ -36,7 +36,7 @@ REAL, SAMPLED = "the images", "samples of the file only"
 USE = """\
 from torchvision.transforms import v2
 from vae_augment import VAEAugment
-augment = VAEAugment("glyphs", strength=6)
+augment = VAEAugment("glyphs", strength=3)
 v2.Compose([augment, v2.RandomAffine(15, (0.07, 0.07), (0.85, 1.15), 10)])"""
 _WIDTH = 26  # of a table's columns
 
@@ -103,7 +103,7 @@ def enlarged(images: Tensor) -> Tensor:
 
 def compared_transforms(p: float = 0.5) -> dict[str, Distort]:
     """What training images pass through, by its name in the table. `p` is that of VAEAugment."""
-    redraw = VAEAugment("glyphs", strength=6, p=p)  # there are few drawings per class
+    redraw = VAEAugment("glyphs", strength=3, p=p)  # there are few drawings per class
 
     def both(images: Tensor) -> Tensor:
         return affine(redraw(images))

@@ -107,7 +107,7 @@ GLYPHS = Method(
     FAR,
     vae_is_first=True,
     trained_on="given",
-    usage='VAEAugment("glyphs", strength=6.0) before thickness, affine and elastic distortion',
+    usage='VAEAugment("glyphs", strength=3.0) before thickness, affine and elastic distortion',
 )
 
 

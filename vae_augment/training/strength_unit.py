@@ -1,7 +1,7 @@
 """Measure the unit of `VAEAugment`'s strength on images of the training.
 
 Strength 1 changes the pixels of an image by `CHANGE` of the range, on average, compared with what
-strength 0 gives. That is the image itself, or what a model that redraws makes of it without noise.
+strength 0 gives. All classes count the same, however many images they have.
 """
 
 import math
@@ -43,12 +43,21 @@ def measure_unit(
         kind: of the model.
         data: images of the training.
     """
-    rows = torch.linspace(0, len(data) - 1, min(len(data), MOVED)).long()
+    rows = _evenly_over_classes(data.labels, MOVED)
     change = _Change(encode, decode, to_float(data.images[rows]), kind)
     if not change(SMALLEST_UNIT) < CHANGE < change(LARGEST_UNIT):
         return {}
     unit = _bisected(lambda unit: change(unit) < CHANGE)
     return {STRENGTH: {"unit": unit, "changes": CHANGE}}
+
+
+def _evenly_over_classes(labels: Tensor, count: int) -> Tensor:
+    """`count` rows, as many of one label [N] as of any other; a row may occur more than once."""
+    by_class = labels.argsort(stable=True)
+    index = labels[by_class] - labels.min()
+    filled = (1 / index.bincount()[index].double()).cumsum(0)  # up to the number of classes
+    places = (torch.arange(count) + 0.5) / count * filled[-1]
+    return by_class[torch.searchsorted(filled, places)]
 
 
 class _Change:

@@ -210,6 +210,22 @@ def test_a_new_network_leaves_images_as_they_are() -> None:
     assert not logvar.any()
 
 
+def test_the_change_shrinks_to_nothing_at_the_mean_of_the_prior() -> None:
+    network = RedrawingVAE((1, 16, 16), 5, classes=0, width=16)
+    torch.nn.init.normal_(network.maps.weight, std=0.02)
+    image = torch.rand(4, 1, 16, 16)
+    mean, _ = network.encode(image)  # the prior is N(0, I)
+    direction = torch.nn.functional.normalize(torch.randn(4, 5), dim=1) * 5**0.5
+
+    def change(spreads: float) -> float:
+        return (network.decode(mean + spreads * direction, None, image) - image).abs().mean().item()
+
+    assert change(0.0) == pytest.approx(0, abs=1e-5)
+    near, far, farther = (change(spreads) for spreads in (0.01, 0.1, 1.0))
+    assert far == pytest.approx(10 * near, rel=0.2)
+    assert far < 0.2 * farther
+
+
 def test_strokes_grow_and_shrink_by_a_pixel_on_each_side() -> None:
     image = torch.zeros(1, 1, 8, 8)
     image[..., 3:6] = 1.0

@@ -21,6 +21,7 @@ EARLIER_DIGESTS = {
     "a9b5d98ad0c7617ee4a05ac7c77cd3867ad3d56bf30adbea8942925bc2a8e6b8": "fashion-mnist",
     "0faca428ae573c702efd68498549114a1303f52cfd05d47129f76a8840a9d1f6": "fashion-mnist",
     "e931363b44258be9fbe670c27f3ef7903c9e1f323d18e3b18fc60a354c5e7226": "devanagari",
+    "91fc809fcf98e5c92266710598500b7c4d39eb86254154572134146132f05e58": "devanagari",
     "88ca9e503715abca8d80f3d87ac40f7aded4baec513b366333b1280dd0a7bf13": "strokes",
 }
 # Files whose model was trained anew.
@@ -29,4 +30,5 @@ REPLACED_DIGESTS = {
     "e11ffe20e8bdea3bb0ab36cb9fc3b967fbb98bfd692109383a05e50d3e1b5336": "mnist",
     "874d7e9acc7b902091e3df5f425387a371e9bef16d29ec401b7014383ac82134": "glyphs",
     "f4427cfe585313b1e81edbc4471ac8fd6428583879819e50be8017c074819348": "glyphs",
+    "da77df0a538cfd0d781a4cffc79bda272e0aee15092814818d2798023ae7ad95": "glyphs",
 }

@@ -98,26 +98,32 @@ class RedrawingVAE(Network):
         """
         pair = torch.cat([image, target], 1)
         mean, logvar = (moment.float() for moment in self.posterior(pair).chunk(2, 1))
-        features = self._features(image)
-        prior = self.prior(features.flatten(1))
-        prior_mean, prior_logvar = (moment.float() for moment in prior.chunk(2, 1))
+        features, prior_mean, prior_logvar = self._look(image)
         latent = perturb(mean, logvar, noise, 1.0)
-        redrawn = self._redraw(image, features, latent).float()
+        redrawn = self._changed(image, self._maps(features, latent)).float()
         squared_gap = logvar.exp() + (mean - prior_mean).square()
         kl = 0.5 * (prior_logvar - logvar + squared_gap / prior_logvar.exp() - 1).sum(1)
         return Terms(self._distance(redrawn, target), kl)
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images -> mean and log-variance of the prior p(z|x), each [B, D]. There are no labels."""
-        mean, logvar = self.prior(self._features(image).flatten(1)).chunk(2, 1)
+        _, mean, logvar = self._look(image)
         return mean, logvar
 
     def decode(
         self, latent: Tensor, label: Tensor | None = None, image: Tensor | None = None
     ) -> Tensor:
-        """Latents and the images that were encoded -> redrawn images in [0, 1]."""
+        """Latents and the images that were encoded -> redrawn images in [0, 1].
+
+        At the mean of the prior an image stays as it is, and up to one standard deviation away
+        from it the change grows in proportion. Without that, the redrawing of the mean would move
+        every image towards the usual shape, however little noise there is.
+        """
         assert image is not None  # as `kind` says
-        return self._redraw(image, self._features(image), latent).clamp(0, 1)
+        features, mean, logvar = self._look(image)
+        # Not so in training, which would learn more slowly; its latents lie further away anyway.
+        amount = _spreads(latent, mean, logvar).clamp(max=1)
+        return self._changed(image, amount * self._maps(features, latent)).clamp(0, 1)
 
     @torch.inference_mode()
     def measure_quality(self, data: ImageData) -> dict[str, Any]:
@@ -148,18 +154,26 @@ class RedrawingVAE(Network):
             "dimensions_in_use": int((kl > NATS_IN_USE).sum()),
         }
 
-    def _features(self, image: Tensor) -> Tensor:
-        return self.look_quarter(self.look_half(image).relu()).relu()
+    def _look(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the image shows, [B, 2 * width, H/4, W/4], and its prior's mean and log-variance."""
+        features = self.look_quarter(self.look_half(image).relu()).relu()
+        mean, logvar = self.prior(features.flatten(1)).float().chunk(2, 1)
+        return features, mean, logvar
 
-    def _redraw(self, image: Tensor, features: Tensor, latent: Tensor) -> Tensor:
+    def _maps(self, features: Tensor, latent: Tensor) -> Tensor:
+        """Growth and the two displacements at a quarter of the resolution, [B, 3, H/4, W/4]."""
         factor, shift = self.scale(latent)[:, :, None, None].chunk(2, 1)
         hidden = features + self.place(latent).unflatten(1, (-1, *self.low))
         hidden = (self.first(hidden) * (1 + factor) + shift).relu()
         hidden = self.second(hidden).relu() + hidden
         growth, field = self.maps(hidden).float().split([1, 2], 1)
-        thicker = grown(image, self._smooth(growth.tanh()))
-        grid = self.identity + self._smooth(field).permute(0, 2, 3, 1)
-        return F.grid_sample(thicker, grid, align_corners=False)
+        return torch.cat([growth.tanh(), field], 1)
+
+    def _changed(self, image: Tensor, maps: Tensor) -> Tensor:
+        """`image` grown and warped as the maps say."""
+        growth, field = self._smooth(maps).split([1, 2], 1)
+        grid = self.identity + field.permute(0, 2, 3, 1)
+        return F.grid_sample(grown(image, growth), grid, align_corners=False)
 
     def _smooth(self, maps: Tensor) -> Tensor:
         """Maps at a quarter of the resolution, [B, C, H/4, W/4], as smooth ones of all pixels."""
@@ -206,6 +220,12 @@ def grown(image: Tensor, growth: Tensor) -> Tensor:
     dilated = F.max_pool2d(image, 3, 1, 1)
     eroded = -F.max_pool2d(-image, 3, 1, 1)
     return (image + growth * (dilated - eroded)).clamp(0, 1)
+
+
+def _spreads(latent: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
+    """How many standard deviations latents are away from a mean: root mean square, [B, 1, 1, 1]."""
+    squares = (latent - mean).square() / logvar.exp()
+    return squares.mean(1).sqrt()[:, None, None, None]
 
 
 def _conv(channels: int, out: int, stride: int = 1) -> nn.Conv2d:
