@@ -86,7 +86,7 @@ RECIPES = {
     "bloodmnist": Recipe(
         "medmnist/bloodmnist-4600.npz",
         "medmnist/bloodmnist-4600.npz",
-        FitConfig(epochs=117),
+        FitConfig(),
         1500,
     ),
     "breastmnist": Recipe(

@@ -23,9 +23,7 @@ class FigureSplit(NamedTuple):
 
 def is_sampled_by_class(config: "FitConfig", images: "ImageData") -> bool:
     """Whether the model will draw labelled images, from which a classifier can learn."""
-    from ..training.networks import find_network
-
-    return len(images.classes) > 1 and find_network(config.network).network.kind.samples
+    return len(images.classes) > 1 and config.samples
 
 
 def figure_split(

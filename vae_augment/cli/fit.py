@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 
 MOST_LINES = 100  # of epochs that are shown
-DEFAULT_NETWORK = "conv"
 _OUTPUT = "Model to write (.onnx), or the checkpoint alone (.safetensors)."
 _CONDITIONAL = "Give the labels to encoder and decoder; by default where there are labels."
 _MINUTES = "Instead of --epochs: as many updates as let it end after about so many minutes."
 _NETWORK = (
-    "conv (the default), conv-small, conv-large, mlp (the classic 784-400-20), or energy: samples "
-    "with random detail instead of a blur, with --beta 0.1."
+    "conv, conv-small, conv-large, mlp (the classic 784-400-20), or energy: samples with random "
+    "detail instead of a blur, which takes twice the time."
 )
+_NETWORK_DEFAULT = "energy for labelled images with greys or colours, else conv"
+_LATENT_DIM_DEFAULT = "32 for energy, else 20"
 _REDRAW = (
     "Learn from pairs of one class how an image may be redrawn, instead of --network. Over the "
     "best distortions such models of one's own images gained nothing where it was measured."
@@ -50,7 +51,7 @@ _CHECK = (
     "from the images. Up to a fifth of DATA is kept out of training for it."
 )
 _TEST = "Images for that figure in place of a part of DATA; sources as for DATA."
-_BETA_DEFAULT = "1; of conv less for grey and coloured images"
+_BETA_DEFAULT = "0.1 for energy; for conv 1, less for greys and colours; else 1"
 _DISTORT = "Turn, stretch and shift images a little, so that few are not learned by heart."
 _DISTORT_DEFAULT = "below 10,000 images"
 _PATIENCE = "Epochs without a better held-out loss before it stops."
@@ -60,9 +61,14 @@ def fit(
     context: typer.Context,
     data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help=_OUTPUT)],
-    network: Annotated[str | None, typer.Option(help=_NETWORK)] = None,
+    network: Annotated[
+        str | None, typer.Option(show_default=_NETWORK_DEFAULT, help=_NETWORK)
+    ] = None,
     redraw: Annotated[bool, typer.Option("--redraw", help=_REDRAW)] = False,
-    latent_dim: Annotated[int, typer.Option(min=1, help="Size of the latent.")] = 20,
+    latent_dim: Annotated[
+        int | None,
+        typer.Option(min=1, show_default=_LATENT_DIM_DEFAULT, help="Size of the latent."),
+    ] = None,
     conditional: Annotated[
         bool | None, typer.Option("--conditional/--unconditional", help=_CONDITIONAL)
     ] = None,
@@ -305,10 +311,10 @@ def _next_command(checkpoint: Path) -> str:
     return f"wrote {checkpoint}. Next: vae-augment export {checkpoint} -o {model}"
 
 
-def _choose_network(network: str | None, redraw: bool) -> str:
+def _choose_network(network: str | None, redraw: bool) -> str | None:
     if redraw and network is not None:
         raise InputError(f"--redraw does not go with --network {network}. Give one of the two.")
-    return "redrawing" if redraw else network or DEFAULT_NETWORK
+    return "redrawing" if redraw else network
 
 
 def _fit(

@@ -303,7 +303,9 @@ def _for_the_decoder(bench: _Bench, larger_error: float) -> str:
     found = f"Its error on unseen images is {larger_error:.1f} times that on training images, so "
     if float(facts.get("beta", 0)) > HIGH_BETA:
         return f"{found}it can learn more: --beta {float(facts['beta']) / 5:g}, or more minutes."
-    return f"{found}it can learn more: more minutes, or --network conv-large or energy."
+    is_energy = str(facts.get("network")).startswith("energy")
+    wider = "energy-large" if is_energy else "conv-large or energy"
+    return f"{found}it can learn more: more minutes, or --network {wider}."
 
 
 def _for_the_latents(bench: _Bench) -> str:

@@ -18,7 +18,6 @@ from ..transforms.latent import partner_in_batch
 from . import distributed
 from .config import FitConfig
 from .data.image_data import ImageData, to_float
-from .networks.base import Network
 from .networks.redrawing import spline
 
 # What a generator is for, beside the order, noise and dropped labels of an epoch (0).
@@ -160,9 +159,9 @@ class PairBatches(Batches):
         return Batch(image, target, None, noise, images)
 
 
-def batches_for(network: type[Network]) -> type[Batches]:
-    """The kind of batches that a network trains on."""
-    return PairBatches if network.learns_from_pairs else Batches
+def batches_for(config: FitConfig) -> type[Batches]:
+    """The kind of batches that a run trains on."""
+    return Batches if config.samples else PairBatches
 
 
 def seeded_generator(seed: int, *position: int, purpose: int = 0) -> torch.Generator:

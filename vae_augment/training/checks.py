@@ -11,7 +11,6 @@ from .config import FitConfig
 from .data.image_data import ImageData
 from .data.value_range import darkness
 from .latent_distribution import LEAST_IMAGES, room_per_class
-from .networks import find_network
 from .trainer import Trainer
 
 MOST_NAMED = 10  # small classes in a warning
@@ -45,7 +44,7 @@ def check_classes(data: ImageData, config: FitConfig) -> None:
 def check_images(data: ImageData, config: FitConfig) -> None:
     """Refuse classes without images, which generation would make images of; warn of dark images."""
     empty = data.empty_classes()
-    if empty and find_network(config.network).network.kind.samples:
+    if empty and config.samples:
         raise InputError(
             f"{data.name} has no image of the class {str(empty[0])[:250]!r}, but images of it "
             "would be generated. Give data.without_empty_classes(), which numbers the others anew."

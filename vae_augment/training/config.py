@@ -6,17 +6,13 @@ from dataclasses import dataclass, replace
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
 from .data.image_data import ImageData
-from .default_beta import default_beta
+from .defaults import default_beta, default_latent_dim, default_network, default_updates
 from .half_precision import check_device
 from .networks import find_network
-from .networks.vae import ConvVAE
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 # Fewer images than so many a VAE learns by heart, unless it sees them distorted.
 MANY_IMAGES = 10_000
-# Of a training without a given number of epochs.
-FEWEST_UPDATES = 1500
-UPDATES_PER_CUBE_ROOT = 240
 
 
 @dataclass(frozen=True)
@@ -32,9 +28,11 @@ class FitConfig:
             "Ladder Variational Autoencoders", 2016), gradient clipping and averaged weights.
             "energy" ("energy-small", "energy-large") adds random detail, so that samples have
             texture and teach a classifier more (see `EnergyVAE`); its loss is no bound of a
-            likelihood, and `beta` 0.1 suits it. "redrawing" learns from pairs of images of one
-            class to redraw any image as another one of its class could look (see `RedrawingVAE`).
-        latent_dim: size of the latent, without the detail of "energy".
+            likelihood. "redrawing" learns from pairs of images of one class to redraw any image as
+            another one of its class could look (see `RedrawingVAE`). None = "energy" for labelled
+            images with grey levels or colours, "conv" for others and with `denoise`.
+        latent_dim: size of the latent, without the detail of "energy". None = 32 for "energy" of
+            any size, 20 for other networks.
         conditional: give the labels to encoder and decoder. None = where the images have labels of
             at least two classes, except for "redrawing".
         label_dropout: share of labels hidden, 0 to 1; more hidden for images without labels, fewer
@@ -48,8 +46,8 @@ class FitConfig:
         learning_rate: of Adam; its peak, except for "mlp".
         beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are
             sharper and perturbed images keep their class more often. None = as suits the images
-            (see `default_beta`) for "conv" of any size, and 1 for other networks. The reported loss
-            is always that of beta 1.
+            (see `beta_of_likelihood`) for "conv" of any size, 0.1 for "energy" of any size, and 1
+            for other networks. The reported loss is always that of beta 1.
         distort: turn, stretch and shift each image a little at random before each update, input and
             target alike, so that a VAE does not learn few images by heart (see `small_moves`);
             samples are like the images as they were. None = where there are fewer than 10,000
@@ -70,8 +68,8 @@ class FitConfig:
         InputError: a value out of range, or two that do not go together.
     """
 
-    network: str = "conv"
-    latent_dim: int = 20
+    network: str | None = None
+    latent_dim: int | None = None
     conditional: bool | None = None
     label_dropout: float = 0.25
     epochs: int | None = None
@@ -125,43 +123,48 @@ class FitConfig:
             )
 
     def _check_network(self) -> None:
-        learns_from_pairs = find_network(self.network).network.learns_from_pairs
-        if learns_from_pairs and (
-            self.conditional or self.distort or self.denoise or self.held_out
-        ):
+        if self.samples:
+            return
+        if self.conditional or self.distort or self.denoise or self.held_out:
             raise InputError(
                 f"network={self.network!r} does not go with conditional, distort, denoise or "
                 "held_out. Leave those out."
             )
+
+    @property
+    def samples(self) -> bool:
+        """Whether what is trained draws images of its own, as all but "redrawing" do."""
+        return self.network is None or find_network(self.network).network.kind.samples
 
     def for_data(self, data: ImageData, updates: int | None = None) -> "FitConfig":
         """This config with nothing left open that follows from the training images.
 
         `updates` is how many `minutes` hold, where a budget is given.
         """
-        if updates is None:
-            updates = math.ceil(max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * len(data) ** (1 / 3)))
-        updates_per_epoch = math.ceil(len(data) / self.batch_size)
-        epochs = self.epochs or math.ceil(updates / updates_per_epoch)
-        patience = self.patience or max(10, epochs // 10)
-        network = find_network(self.network).network
         conditional = self.conditional
         if conditional is None:
             known_classes = len(data.labels[data.labels >= 0].unique())
-            conditional = known_classes > 1 and not network.learns_from_pairs
-        beta = self.beta
-        if beta is None:
-            beta = default_beta(data.images) if network is ConvVAE else 1.0
+            conditional = known_classes > 1 and self.samples
+        name = self.network or default_network(
+            data.images, conditional=conditional, denoise=self.denoise
+        )
+        network = find_network(name).network
+        updates_per_epoch = math.ceil(len(data) / self.batch_size)
+        epochs = self.epochs or math.ceil(
+            (updates or default_updates(len(data))) / updates_per_epoch
+        )
         distort = self.distort
         if distort is None:
             is_few = len(data) < MANY_IMAGES
-            distort = is_few and not network.is_classic and not network.learns_from_pairs
+            distort = is_few and self.samples and not network.is_classic
         return replace(
             self,
+            network=name,
+            latent_dim=self.latent_dim or default_latent_dim(name),
             epochs=epochs,
             minutes=None,
-            patience=patience,
+            patience=self.patience or max(10, epochs // 10),
             conditional=conditional,
-            beta=beta,
+            beta=default_beta(name, data.images) if self.beta is None else self.beta,
             distort=distort,
         )

@@ -35,8 +35,7 @@ class Trainer:
     """
 
     def __init__(self, data: ImageData, config: FitConfig, updates: int | None = None) -> None:
-        network = find_network(config.network).network
-        kind_of_batches = batches_for(network)
+        kind_of_batches = batches_for(config)
         self.data, held_out = split_held_out(kind_of_batches.usable(data), config)
         self.facts: dict[str, Any] = {
             "data": data.name,
@@ -49,8 +48,15 @@ class Trainer:
         config = self.config
         # What follows from the images is settled; another number of updates does not change it.
         self._given_config = replace(
-            self._given_config, conditional=config.conditional, beta=config.beta
+            self._given_config,
+            network=config.network,
+            latent_dim=config.latent_dim,
+            conditional=config.conditional,
+            beta=config.beta,
         )
+        assert config.network is not None  # `for_data` sets both
+        assert config.latent_dim is not None
+        network = find_network(config.network).network
         self.held_out = None if held_out is None else HeldOut(held_out, config)
         self.network_arguments: dict[str, Any] = {
             "network": config.network,

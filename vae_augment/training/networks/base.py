@@ -36,13 +36,11 @@ class Network(nn.Module, ABC):
         detail_dim: how many of the D dimensions are noise for the decoder, which `FitConfig` does
             not count.
         is_classic: train by Adam at a constant rate and nothing else, as the classic example does.
-        learns_from_pairs: an image and its target are two images of one class.
         kind: of the models that it makes.
     """
 
     detail_dim: ClassVar[int] = 0
     is_classic: ClassVar[bool] = False
-    learns_from_pairs: ClassVar[bool] = False
     kind: ClassVar[Kind] = SAMPLING
 
     def __init__(

@@ -34,7 +34,6 @@ class RedrawingVAE(Network):
         InputError: a side that is not a multiple of 4, or classes, which it does not take.
     """
 
-    learns_from_pairs = True
     kind = REDRAWING
     rows: Tensor
     columns: Tensor

@@ -1,0 +1,70 @@
+"""Settings that follow from the images where none are given."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.training.helpers import shapes
+from vae_augment.training import FitConfig, ImageData
+from vae_augment.training.defaults import LEAST_BETA, beta_of_likelihood
+
+
+def unlabelled(data: ImageData) -> ImageData:
+    return dataclasses.replace(data, labels=torch.full_like(data.labels, -1), classes=())
+
+
+def test_drawings_in_black_and_white_keep_the_bound_of_the_likelihood() -> None:
+    drawings = torch.randint(2, (50, 1, 8, 8), dtype=torch.uint8) * 255
+    assert beta_of_likelihood(drawings) == 1
+
+
+def test_grey_and_coloured_images_get_less_the_less_they_vary() -> None:
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for spread in (120, 80, 10):
+        change = torch.randint(-spread, spread + 1, (200, 3, 8, 8), generator=generator)
+        found.append(beta_of_likelihood((127 + change).to(torch.uint8)))
+    assert 1 > found[0] > found[1] > found[2] == LEAST_BETA
+
+
+def test_images_that_are_all_alike_get_the_least() -> None:
+    assert beta_of_likelihood(torch.full((5, 1, 8, 8), 90, dtype=torch.uint8)) == LEAST_BETA
+
+
+@pytest.mark.parametrize(
+    ("network", "given", "expected"),
+    [("conv", None, 0.06), ("conv-small", 0.4, 0.4), ("mlp", None, 1), ("energy", None, 0.1)],
+)
+def test_it_is_for_convolutional_networks_without_a_beta(
+    network: str, given: float | None, expected: float
+) -> None:
+    config = FitConfig(network=network, beta=given)
+    assert config.for_data(shapes(30)).beta == pytest.approx(expected, rel=0.2)
+
+
+def test_it_does_not_depend_on_the_labels(digits: ImageData) -> None:
+    config = FitConfig(network="conv")
+    assert config.for_data(digits).beta == config.for_data(unlabelled(digits)).beta
+
+
+def test_samples_of_grey_and_coloured_images_get_texture_where_there_are_labels() -> None:
+    drawings = ImageData(
+        "drawings",
+        torch.randint(2, (50, 1, 8, 8), dtype=torch.uint8) * 255,
+        torch.arange(50) % 2,
+        ("a", "b"),
+    )
+    grey = dataclasses.replace(drawings, images=120 + drawings.images // 8)
+
+    def chosen(data: ImageData, config: FitConfig) -> tuple[str | None, int | None]:
+        settled = config.for_data(data)
+        return settled.network, settled.latent_dim
+
+    assert chosen(grey, FitConfig()) == ("energy", 32)
+    assert chosen(grey, FitConfig(latent_dim=7)) == ("energy", 7)
+    assert chosen(grey, FitConfig(network="conv-small")) == ("conv-small", 20)
+    assert chosen(grey, FitConfig(denoise=0.3)) == ("conv", 20)
+    assert chosen(grey, FitConfig(conditional=False)) == ("conv", 20)
+    assert chosen(unlabelled(grey), FitConfig()) == ("conv", 20)
+    assert chosen(drawings, FitConfig()) == ("conv", 20)

@@ -1,0 +1,75 @@
+"""Settings that suit the images, where the user gives none."""
+
+import math
+
+from torch import Tensor
+
+from .data.image_data import to_float
+from .networks import find_network
+from .networks.energy import EnergyVAE
+from .networks.vae import ConvVAE
+from .quality import evenly_spread_rows
+
+# Of a training without a given number of epochs.
+FEWEST_UPDATES = 1500
+UPDATES_PER_CUBE_ROOT = 240
+# Of less than this, `beta_of_likelihood` is that of images whose grey levels matter: 0.03 to 0.27
+# for blood cells, ultrasound, scanned digits and garments, but 0.86 to 1 for handwriting.
+BETA_OF_DRAWINGS = 0.5
+BETA_OF_ENERGY = 0.1
+# Of the variance of the pixels, what a VAE does not explain, roughly.
+UNEXPLAINED = 0.25
+LEAST_BETA = 0.01
+
+
+def default_network(images: Tensor, *, conditional: bool, denoise: float) -> str:
+    """The name of the network that suits images [N, C, H, W] uint8.
+
+    "energy" for labelled images with grey levels or colours: what a classifier learns from samples
+    of such images needs their texture, which "conv" blurs (docs/own_images.md has figures). "conv"
+    for drawings, for images without labels, and with `denoise`, because random texture cleans
+    nothing.
+    """
+    has_texture = beta_of_likelihood(images) < BETA_OF_DRAWINGS
+    return "energy" if conditional and not denoise and has_texture else "conv"
+
+
+def default_latent_dim(network: str) -> int:
+    """The size of the latent that suits a network."""
+    return 32 if find_network(network).network is EnergyVAE else 20
+
+
+def default_beta(network: str, images: Tensor) -> float:
+    """The weight of the KL term that suits a network and images [N, C, H, W] uint8."""
+    kind = find_network(network).network
+    if kind is EnergyVAE:
+        return BETA_OF_ENERGY
+    return beta_of_likelihood(images) if kind is ConvVAE else 1.0
+
+
+def default_updates(images: int) -> int:
+    """How many updates suit so many images."""
+    return math.ceil(max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * images ** (1 / 3)))
+
+
+def beta_of_likelihood(images: Tensor) -> float:
+    """A weight of the KL term at which the cross-entropy is as strict as the images allow.
+
+    Near its least value, the cross-entropy of a pixel x is the squared error over 2 x (1 - x), up
+    to a constant: the likelihood under Gaussian noise of variance x (1 - x). Drawings in black and
+    white have hardly any grey pixels, and so next to no noise. In grey and coloured images that
+    noise would be far larger than the errors of a VAE, and hide detail and colour; a beta of the
+    one over the other makes up for it (Rybkin, Daniilidis and Levine, "Simple and effective VAE
+    training with calibrated decoders", 2021, section 3).
+
+    Args:
+        images: [N, C, H, W] uint8.
+
+    Returns:
+        From 0.01 to 1, with two digits.
+    """
+    pixels = to_float(images[evenly_spread_rows(len(images))])
+    square = float(pixels.square().mean())
+    noise = float(pixels.mean()) - square
+    error = UNEXPLAINED * (square - float(pixels.mean(0).square().mean()))
+    return float(f"{min(1.0, max(LEAST_BETA, error / max(noise, 1e-9))):.2g}")
