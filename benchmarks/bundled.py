@@ -1,6 +1,6 @@
 """Bundled models of labelled images, one command each, and what all files say of themselves.
 
-`breastmnist` and `symbols` are made and measured by such commands too, but not bundled.
+`symbols` is made and measured by such a command too, but not bundled.
 
     python -m benchmarks.bundled make devanagari DATA FOLDER
     python -m benchmarks.bundled audit devanagari DATA
@@ -31,7 +31,8 @@ from vae_augment.evaluation.samples_only import difference_of
 from vae_augment.exporters import export
 from vae_augment.files import atomic_path
 from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY, add_evidence, with_evidence
-from vae_augment.model.file import BUNDLED, find_model
+from vae_augment.model.file import BUNDLED
+from vae_augment.model.file.bundled import BUNDLED_FOLDER
 from vae_augment.training import FitConfig, ImageData, fit, load_checkpoint, load_data
 
 CLASSIFIERS = ("small_cnn", "logistic", "small_resnet")
@@ -127,7 +128,7 @@ def make(
         samples.add_missing(model, train, test, rows, samples.FILE)
     write_description(name, made, len(test))
     if name in BUNDLED:
-        shutil.copyfile(made, find_model(name))
+        shutil.copyfile(made, BUNDLED_FOLDER / f"{name}.onnx")
 
 
 def wanted(model: VAEModel, name: str, classifier: str, seeds: Sequence[int]) -> list[Row]:

@@ -65,7 +65,7 @@ SETTINGS = (
     Setting(1, "symbols", THICK, 10),
     Setting(10, "mnist", AFFINE, 10),
     Setting(10, "symbols", AFFINE, 10),
-    Setting(10, "omniglot", AFFINE, 10),
+    Setting(10, "omniglot", AFFINE, 20),
     Setting(10, "mnist", THICK, 2),
 )
 OWN = (("symbols", THICK), ("devanagari", THICK), ("fashion-mnist", TRIVIAL))

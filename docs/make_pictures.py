@@ -30,7 +30,7 @@ from vae_augment.training import FitConfig, ImageData, load_data
 
 FOLDER = Path(__file__).parent / "pictures"
 SEED = 4  # of the samples
-NOISE_SEED = 4  # of the perturbations; with this one strength 3 spoils the 5
+NOISE_SEED = 4  # of the perturbations; with this one strength 6 spoils the 5
 LETTERS = "ψЖλЯ♪§∑&"  # printed, in place of drawings of a data set
 NOISE = 0.5  # standard deviation
 STRIPE = 0.35  # how much darker every second line of the striped garments is

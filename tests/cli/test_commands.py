@@ -69,7 +69,7 @@ def test_missing_sources_say_what_to_do(tmp_path: Path) -> None:
     assert run("info", tmp_path / "no.onnx") == (
         1,
         f"error: There is no model '{tmp_path}/no.onnx': it is neither a bundled name (mnist, "
-        "fashion-mnist, devanagari, bloodmnist, glyphs, strokes, objects) nor an existing file. Make a file with: vae-augment export "
+        "fashion-mnist, devanagari, bloodmnist, breastmnist, glyphs, strokes, objects) nor an existing file. Make a file with: vae-augment export "
         "CHECKPOINT -o model.onnx\n",
     )
     code, text = run("export", tmp_path / "no.safetensors", "-o", tmp_path / "m.onnx")

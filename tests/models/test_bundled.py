@@ -27,9 +27,11 @@ MADE = {
     "glyphs": (False, REDRAWING, 0, r"vae-augment fit glyphs\S* .*--redraw "),
     "devanagari": (True, SAMPLING, 46, r"python -m benchmarks.bundled make devanagari "),
     "bloodmnist": (True, SAMPLING, 8, r"python -m benchmarks.bundled make bloodmnist "),
+    "breastmnist": (True, SAMPLING, 2, r"python -m benchmarks.bundled make breastmnist "),
     "strokes": (False, SAMPLING, 0, r"python -m benchmarks.public_bases strokes "),
     "objects": (False, SAMPLING, 0, r"python -m benchmarks.public_bases objects "),
 }
+LABELLED = [name for name, (_, _, classes, _) in MADE.items() if classes]
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -69,14 +71,14 @@ def test_anomaly_score_separates_fashion_from_digits() -> None:
     assert roc_auc_score([0] * 1000 + [1] * 1000, scores) >= 0.99
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "devanagari", "bloodmnist"])
+@pytest.mark.parametrize("name", LABELLED)
 def test_what_stands_in_for_images_says_how_well_and_what_it_gives_away(name: str) -> None:
     evidence = load(name).spec.evidence
     assert evidence[SAMPLES_ONLY]["difference"]
     assert evidence[AUDIT]["findings"] == []
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "devanagari", "bloodmnist", "glyphs"])
+@pytest.mark.parametrize("name", [*LABELLED, "glyphs"])
 def test_what_perturbs_images_states_its_unit(name: str) -> None:
     assert load(name).spec.strength_unit is not None
 

@@ -22,7 +22,7 @@ def test_an_unknown_name_says_what_there_is(tmp_path: Path):
         load("minst")
     assert str(caught.value) == (
         "There is no model 'minst': it is neither a bundled name (mnist, fashion-mnist, devanagari, "
-        "bloodmnist, glyphs, strokes, objects) nor an existing file. Did you mean 'mnist'? Make a file with: vae-augment export "
+        "bloodmnist, breastmnist, glyphs, strokes, objects) nor an existing file. Did you mean 'mnist'? Make a file with: vae-augment export "
         "CHECKPOINT -o model.onnx"
     )
 

@@ -7,6 +7,7 @@ BUNDLED = (
     "fashion-mnist",
     "devanagari",
     "bloodmnist",
+    "breastmnist",
     "glyphs",
     "strokes",
     "objects",
@@ -30,5 +31,6 @@ REPLACED_DIGESTS = {
     "e11ffe20e8bdea3bb0ab36cb9fc3b967fbb98bfd692109383a05e50d3e1b5336": "mnist",
     "874d7e9acc7b902091e3df5f425387a371e9bef16d29ec401b7014383ac82134": "glyphs",
     "f4427cfe585313b1e81edbc4471ac8fd6428583879819e50be8017c074819348": "glyphs",
+    "375743d83fbfa3f690e6eec26337dc3b64192a14c1dfd0737036765d60719fa5": "bloodmnist",
     "da77df0a538cfd0d781a4cffc79bda272e0aee15092814818d2798023ae7ad95": "glyphs",
 }
