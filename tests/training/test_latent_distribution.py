@@ -75,7 +75,7 @@ def test_a_single_image_can_be_fitted(digits: ImageData) -> None:
 
 
 @pytest.mark.parametrize(
-    ("classes", "dim", "components"), [(10, 16, 150), (10, 24, 75), (10, 48, 20), (2000, 48, 4)]
+    ("classes", "dim", "components"), [(10, 24, 150), (10, 32, 86), (10, 48, 39), (2000, 48, 4)]
 )
 def test_components_per_class_as_a_file_has_room(classes: int, dim: int, components: int) -> None:
     assert room_per_class(classes, dim, 3_000_000)[0] == components

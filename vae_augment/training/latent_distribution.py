@@ -25,7 +25,7 @@ MANY = 150
 FEW_IMAGES = 20
 IMAGES_OF_ALL_CLASSES = 5
 SPREAD_OF_FEW = 0.8
-MIXTURE_BYTES = 1_300_000  # of the file, which more than few components per class may take
+MIXTURE_BYTES = 2_600_000  # of the file, which more than few components per class may take
 # With 40 for few components, samples of 100 images per class showed their class less often.
 IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
 # Of clusters; at 1, samples show their class more often, but lack the rarer images and teach less.
