@@ -17,16 +17,17 @@ BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 # means the file.
 EARLIER_DIGESTS = {
     "c871b6ffe193d1e6d78d10b0b0dcfcde5dee37e212491e40d48d560287ef819d": "mnist",
-    "8e3dcf964d03d74fc964e41fa3f4e64a8b2e99bfb5ce6b69dde40b26cd0bdf9a": "fashion-mnist",
     "c0cda89c8b9ba48b91755bdc2969261f8f8c5858cac68c9b4bf0e74910520e8f": "devanagari",
-    "a9b5d98ad0c7617ee4a05ac7c77cd3867ad3d56bf30adbea8942925bc2a8e6b8": "fashion-mnist",
-    "0faca428ae573c702efd68498549114a1303f52cfd05d47129f76a8840a9d1f6": "fashion-mnist",
     "e931363b44258be9fbe670c27f3ef7903c9e1f323d18e3b18fc60a354c5e7226": "devanagari",
     "91fc809fcf98e5c92266710598500b7c4d39eb86254154572134146132f05e58": "devanagari",
     "88ca9e503715abca8d80f3d87ac40f7aded4baec513b366333b1280dd0a7bf13": "strokes",
 }
-# Files whose model was trained anew.
+# Files whose weights or latents have changed since.
 REPLACED_DIGESTS = {
+    "8e3dcf964d03d74fc964e41fa3f4e64a8b2e99bfb5ce6b69dde40b26cd0bdf9a": "fashion-mnist",
+    "a9b5d98ad0c7617ee4a05ac7c77cd3867ad3d56bf30adbea8942925bc2a8e6b8": "fashion-mnist",
+    "0faca428ae573c702efd68498549114a1303f52cfd05d47129f76a8840a9d1f6": "fashion-mnist",
+    "e1fe092a6500b3dd0c4e519c326c2677af812c0a15a8fd553d9d74e8ab1f2c19": "fashion-mnist",
     "19cc4ff6dbad8c73738c8f857e8315c71e15ae742976c3af156f59f205d4873f": "mnist",
     "e11ffe20e8bdea3bb0ab36cb9fc3b967fbb98bfd692109383a05e50d3e1b5336": "mnist",
     "874d7e9acc7b902091e3df5f425387a371e9bef16d29ec401b7014383ac82134": "glyphs",
