@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
 from .data.image_data import ImageData
-from .defaults import default_beta, default_latent_dim, default_network, default_updates
+from .defaults import (
+    default_beta,
+    default_distort,
+    default_latent_dim,
+    default_network,
+    default_updates,
+)
 from .half_precision import check_device
 from .networks import find_network
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-# Fewer images than so many a VAE learns by heart, unless it sees them distorted.
-MANY_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
@@ -148,15 +152,10 @@ class FitConfig:
         name = self.network or default_network(
             data.images, conditional=conditional, denoise=self.denoise
         )
-        network = find_network(name).network
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
         epochs = self.epochs or math.ceil(
             (updates or default_updates(len(data))) / updates_per_epoch
         )
-        distort = self.distort
-        if distort is None:
-            is_few = len(data) < MANY_IMAGES
-            distort = is_few and self.samples and not network.is_classic
         return replace(
             self,
             network=name,
@@ -166,5 +165,5 @@ class FitConfig:
             patience=self.patience or max(10, epochs // 10),
             conditional=conditional,
             beta=default_beta(name, data.images) if self.beta is None else self.beta,
-            distort=distort,
+            distort=default_distort(name, len(data)) if self.distort is None else self.distort,
         )

@@ -17,6 +17,8 @@ UPDATES_PER_CUBE_ROOT = 240
 # for blood cells, ultrasound, scanned digits and garments, but 0.86 to 1 for handwriting.
 BETA_OF_DRAWINGS = 0.5
 BETA_OF_ENERGY = 0.1
+# Fewer images than so many a VAE learns by heart, unless it sees them distorted.
+MANY_IMAGES = 10_000
 # Of the variance of the pixels, what a VAE does not explain, roughly.
 UNEXPLAINED = 0.25
 LEAST_BETA = 0.01
@@ -45,6 +47,12 @@ def default_beta(network: str, images: Tensor) -> float:
     if kind is EnergyVAE:
         return BETA_OF_ENERGY
     return beta_of_likelihood(images) if kind is ConvVAE else 1.0
+
+
+def default_distort(network: str, images: int) -> bool:
+    """Whether a network sees so many images distorted."""
+    kind = find_network(network).network
+    return images < MANY_IMAGES and kind.kind.samples and not kind.is_classic
 
 
 def default_updates(images: int) -> int:
