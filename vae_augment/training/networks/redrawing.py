@@ -121,7 +121,7 @@ class RedrawingVAE(Network):
         assert image is not None  # as `kind` says
         features, mean, logvar = self._look(image)
         # Not so in training, which would learn more slowly; its latents lie further away anyway.
-        amount = _spreads(latent, mean, logvar).clamp(max=1)
+        amount = _spreads(latent, mean, logvar).clamp(0, 1)
         return self._changed(image, amount * self._maps(features, latent)).clamp(0, 1)
 
     @torch.inference_mode()
