@@ -68,3 +68,4 @@ def test_samples_of_grey_and_coloured_images_get_texture_where_there_are_labels(
     assert chosen(grey, FitConfig(conditional=False)) == ("conv", 20)
     assert chosen(unlabelled(grey), FitConfig()) == ("conv", 20)
     assert chosen(drawings, FitConfig()) == ("conv", 20)
+    assert chosen(grey.subset(torch.arange(40)), FitConfig()) == ("conv", 20)

@@ -27,7 +27,9 @@ _NETWORK = (
     "conv, conv-small, conv-large, mlp (the classic 784-400-20), or energy: samples with random "
     "detail instead of a blur, which takes twice the time."
 )
-_NETWORK_DEFAULT = "energy for labelled images with greys or colours, else conv"
+_NETWORK_DEFAULT = (
+    "energy for labelled images with greys or colours, more than 20 per class; else conv"
+)
 _LATENT_DIM_DEFAULT = "32 for energy, else 20"
 _REDRAW = (
     "Learn from pairs of one class how an image may be redrawn, instead of --network. Over the "

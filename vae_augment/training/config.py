@@ -34,7 +34,8 @@ class FitConfig:
             texture and teach a classifier more (see `EnergyVAE`); its loss is no bound of a
             likelihood. "redrawing" learns from pairs of images of one class to redraw any image as
             another one of its class could look (see `RedrawingVAE`). None = "energy" for labelled
-            images with grey levels or colours, "conv" for others and with `denoise`.
+            images with grey levels or colours, more than 20 per class, "conv" for others and with
+            `denoise`.
         latent_dim: size of the latent, without the detail of "energy". None = 32 for "energy" of
             any size, 20 for other networks.
         conditional: give the labels to encoder and decoder. None = where the images have labels of
@@ -145,12 +146,12 @@ class FitConfig:
 
         `updates` is how many `minutes` hold, where a budget is given.
         """
+        classes = len(data.labels[data.labels >= 0].unique())
         conditional = self.conditional
         if conditional is None:
-            known_classes = len(data.labels[data.labels >= 0].unique())
-            conditional = known_classes > 1 and self.samples
+            conditional = classes > 1 and self.samples
         name = self.network or default_network(
-            data.images, conditional=conditional, denoise=self.denoise
+            data.images, classes=classes if conditional else 0, denoise=self.denoise
         )
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
         epochs = self.epochs or math.ceil(

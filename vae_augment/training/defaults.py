@@ -17,6 +17,7 @@ UPDATES_PER_CUBE_ROOT = 240
 # for blood cells, ultrasound, scanned digits and garments, but 0.86 to 1 for handwriting.
 BETA_OF_DRAWINGS = 0.5
 BETA_OF_ENERGY = 0.1
+FEW_PER_CLASS = 20
 # Fewer images than so many a VAE learns by heart, unless it sees them distorted.
 MANY_IMAGES = 10_000
 # Of the variance of the pixels, what a VAE does not explain, roughly.
@@ -24,16 +25,18 @@ UNEXPLAINED = 0.25
 LEAST_BETA = 0.01
 
 
-def default_network(images: Tensor, *, conditional: bool, denoise: float) -> str:
-    """The name of the network that suits images [N, C, H, W] uint8.
+def default_network(images: Tensor, *, classes: int, denoise: float) -> str:
+    """The name of the network that suits images [N, C, H, W] uint8 of so many classes.
 
     "energy" for labelled images with grey levels or colours: what a classifier learns from samples
     of such images needs their texture, which "conv" blurs (docs/own_images.md has figures). "conv"
-    for drawings, for images without labels, and with `denoise`, because random texture cleans
-    nothing.
+    for drawings, for images without labels (0 classes), where there are few images per class, of
+    which "energy" learned the classes less well (40 classes of 7), and with `denoise`, because
+    random texture cleans nothing.
     """
-    has_texture = beta_of_likelihood(images) < BETA_OF_DRAWINGS
-    return "energy" if conditional and not denoise and has_texture else "conv"
+    if denoise or not classes or len(images) / classes <= FEW_PER_CLASS:
+        return "conv"
+    return "energy" if beta_of_likelihood(images) < BETA_OF_DRAWINGS else "conv"
 
 
 def default_latent_dim(network: str) -> int:

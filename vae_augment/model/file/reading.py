@@ -199,7 +199,7 @@ def _check_earlier(path: Path, digest: str, expected: str) -> None:
             f"{path} has sha256 {digest}, expected {expected}: it is not the file that was meant."
         )
     warnings.warn(
-        f"The bundled {name!r} was trained anew since its digest {expected[:12]}... was written "
+        f"The bundled {name!r} has changed since its digest {expected[:12]}... was written "
         "down. It is used as it is now, and gives other bytes than then. For the same bytes, load "
         "the earlier file by its path.",
         stacklevel=2,
