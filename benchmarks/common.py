@@ -3,7 +3,7 @@
 import argparse
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from statistics import median, quantiles
@@ -15,6 +15,7 @@ import torch
 from vae_augment import __version__
 from vae_augment.evaluation.splits import Source
 from vae_augment.model.sessions import runtime_version
+from vae_augment.training import ImageData, load_data
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn")
@@ -104,6 +105,23 @@ def add_line(path: Path, row: Row) -> None:
 def is_there(rows: list[Row], wanted: Row) -> bool:
     """Whether a row has all the values of `wanted`."""
     return any(wanted.items() <= row.items() for row in rows)
+
+
+def model_and_images(
+    description: str | None, arguments: Sequence[str] | None
+) -> tuple[str, ImageData]:
+    """The arguments of a script that writes into the file of a model.
+
+    They are the model and the images of its training, read.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a bundled name, or the path of an .onnx file")
+    parser.add_argument("data", help="its training images, as for fit")
+    parser.add_argument("--root", help="folder of torchvision's data sets")
+    options = parser.parse_args(arguments)
+    return options.model, load_data(options.data, options.root)
 
 
 def lacking(path: Path, wanted: list[Row]) -> list[Row]:

@@ -12,7 +12,7 @@ and with the same seed: one sees them distorted, the other one redrawn and then 
 results/redrawing.jsonl has is not measured again; benchmarks.figures prints the table. Choose new
 settings on seeds 0 to 4; the table is of seeds from 100 on.
 
-`glyphs`: on MNIST, the symbols, and ten alphabets of Omniglot, one for each seed, which APART, a
+`glyphs`: on MNIST, the symbols, and ten alphabets of Omniglot, in turn, which APART, a
 model like `glyphs`, was not trained on. `own`: a model that `fit --redraw` makes of
 half of the classes redraws images of the other half ("half the classes"), or it is made of the same
 images that the classifier learns from ("all classes").

@@ -9,28 +9,20 @@ DATA are the images of the training. `fit` does the same by itself. Only the met
 weights and the latents stay as they are. The new sha256 belongs into vae_augment/models/README.md.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
+from benchmarks.common import model_and_images
 from vae_augment import VAEModel, load
 from vae_augment.model.evidence import add_evidence
-from vae_augment.training import ImageData, load_data, measure_unit
+from vae_augment.training import ImageData, measure_unit
 
 
 def write_unit(path: str | Path, data: ImageData) -> VAEModel:
     """Measure the unit of the model at `path` and write it there; the model, read again."""
     model = load(path, provider="cpu")
 
-    def encode(images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        return model.encode(images, labels)
-
-    def decode(latent: Tensor, labels: Tensor | None, images: Tensor) -> Tensor:
-        return model.decode(latent, labels, images)
-
-    unit = measure_unit(encode, decode, model.spec.kind, data)
+    unit = measure_unit(model.encode, model.decode, model.spec.kind, data)
     add_evidence(model.path, model.file.content, model.spec, unit)
     changed = load(path, provider="cpu")
     assert changed.weights_sha256 == model.weights_sha256
@@ -38,14 +30,7 @@ def write_unit(path: str | Path, data: ImageData) -> VAEModel:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", help="a bundled name, or the path of an .onnx file")
-    parser.add_argument("data", help="its training images, as for fit")
-    parser.add_argument("--root", help="folder of torchvision's data sets")
-    options = parser.parse_args(arguments)
-    model = write_unit(options.model, load_data(options.data, options.root))
+    model = write_unit(*model_and_images(__doc__, arguments))
     print(model.name, model.sha256, f"{model.path.stat().st_size:,} bytes")
     print(model.spec.evidence)
 

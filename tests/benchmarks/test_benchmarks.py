@@ -25,6 +25,7 @@ from benchmarks import (
     figures,
     generation,
     glyph_images,
+    latents,
     private,
     redrawing,
     samples,
@@ -37,6 +38,7 @@ from vae_augment import VAEModel, load
 from vae_augment.evaluation.repetition import Repetition
 from vae_augment.evaluation.splits import LoadedImages, Source
 from vae_augment.exporters import export
+from vae_augment.model.evidence import add_evidence
 from vae_augment.training import FitConfig, ImageData, load_checkpoint, save_checkpoint
 
 BENEFIT_PAGE = (ROOT / "docs" / "benefit.md").read_text()
@@ -387,6 +389,21 @@ def test_strength_units(tiny_checkpoint: Path, digits: ImageData, tmp_path: Path
     model = strength_units.write_unit(path, digits)
     assert model.spec.strength_unit == pytest.approx(checkpoint.spec.strength_unit, rel=0.01)
     assert onnx.load(path).graph.SerializeToString(deterministic=True) == content
+
+
+def test_latents_are_fitted_anew(tiny_model_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "digits.onnx"
+    path.write_bytes(tiny_model_path.read_bytes())
+    before = load(path)
+    measured = {"samples_only": {"real": 90}, "strength": {"unit": 2}}
+    add_evidence(path, before.file.content, before.spec, measured)
+    latents.main([str(path), "digits"])
+    model = load(path)
+    assert model.spec.latents is not None
+    assert np.abs(model.spec.latents.means).any()
+    assert set(model.spec.evidence) == {"strength"}
+    graph = onnx.load(path).graph
+    assert graph == onnx.load(tiny_model_path).graph
 
 
 def test_strengths(tiny_model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
