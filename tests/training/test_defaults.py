@@ -48,7 +48,7 @@ def test_it_does_not_depend_on_the_labels(digits: ImageData) -> None:
     assert config.for_data(digits).beta == config.for_data(unlabelled(digits)).beta
 
 
-def test_samples_of_grey_and_coloured_images_get_texture_where_there_are_labels() -> None:
+def test_labelled_images_get_what_lets_samples_teach_their_classes() -> None:
     drawings = ImageData(
         "drawings",
         torch.randint(2, (50, 1, 8, 8), dtype=torch.uint8) * 255,
@@ -61,11 +61,19 @@ def test_samples_of_grey_and_coloured_images_get_texture_where_there_are_labels(
         settled = config.for_data(data)
         return settled.network, settled.latent_dim
 
+    def beta(config: FitConfig) -> float | None:
+        return config.for_data(drawings).beta
+
     assert chosen(grey, FitConfig()) == ("energy", 32)
     assert chosen(grey, FitConfig(latent_dim=7)) == ("energy", 7)
     assert chosen(grey, FitConfig(network="conv-small")) == ("conv-small", 20)
     assert chosen(grey, FitConfig(denoise=0.3)) == ("conv", 20)
     assert chosen(grey, FitConfig(conditional=False)) == ("conv", 20)
     assert chosen(unlabelled(grey), FitConfig()) == ("conv", 20)
-    assert chosen(drawings, FitConfig()) == ("conv", 20)
     assert chosen(grey.subset(torch.arange(40)), FitConfig()) == ("conv", 20)
+    assert chosen(drawings, FitConfig()) == ("conv", 32)
+    assert chosen(drawings, FitConfig(network="mlp")) == ("mlp", 20)
+    assert chosen(drawings, FitConfig(denoise=0.3)) == ("conv", 20)
+    assert chosen(unlabelled(drawings), FitConfig()) == ("conv", 20)
+    assert chosen(drawings.subset(torch.arange(40)), FitConfig()) == ("conv", 20)
+    assert (beta(FitConfig()), beta(FitConfig(conditional=False))) == (0.3, 1)

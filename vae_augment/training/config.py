@@ -37,7 +37,8 @@ class FitConfig:
             images with grey levels or colours, more than 20 per class, "conv" for others and with
             `denoise`.
         latent_dim: size of the latent, without the detail of "energy". None = 32 for "energy" of
-            any size, 20 for other networks.
+            any size, and for "conv" of any size and labelled drawings in black and white, more than
+            20 per class; 20 otherwise.
         conditional: give the labels to encoder and decoder. None = where the images have labels of
             at least two classes, except for "redrawing".
         label_dropout: share of labels hidden, 0 to 1; more hidden for images without labels, fewer
@@ -50,9 +51,10 @@ class FitConfig:
         batch_size: images per update, on all ranks together.
         learning_rate: of Adam; its peak, except for "mlp".
         beta: weight of the KL term (Higgins et al., "beta-VAE", 2017). Below 1 reconstructions are
-            sharper and perturbed images keep their class more often. None = as suits the images
-            (see `beta_of_likelihood`) for "conv" of any size, 0.1 for "energy" of any size, and 1
-            for other networks. The reported loss is always that of beta 1.
+            sharper and perturbed images keep their class more often. None = for "conv" of any size
+            0.3 where the latent has 32 dimensions by default, else as suits the images (see
+            `beta_of_likelihood`); 0.1 for "energy" of any size; 1 for other networks. The reported
+            loss is always that of beta 1.
         distort: turn, stretch and shift each image a little at random before each update, input and
             target alike, so that a VAE does not learn few images by heart (see `small_moves`);
             samples are like the images as they were. None = where there are fewer than 10,000
@@ -150,9 +152,11 @@ class FitConfig:
         conditional = self.conditional
         if conditional is None:
             conditional = classes > 1 and self.samples
-        name = self.network or default_network(
-            data.images, classes=classes if conditional else 0, denoise=self.denoise
-        )
+        # Those whose samples are to teach a classifier; random texture cleans nothing.
+        sampled = classes if conditional and not self.denoise else 0
+        name = self.network or default_network(data.images, classes=sampled)
+        latent_dim = default_latent_dim(name, data.images, classes=sampled)
+        beta = default_beta(name, data.images, classes=sampled)
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
         epochs = self.epochs or math.ceil(
             (updates or default_updates(len(data))) / updates_per_epoch
@@ -160,11 +164,11 @@ class FitConfig:
         return replace(
             self,
             network=name,
-            latent_dim=self.latent_dim or default_latent_dim(name),
+            latent_dim=self.latent_dim or latent_dim,
             epochs=epochs,
             minutes=None,
             patience=self.patience or max(10, epochs // 10),
             conditional=conditional,
-            beta=default_beta(name, data.images) if self.beta is None else self.beta,
+            beta=beta if self.beta is None else self.beta,
             distort=default_distort(name, len(data)) if self.distort is None else self.distort,
         )
