@@ -30,7 +30,9 @@ _NETWORK = (
 _NETWORK_DEFAULT = (
     "energy for labelled images with greys or colours, more than 20 per class; else conv"
 )
-_LATENT_DIM_DEFAULT = "32 for energy, else 20"
+_LATENT_DIM_DEFAULT = (
+    "32 for energy, and for conv of labelled drawings, more than 20 per class; else 20"
+)
 _REDRAW = (
     "Learn from pairs of one class how an image may be redrawn, instead of --network. Over the "
     "best distortions such models of one's own images gained nothing where it was measured."
@@ -53,7 +55,10 @@ _CHECK = (
     "from the images. Up to a fifth of DATA is kept out of training for it."
 )
 _TEST = "Images for that figure in place of a part of DATA; sources as for DATA."
-_BETA_DEFAULT = "0.1 for energy; for conv 1, less for greys and colours; else 1"
+_BETA_DEFAULT = (
+    "0.1 for energy; for conv 0.3 of labelled drawings, more than 20 per class, else 1, less for "
+    "greys and colours; for others 1"
+)
 _DISTORT = "Turn, stretch and shift images a little, so that few are not learned by heart."
 _DISTORT_DEFAULT = "below 10,000 images"
 _PATIENCE = "Epochs without a better held-out loss before it stops."
