@@ -81,7 +81,7 @@ RECIPES = {
     "devanagari": Recipe(
         "handwriting/dhcd-train.npz",
         "handwriting/dhcd-test.npz",
-        FitConfig(minutes=20, beta=1.0),
+        FitConfig(minutes=20, beta=1.0, latent_dim=20),
         1500,
     ),
     "bloodmnist": Recipe(
@@ -94,7 +94,10 @@ RECIPES = {
         "medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig(), 1500
     ),
     "symbols": Recipe(
-        "symbols/symbols-train.npz", "symbols/symbols-test.npz", FitConfig(minutes=20), 1500
+        "symbols/symbols-train.npz",
+        "symbols/symbols-test.npz",
+        FitConfig(minutes=20, beta=1.0, latent_dim=20),
+        1500,
     ),
 }
 # Which rows of the results are about a bundled model: the name of the data, and the updates.

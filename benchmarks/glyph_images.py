@@ -1,20 +1,17 @@
 """The handwriting that the bundled model `glyphs` was trained on.
 
     python -m benchmarks.glyph_images DATA glyphs.npz
-    python -m benchmarks.glyph_images DATA apart.npz --without-evaluation
 
-DATA is a folder with `omniglot/` and `handwriting/`, as ../shared/data. All 1,623 characters of
-Omniglot are drawn at 28x28 with pens of four ranges; each character and range is a class of its
-own. The ranges overlap, so that two drawings of a class differ in thickness, though not much. Each
-of the 46 Devanagari characters (the training images of DHCD) is a class as it is, where it fills
-the frame, and another one with its ink in a square of 20, as Omniglot's is. The file has 156 MB.
-
-`--without-evaluation` leaves out Omniglot's 20 evaluation alphabets: a model of the others can be
-measured on characters that it has not seen (benchmarks/redrawing.py).
+DATA is a folder with `omniglot/` and `handwriting/`, as ../shared/data. The 964 characters of
+Omniglot's background alphabets are drawn at 28x28 with pens of four ranges; each character and
+range is a class of its own. The ranges overlap, so that two drawings of a class differ in
+thickness, though not much. Each of the 46 Devanagari characters (the training images of DHCD) is a
+class as it is, where it fills the frame, and another one with its ink in a square of 20, as
+Omniglot's is. Omniglot's 20 evaluation alphabets are left out, so that the model can be measured on
+characters that it has not seen (benchmarks/redrawing.py). The file has 115 MB.
 """
 
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -38,15 +35,9 @@ SQUARE = 20  # the longer side of the ink
 BOX = SQUARE - 2.6  # the same of the strokes' middle lines
 
 
-def main(
-    data: Path,
-    output: Path,
-    without_evaluation: Annotated[bool, typer.Option("--without-evaluation")] = False,
-    seed: int = 0,
-) -> None:
+def main(data: Path, output: Path, seed: int = 0) -> None:
     """Write the images and their classes into an .npz file."""
-    files = (BACKGROUND,) if without_evaluation else (BACKGROUND, EVALUATION)
-    omniglot = np.concatenate([read(data / "omniglot" / name) for name in files])
+    omniglot = read(data / "omniglot" / BACKGROUND)
     images, labels = with_pens(omniglot, torch.Generator().manual_seed(seed))
     with np.load(data / "handwriting" / "dhcd-train.npz") as arrays:
         devanagari, characters = arrays["images"], arrays["labels"]

@@ -1,9 +1,6 @@
 """What redrawing adds to the distortions that people write: `glyphs`, and redrawers of one's own.
 
-    python -m benchmarks.glyph_images DIR apart.npz --without-evaluation
-    vae-augment fit apart.npz --redraw ... -o apart.safetensors    # as models/README.md says
-    vae-augment export apart.safetensors -o apart.onnx
-    python -m benchmarks.redrawing glyphs DIR apart.onnx
+    python -m benchmarks.redrawing glyphs DIR
     python -m benchmarks.redrawing own DIR
 
 DIR holds `MNIST/raw`, `FashionMNIST/raw`, `symbols/`, `handwriting/` and `omniglot/`. Each figure
@@ -12,10 +9,10 @@ and with the same seed: one sees them distorted, the other one redrawn and then 
 results/redrawing.jsonl has is not measured again; benchmarks.figures prints the table. Choose new
 settings on seeds 0 to 4; the table is of seeds from 100 on.
 
-`glyphs`: on MNIST, the symbols, and ten alphabets of Omniglot, in turn, which APART, a
-model like `glyphs`, was not trained on. `own`: a model that `fit --redraw` makes of
-half of the classes redraws images of the other half ("half the classes"), or it is made of the same
-images that the classifier learns from ("all classes").
+`glyphs`: on MNIST, the symbols, and ten alphabets of Omniglot, in turn, none of which it was
+trained on. `own`: a model that `fit --redraw` makes of half of the classes redraws images of the
+other half ("half the classes"), or it is made of the same images that the classifier learns from
+("all classes").
 """
 
 import functools
@@ -109,12 +106,10 @@ def measured(rows: list[Row]) -> list[Measured]:
 
 
 @app.command()
-def glyphs(root: Root, apart: Path, seeds: Seeds = None) -> None:
+def glyphs(root: Root, seeds: Seeds = None) -> None:
     """Measure what `glyphs` adds."""
-    bundled = load("glyphs", provider="cpu", threads=1)
-    unseen = load(apart, provider="cpu", threads=1)
+    model = load("glyphs", provider="cpu", threads=1)
     for setting in SETTINGS:
-        model = unseen if setting.data == "omniglot" else bundled
         for seed in range(FIRST_SEED, FIRST_SEED + (seeds or setting.seeds)):
             images = partial(labelled, setting, root, seed)
             measure("glyphs", setting, seed, images, partial(given, model))
@@ -198,7 +193,7 @@ def data_set(data: str, root: Path) -> Images:
 
 
 def alphabet(root: Path, labels: int, seed: int) -> Images:
-    """An alphabet that `glyphs` of other alphabets has not seen, drawn with pens of one range."""
+    """An alphabet that `glyphs` has not seen, drawn with pens of one range."""
     number = 2 * (seed - FIRST_SEED) % len(ALPHABETS)
     first = sum(ALPHABETS[:number])
     drawings = read(root / "omniglot" / EVALUATION)[first : first + ALPHABETS[number]]

@@ -20,6 +20,7 @@ EARLIER_DIGESTS = {
     "c0cda89c8b9ba48b91755bdc2969261f8f8c5858cac68c9b4bf0e74910520e8f": "devanagari",
     "e931363b44258be9fbe670c27f3ef7903c9e1f323d18e3b18fc60a354c5e7226": "devanagari",
     "91fc809fcf98e5c92266710598500b7c4d39eb86254154572134146132f05e58": "devanagari",
+    "3d873b976104af750dbb24276e92f723b32f5f4717a50f3a533bb90b060aa113": "devanagari",
     "88ca9e503715abca8d80f3d87ac40f7aded4baec513b366333b1280dd0a7bf13": "strokes",
 }
 # Files whose weights or latents have changed since.
@@ -34,4 +35,5 @@ REPLACED_DIGESTS = {
     "f4427cfe585313b1e81edbc4471ac8fd6428583879819e50be8017c074819348": "glyphs",
     "375743d83fbfa3f690e6eec26337dc3b64192a14c1dfd0737036765d60719fa5": "bloodmnist",
     "da77df0a538cfd0d781a4cffc79bda272e0aee15092814818d2798023ae7ad95": "glyphs",
+    "1e40e0ac92661de7a2f29290ca8b145332ace311cc31310fda60a0ae97a1b8a3": "glyphs",
 }
