@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,13 @@ LATENCY = 0.2  # seconds from slider to picture
 def server(tiny_model_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process of `vae-augment explore` and the address of its page."""
     command = [sys.executable, "-m", "vae_augment", "explore", str(tiny_model_path), "digits"]
-    process = subprocess.Popen([*command, "--no-browser"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--no-browser"],
+        stdout=subprocess.PIPE,
+        text=True,
+        # Children of a job in the background ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         assert process.stdout
         line = process.stdout.readline()
