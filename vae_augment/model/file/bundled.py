@@ -16,6 +16,8 @@ BUNDLED_FOLDER = Path(__file__).parents[2].absolute() / "models"
 # Files that were written anew with the same weights and latents: what names such a digest still
 # means the file.
 EARLIER_DIGESTS = {
+    "6ef2d2118d54b20c44269d74e2990254465b2828f80936dc17a7d81ae4b50129": "mnist",
+    "4b14bff521d2121ea2663e836509677cd89b93f68563478c364f6383192f433e": "fashion-mnist",
     "c871b6ffe193d1e6d78d10b0b0dcfcde5dee37e212491e40d48d560287ef819d": "mnist",
     "c0cda89c8b9ba48b91755bdc2969261f8f8c5858cac68c9b4bf0e74910520e8f": "devanagari",
     "e931363b44258be9fbe670c27f3ef7903c9e1f323d18e3b18fc60a354c5e7226": "devanagari",
