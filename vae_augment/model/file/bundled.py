@@ -23,6 +23,8 @@ EARLIER_DIGESTS = {
     "e931363b44258be9fbe670c27f3ef7903c9e1f323d18e3b18fc60a354c5e7226": "devanagari",
     "91fc809fcf98e5c92266710598500b7c4d39eb86254154572134146132f05e58": "devanagari",
     "3d873b976104af750dbb24276e92f723b32f5f4717a50f3a533bb90b060aa113": "devanagari",
+    "c7d5ea45c2ddf2e92aedfbfd16a3c6d68cfa9b1bc2ef8c4456a02426887b4b11": "bloodmnist",
+    "ac3287af5688e0064c82665c87c8fce09d823dc45fde493d4bd043a7c5a46da4": "breastmnist",
     "88ca9e503715abca8d80f3d87ac40f7aded4baec513b366333b1280dd0a7bf13": "strokes",
 }
 # Files whose weights or latents have changed since.
