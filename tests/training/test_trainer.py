@@ -68,9 +68,10 @@ def test_fit_does_not_disturb_the_global_generator(few: ImageData, tmp_path: Pat
     assert torch.equal(torch.rand(1), expected)
 
 
+# With 32 latent dimensions one gradient is nothing but rounding, which Adam makes a whole step of.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "option", ["--network=mlp", "--network=conv-small", "--network=energy-small"]
+    "option", ["--network=mlp", "--network=conv-small", "--network=energy-small --latent-dim=20"]
 )
 def test_two_ranks_train_the_weights_of_one(option: str, tmp_path: Path) -> None:
     arguments = [*("digits --epochs 2 --conditional --precision float32 --denoise 0.1").split()]
@@ -85,11 +86,10 @@ def test_two_ranks_train_the_weights_of_one(option: str, tmp_path: Path) -> None
             "--nproc-per-node",
             str(ranks),
         ]
-        command += ["-m", "vae_augment", "fit", *arguments, option, "-o", str(path)]
+        command += ["-m", "vae_augment", "fit", *arguments, *option.split(), "-o", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("wrote ") == 1
         weights.append(load_checkpoint(path).weights)
-    # On average: where a gradient is nothing but rounding, Adam's step has the size of any other.
-    apart = {name: (tensor - weights[1][name]).abs().mean() for name, tensor in weights[0].items()}
-    assert max(apart.values()) < 5e-5, apart
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], atol=1e-5, rtol=0)
