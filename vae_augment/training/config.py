@@ -6,13 +6,7 @@ from dataclasses import dataclass, replace
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
 from .data.image_data import ImageData
-from .defaults import (
-    default_beta,
-    default_distort,
-    default_latent_dim,
-    default_network,
-    default_updates,
-)
+from .defaults import default_distort, default_updates, suited_to
 from .half_precision import check_device
 from .networks import find_network
 
@@ -154,21 +148,21 @@ class FitConfig:
             conditional = classes > 1 and self.samples
         # Those whose samples are to teach a classifier; random texture cleans nothing.
         sampled = classes if conditional and not self.denoise else 0
-        name = self.network or default_network(data.images, classes=sampled)
-        latent_dim = default_latent_dim(name, data.images, classes=sampled)
-        beta = default_beta(name, data.images, classes=sampled)
+        suited = suited_to(data.images, classes=sampled, network=self.network)
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
         epochs = self.epochs or math.ceil(
             (updates or default_updates(len(data))) / updates_per_epoch
         )
         return replace(
             self,
-            network=name,
-            latent_dim=self.latent_dim or latent_dim,
+            network=suited.network,
+            latent_dim=self.latent_dim or suited.latent_dim,
             epochs=epochs,
             minutes=None,
             patience=self.patience or max(10, epochs // 10),
             conditional=conditional,
-            beta=beta if self.beta is None else self.beta,
-            distort=default_distort(name, len(data)) if self.distort is None else self.distort,
+            beta=suited.beta if self.beta is None else self.beta,
+            distort=(
+                default_distort(suited.network, len(data)) if self.distort is None else self.distort
+            ),
         )

@@ -1,6 +1,7 @@
 """Settings that suit the images, where the user gives none."""
 
 import math
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -28,34 +29,41 @@ UNEXPLAINED = 0.25
 LEAST_BETA = 0.01
 
 
-def default_network(images: Tensor, *, classes: int) -> str:
-    """The name of the network that suits images [N, C, H, W] uint8 of so many classes.
+class Suited(NamedTuple):
+    """A network by its name, and the size of its latent and the weight of its KL term."""
+
+    network: str
+    latent_dim: int
+    beta: float
+
+
+def suited_to(images: Tensor, *, classes: int, network: str | None = None) -> Suited:
+    """The settings that suit images [N, C, H, W] uint8 of so many classes.
 
     "energy" for labelled images with grey levels or colours: what a classifier learns from samples
     of such images needs their texture, which "conv" blurs (docs/own_images.md has figures). "conv"
     for drawings, for images without labels (0 classes), and where there are few images per class,
     of which "energy" learned the classes less well (40 classes of 7).
+
+    Args:
+        network: the one that is given; None = the one that suits.
+
+    Raises:
+        InputError: there is no such network.
     """
-    return "energy" if _fill_classes(images, classes) and not _are_drawings(images) else "conv"
-
-
-def default_latent_dim(network: str, images: Tensor, *, classes: int) -> int:
-    """The size of the latent that suits a network, and images of so many classes."""
-    kind = find_network(network).network
-    is_large = kind is EnergyVAE or (kind is ConvVAE and _are_drawn_classes(images, classes))
-    return 32 if is_large else 20
-
-
-def default_beta(network: str, images: Tensor, *, classes: int) -> float:
-    """The weight of the KL term that suits a network, and images of so many classes."""
+    beta = beta_of_likelihood(images)
+    is_drawn = beta >= LEAST_OF_DRAWINGS
+    fills_classes = classes > 0 and len(images) / classes > FEW_PER_CLASS
+    if network is None:
+        network = "energy" if fills_classes and not is_drawn else "conv"
     kind = find_network(network).network
     if kind is EnergyVAE:
-        return BETA_OF_ENERGY
+        return Suited(network, 32, BETA_OF_ENERGY)
     if kind is not ConvVAE:
-        return 1.0
-    if _are_drawn_classes(images, classes):
-        return BETA_OF_DRAWN_CLASSES
-    return beta_of_likelihood(images)
+        return Suited(network, 20, 1.0)
+    if fills_classes and is_drawn:
+        return Suited(network, 32, BETA_OF_DRAWN_CLASSES)
+    return Suited(network, 20, beta)
 
 
 def default_distort(network: str, images: int) -> bool:
@@ -90,15 +98,3 @@ def beta_of_likelihood(images: Tensor) -> float:
     noise = float(pixels.mean()) - square
     error = UNEXPLAINED * (square - float(pixels.mean(0).square().mean()))
     return float(f"{min(1.0, max(LEAST_BETA, error / max(noise, 1e-9))):.2g}")
-
-
-def _are_drawn_classes(images: Tensor, classes: int) -> bool:
-    return _fill_classes(images, classes) and _are_drawings(images)
-
-
-def _fill_classes(images: Tensor, classes: int) -> bool:
-    return classes > 0 and len(images) / classes > FEW_PER_CLASS
-
-
-def _are_drawings(images: Tensor) -> bool:
-    return beta_of_likelihood(images) >= LEAST_OF_DRAWINGS
