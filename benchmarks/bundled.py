@@ -77,11 +77,13 @@ class Recipe:
     updates: int
 
 
+# The defaults of drawings, when these models were made.
+OF_DRAWINGS = FitConfig(minutes=20, beta=1.0, latent_dim=20)
 RECIPES = {
     "devanagari": Recipe(
         "handwriting/dhcd-train.npz",
         "handwriting/dhcd-test.npz",
-        FitConfig(minutes=20, beta=1.0, latent_dim=20),
+        OF_DRAWINGS,
         1500,
     ),
     "bloodmnist": Recipe(
@@ -96,7 +98,7 @@ RECIPES = {
     "symbols": Recipe(
         "symbols/symbols-train.npz",
         "symbols/symbols-test.npz",
-        FitConfig(minutes=20, beta=1.0, latent_dim=20),
+        OF_DRAWINGS,
         1500,
     ),
 }

@@ -19,7 +19,6 @@ from vae_augment.training import ImageData, fit_latents
 def write_latents(path: str | Path, data: ImageData) -> VAEModel:
     """Fit the latents of the model at `path` and write them there; the model, read again."""
     model = load(path, provider="cpu")
-
     evidence = model.spec.evidence
     kept = {name: evidence[name] for name in evidence if name not in (AUDIT, SAMPLES_ONLY)}
     spec = replace(model.spec, latents=fit_latents(model.encode, data), evidence={})

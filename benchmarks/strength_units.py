@@ -21,7 +21,6 @@ from vae_augment.training import ImageData, measure_unit
 def write_unit(path: str | Path, data: ImageData) -> VAEModel:
     """Measure the unit of the model at `path` and write it there; the model, read again."""
     model = load(path, provider="cpu")
-
     unit = measure_unit(model.encode, model.decode, model.spec.kind, data)
     add_evidence(model.path, model.file.content, model.spec, unit)
     changed = load(path, provider="cpu")
