@@ -76,4 +76,6 @@ def test_labelled_images_get_what_lets_samples_teach_their_classes() -> None:
     assert chosen(drawings, FitConfig(denoise=0.3)) == ("conv", 20)
     assert chosen(unlabelled(drawings), FitConfig()) == ("conv", 20)
     assert chosen(drawings.subset(torch.arange(40)), FitConfig()) == ("conv", 20)
+    few_known = dataclasses.replace(grey, labels=grey.labels.where(torch.arange(50) < 40, -1))
+    assert chosen(few_known, FitConfig()) == ("conv", 20)
     assert (beta(FitConfig()), beta(FitConfig(conditional=False))) == (0.3, 1)

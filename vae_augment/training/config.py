@@ -142,13 +142,14 @@ class FitConfig:
 
         `updates` is how many `minutes` hold, where a budget is given.
         """
-        classes = len(data.labels[data.labels >= 0].unique())
+        known = data.labels[data.labels >= 0]
+        classes = len(known.unique())
         conditional = self.conditional
         if conditional is None:
             conditional = classes > 1 and self.samples
         # Those whose samples are to teach a classifier; random texture cleans nothing.
-        sampled = classes if conditional and not self.denoise else 0
-        suited = suited_to(data.images, classes=sampled, network=self.network)
+        per_class = len(known) / max(1, classes) if conditional and not self.denoise else 0
+        suited = suited_to(data.images, per_class=per_class, network=self.network)
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
         epochs = self.epochs or math.ceil(
             (updates or default_updates(len(data))) / updates_per_epoch

@@ -37,15 +37,16 @@ class Suited(NamedTuple):
     beta: float
 
 
-def suited_to(images: Tensor, *, classes: int, network: str | None = None) -> Suited:
-    """The settings that suit images [N, C, H, W] uint8 of so many classes.
+def suited_to(images: Tensor, *, per_class: float, network: str | None = None) -> Suited:
+    """The settings that suit images [N, C, H, W] uint8.
 
     "energy" for labelled images with grey levels or colours: what a classifier learns from samples
     of such images needs their texture, which "conv" blurs (docs/own_images.md has figures). "conv"
-    for drawings, for images without labels (0 classes), and where there are few images per class,
-    of which "energy" learned the classes less well (40 classes of 7).
+    for drawings, for images without labels, and where there are few images per class, of which
+    "energy" learned the classes less well (40 classes of 7).
 
     Args:
+        per_class: how many of the images have a label, over the number of classes; 0 = no labels.
         network: the one that is given; None = the one that suits.
 
     Raises:
@@ -53,7 +54,7 @@ def suited_to(images: Tensor, *, classes: int, network: str | None = None) -> Su
     """
     beta = beta_of_likelihood(images)
     is_drawn = beta >= LEAST_OF_DRAWINGS
-    fills_classes = classes > 0 and len(images) / classes > FEW_PER_CLASS
+    fills_classes = per_class > FEW_PER_CLASS
     if network is None:
         network = "energy" if fills_classes and not is_drawn else "conv"
     kind = find_network(network).network
