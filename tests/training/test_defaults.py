@@ -7,7 +7,12 @@ import torch
 
 from tests.training.helpers import shapes
 from vae_augment.training import FitConfig, ImageData
-from vae_augment.training.defaults import LEAST_BETA, beta_of_likelihood
+from vae_augment.training.defaults import (
+    LEAST_BETA,
+    beta_of_likelihood,
+    default_updates,
+    updates_of_drawn_classes,
+)
 
 
 def unlabelled(data: ImageData) -> ImageData:
@@ -79,3 +84,29 @@ def test_labelled_images_get_what_lets_samples_teach_their_classes() -> None:
     few_known = dataclasses.replace(grey, labels=grey.labels.where(torch.arange(50) < 40, -1))
     assert chosen(few_known, FitConfig()) == ("conv", 20)
     assert (beta(FitConfig()), beta(FitConfig(conditional=False))) == (0.3, 1)
+
+
+@pytest.mark.parametrize(("images", "updates"), [(1, 4), (1_000, 3_125), (5_000, 15_625)])
+def test_drawn_classes_are_seen_four_hundred_times(images: int, updates: int) -> None:
+    assert updates_of_drawn_classes(images) == updates
+
+
+@pytest.mark.parametrize("images", [5_120, 60_000])
+def test_so_many_updates_have_an_end(images: int) -> None:
+    assert updates_of_drawn_classes(images) == 16_000
+
+
+def test_only_labelled_drawings_are_trained_longer_and_never_shorter() -> None:
+    drawings = torch.randint(2, (2_000, 1, 8, 8), dtype=torch.uint8) * 255
+    data = ImageData("drawings", drawings, torch.arange(2_000) % 2, ("a", "b"))
+
+    def epochs(data: ImageData, config: FitConfig) -> int | None:
+        return config.for_data(data).epochs
+
+    usual = -(-default_updates(2_000) // 16)
+    assert epochs(data, FitConfig()) == -(-6_250 // 16)
+    assert epochs(data, FitConfig(network="mlp")) == usual
+    assert epochs(unlabelled(data), FitConfig()) == usual
+    assert epochs(data, FitConfig(epochs=3)) == 3
+    few = data.subset(torch.arange(60))
+    assert epochs(few, FitConfig()) == default_updates(60)

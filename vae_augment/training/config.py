@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
 from .data.image_data import ImageData
-from .defaults import default_distort, default_updates, suited_to
+from .defaults import default_distort, suited_to
 from .half_precision import check_device
 from .networks import find_network
 
@@ -39,7 +39,8 @@ class FitConfig:
             for truer samples.
         epochs: passes over the training images. None = as many as give 240 times the cube root of
             their number, but at least 1,500, in updates: 1,608 for 300 images, 5,171 for 10,000 and
-            9,396 (20 epochs) for 60,000.
+            9,396 (20 epochs) for 60,000. Of labelled drawings that "conv" learns with 32 latent
+            dimensions, more: 3,125 for 1,000, and 16,000 from 5,120 on.
         minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
             minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.
@@ -151,9 +152,7 @@ class FitConfig:
         per_class = len(known) / max(1, classes) if conditional and not self.denoise else 0
         suited = suited_to(data.images, per_class=per_class, network=self.network)
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
-        epochs = self.epochs or math.ceil(
-            (updates or default_updates(len(data))) / updates_per_epoch
-        )
+        epochs = self.epochs or math.ceil((updates or suited.updates) / updates_per_epoch)
         return replace(
             self,
             network=suited.network,
