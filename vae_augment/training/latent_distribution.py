@@ -26,8 +26,12 @@ FEW_IMAGES = 20
 IMAGES_OF_ALL_CLASSES = 5
 SPREAD_OF_FEW = 0.8
 MIXTURE_BYTES = 2_600_000  # of the file, which more than few components per class may take
-# With 40 for few components, samples of 100 images per class showed their class less often.
-IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
+# With 30 or more for few components, samples of 100 images per class taught less; with 10 they
+# taught about as much, but lay nearer to training images than to others.
+IMAGES_PER_COMPONENT = {FEW: 20, MANY: 40}
+# As so many images counts the common covariance of a class's clusters in each of them. As 32, they
+# were too much alike, and samples of 100 images per class taught less.
+IMAGES_OF_CLASS = 5
 # Of clusters; at 1, samples show their class more often, but lack the rarer images and teach less.
 SPREAD = 1.15
 LEAST_VARIANCE = 1e-6
@@ -181,12 +185,12 @@ def _fit_mixture(
     """A mixture for the aggregate posterior of images with these means and deviations, [N, D].
 
     The components are clusters of k-means with their covariances, shrunk towards their common one
-    as by `dim` images (Friedman, "Regularized discriminant analysis", 1989): few images do not fill
-    a covariance. Those of a class of few images are shrunk towards `within`, [D, D], that of all
-    classes. Fitted by expectation-maximisation instead, samples taught a classifier less, and the
-    fit took a hundred times as long.
+    as by `IMAGES_OF_CLASS` images (Friedman, "Regularized discriminant analysis", 1989): few images
+    do not fill a covariance. Those of a class of few images are shrunk towards `within`, [D, D],
+    that of all classes. Fitted by expectation-maximisation instead, samples taught a classifier
+    less, and the fit took a hundred times as long.
     """
-    count, dim = mean.shape
+    count = len(mean)
     few, many = (min(number, count // images) for number, images in IMAGES_PER_COMPONENT.items())
     components = min(most_components, max(1, few, many))
     cluster, centers = _clusters(mean.astype(np.float64), components, generator)
@@ -197,7 +201,7 @@ def _fit_mixture(
         scales = SPREAD_OF_FEW * _scales(apart, std, cluster, within, IMAGES_OF_ALL_CLASSES)
     else:
         apart *= SPREAD
-        scales = _scales(apart, std, cluster, _common(apart, std, len(centers)), dim)
+        scales = _scales(apart, std, cluster, _common(apart, std, len(centers)), IMAGES_OF_CLASS)
     return Mixture(np.bincount(cluster) / count, centers, scales)
 
 
