@@ -77,13 +77,11 @@ class Recipe:
     updates: int
 
 
-# The defaults of drawings, when these models were made.
-OF_DRAWINGS = FitConfig(minutes=20, beta=1.0, latent_dim=20)
 RECIPES = {
     "devanagari": Recipe(
         "handwriting/dhcd-train.npz",
         "handwriting/dhcd-test.npz",
-        OF_DRAWINGS,
+        FitConfig(),
         1500,
     ),
     "bloodmnist": Recipe(
@@ -98,7 +96,8 @@ RECIPES = {
     "symbols": Recipe(
         "symbols/symbols-train.npz",
         "symbols/symbols-test.npz",
-        OF_DRAWINGS,
+        # The defaults when it was made.
+        FitConfig(minutes=20, beta=1.0, latent_dim=20, distort=False),
         1500,
     ),
 }

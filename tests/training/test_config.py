@@ -81,9 +81,9 @@ def test_the_default_number_of_updates_grows_with_the_images(images: int, update
 @pytest.mark.parametrize(
     ("network", "images", "is_distorted"),
     [
-        ("conv", 9_999, True),
-        ("conv", 10_000, False),
-        ("energy", 9_999, True),
+        ("conv", 49_999, True),
+        ("conv", 50_000, False),
+        ("energy", 49_999, True),
         ("mlp", 100, False),
         ("redrawing", 100, False),
     ],

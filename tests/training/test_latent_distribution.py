@@ -82,8 +82,8 @@ def test_components_per_class_as_a_file_has_room(classes: int, dim: int, compone
 
 
 def many_classes(count: int) -> ImageData:
-    """Forty images for each of `count` classes, half of them dark and half of them bright."""
-    labels = torch.arange(40 * count) // 40
+    """Twenty images for each of `count` classes, half of them dark and half of them bright."""
+    labels = torch.arange(20 * count) // 20
     images = torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8)
     images[::2, ..., ::2] = 100
     images[1::2, ..., ::2] = 255

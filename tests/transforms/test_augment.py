@@ -535,9 +535,9 @@ def test_a_description_from_before_units_means_what_it_meant(tiny_model_path: Pa
 
 
 def test_a_description_of_a_bundled_file_before_its_unit_still_loads() -> None:
-    values = VAEAugment("devanagari").to_dict()
+    values = VAEAugment("mnist").to_dict()
     del values["unit"]
-    values["model"]["sha256"] = "c0cda89c8b9ba48b91755bdc2969261f8f8c5858cac68c9b4bf0e74910520e8f"
+    values["model"]["sha256"] = "6ef2d2118d54b20c44269d74e2990254465b2828f80936dc17a7d81ae4b50129"
     assert VAEAugment.from_dict(values).unit == 1
     values["model"]["name"] = "glyphs"
     with pytest.raises(VAEAugmentError, match="it is not the file that was meant"):

@@ -38,8 +38,8 @@ _REDRAW = (
     "best distortions such models of one's own images gained nothing where it was measured."
 )
 _EPOCHS = (
-    "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000; of labelled drawings, more than "
-    "20 per class, 3,125 for 1,000 and 16,000 from 5,120 on"
+    "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000; of labelled drawings, more "
+    "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on"
 )
 _EPSILON = "Differential privacy for each image: fit noised statistics of latents of --public."
 _PUBLIC = "The base of --epsilon, of public images only: strokes, objects or an .onnx file."
@@ -63,7 +63,7 @@ _BETA_DEFAULT = (
     "greys and colours; for others 1"
 )
 _DISTORT = "Turn, stretch and shift images a little, so that few are not learned by heart."
-_DISTORT_DEFAULT = "below 10,000 images"
+_DISTORT_DEFAULT = "below 50,000 images"
 _PATIENCE = "Epochs without a better held-out loss before it stops."
 
 

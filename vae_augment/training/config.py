@@ -52,7 +52,7 @@ class FitConfig:
             loss is always that of beta 1.
         distort: turn, stretch and shift each image a little at random before each update, input and
             target alike, so that a VAE does not learn few images by heart (see `small_moves`);
-            samples are like the images as they were. None = where there are fewer than 10,000
+            samples are like the images as they were. None = where there are fewer than 50,000
             images, except for "mlp" and "redrawing".
         denoise: standard deviation, in [0, 1] pixel units, of noise added to the input but not to
             the target (Im et al., "Denoising criterion for variational auto-encoding framework",

@@ -28,7 +28,7 @@ USUAL_BATCH = 128
 MOST_UPDATES_OF_DRAWN_CLASSES = 16_000
 FEW_PER_CLASS = 20
 # Fewer images than so many a VAE learns by heart, unless it sees them distorted.
-MANY_IMAGES = 10_000
+MANY_IMAGES = 50_000
 # Of the variance of the pixels, what a VAE does not explain, roughly.
 UNEXPLAINED = 0.25
 LEAST_BETA = 0.01

@@ -26,12 +26,11 @@ FEW_IMAGES = 20
 IMAGES_OF_ALL_CLASSES = 5
 SPREAD_OF_FEW = 0.8
 MIXTURE_BYTES = 2_600_000  # of the file, which more than few components per class may take
-# With 30 or more for few components, samples of 100 images per class taught less; with 10 they
-# taught about as much, but lay nearer to training images than to others.
-IMAGES_PER_COMPONENT = {FEW: 20, MANY: 40}
+# With 40 for few components, samples of 100 images per class showed their class less often.
+IMAGES_PER_COMPONENT = {FEW: 10, MANY: 40}
 # As so many images counts the common covariance of a class's clusters in each of them. As 32, they
-# were too much alike, and samples of 100 images per class taught less.
-IMAGES_OF_CLASS = 5
+# were too much alike, and samples taught less; as 2, samples copied training images.
+IMAGES_OF_CLASS = 12
 # Of clusters; at 1, samples show their class more often, but lack the rarer images and teach less.
 SPREAD = 1.15
 LEAST_VARIANCE = 1e-6
