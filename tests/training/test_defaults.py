@@ -88,12 +88,15 @@ def test_labelled_images_get_what_lets_samples_teach_their_classes() -> None:
 
 @pytest.mark.parametrize(("images", "updates"), [(1, 4), (1_000, 3_125), (5_000, 15_625)])
 def test_drawn_classes_are_seen_four_hundred_times(images: int, updates: int) -> None:
-    assert updates_of_drawn_classes(images) == updates
+    assert updates_of_drawn_classes(images, 28 * 28) == updates
 
 
-@pytest.mark.parametrize("images", [5_120, 60_000])
-def test_so_many_updates_have_an_end(images: int) -> None:
-    assert updates_of_drawn_classes(images) == 16_000
+@pytest.mark.parametrize(("side", "updates"), [(8, 16_000), (28, 16_000), (32, 12_250)])
+def test_so_many_updates_have_an_end_and_it_comes_sooner_for_large_images(
+    side: int, updates: int
+) -> None:
+    assert updates_of_drawn_classes(5_120, side**2) == updates
+    assert updates_of_drawn_classes(60_000, side**2) == updates
 
 
 def test_only_labelled_drawings_are_trained_longer_and_never_shorter() -> None:

@@ -39,7 +39,7 @@ _REDRAW = (
 )
 _EPOCHS = (
     "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000; of labelled drawings, more "
-    "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on"
+    "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on, if they are 28x28"
 )
 _EPSILON = "Differential privacy for each image: fit noised statistics of latents of --public."
 _PUBLIC = "The base of --epsilon, of public images only: strokes, objects or an .onnx file."

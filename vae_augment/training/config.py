@@ -40,7 +40,8 @@ class FitConfig:
         epochs: passes over the training images. None = as many as give 240 times the cube root of
             their number, but at least 1,500, in updates: 1,608 for 300 images, 5,171 for 10,000 and
             9,396 (20 epochs) for 60,000. Of labelled drawings that "conv" learns with 32 latent
-            dimensions, more: 3,125 for 1,000, and 16,000 from 5,120 on.
+            dimensions, more: 3,125 for 1,000, and 16,000 from 5,120 on, or fewer of more than 28x28
+            pixels, so that it takes no longer.
         minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
             minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.

@@ -25,7 +25,9 @@ BETA_OF_DRAWN_CLASSES = 0.3
 # 103, and 200 half of that; over 5,000 symbols they taught 0.7 points more.
 PASSES_OF_DRAWN_CLASSES = 400
 USUAL_BATCH = 128
+# Of images of so many pixels or fewer; they take "conv" a quarter of an hour of one core.
 MOST_UPDATES_OF_DRAWN_CLASSES = 16_000
+USUAL_PIXELS = 28 * 28
 FEW_PER_CLASS = 20
 # Fewer images than so many a VAE learns by heart, unless it sees them distorted.
 MANY_IMAGES = 50_000
@@ -70,7 +72,7 @@ def suited_to(images: Tensor, *, per_class: float, network: str | None = None) -
     if kind is not ConvVAE:
         return Suited(network, 20, 1.0, updates)
     if fills_classes and is_drawn:
-        updates = max(updates, updates_of_drawn_classes(len(images)))
+        updates = max(updates, updates_of_drawn_classes(len(images), images[0, 0].numel()))
         return Suited(network, 32, BETA_OF_DRAWN_CLASSES, updates)
     return Suited(network, 20, beta, updates)
 
@@ -86,10 +88,14 @@ def default_updates(images: int) -> int:
     return math.ceil(max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * images ** (1 / 3)))
 
 
-def updates_of_drawn_classes(images: int) -> int:
-    """How many updates let samples of labelled drawings teach about as much as they can."""
+def updates_of_drawn_classes(images: int, pixels: int) -> int:
+    """How many updates let samples of labelled drawings teach about as much as they can.
+
+    Larger images get fewer, in proportion, so that it takes no longer.
+    """
     passes = math.ceil(PASSES_OF_DRAWN_CLASSES * images / USUAL_BATCH)
-    return min(MOST_UPDATES_OF_DRAWN_CLASSES, passes)
+    most = MOST_UPDATES_OF_DRAWN_CLASSES * USUAL_PIXELS // max(pixels, USUAL_PIXELS)
+    return min(most, passes)
 
 
 def beta_of_likelihood(images: Tensor) -> float:
