@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
 from .data.image_data import ImageData
-from .defaults import default_distort, suited_to
+from .defaults import USUAL_BATCH, default_distort, suited_to
 from .half_precision import check_device
 from .networks import find_network
 
@@ -77,7 +77,7 @@ class FitConfig:
     label_dropout: float = 0.25
     epochs: int | None = None
     minutes: float | None = None
-    batch_size: int = 128
+    batch_size: int = USUAL_BATCH
     learning_rate: float = 1e-3
     beta: float | None = None
     distort: bool | None = None
