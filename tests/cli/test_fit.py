@@ -1,5 +1,7 @@
 """`vae-augment fit`: from images to a model file in one command, which can be repeated."""
 
+import dataclasses
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from tests.helpers import run_command as run
-from vae_augment import load
+from vae_augment import cli, load
 from vae_augment.model.evidence import SAMPLES_ONLY
 from vae_augment.privacy.words import samples_only_in_words
 from vae_augment.training import Epoch, FitConfig, ImageData, fit, load_checkpoint
@@ -163,6 +165,12 @@ def many(digits: ImageData, tmp_path: Path) -> Path:
     path = tmp_path / "many.npz"
     np.savez(path, images=digits.images[:600].numpy(), labels=digits.labels[:600].numpy())
     return path
+
+
+def test_its_defaults_are_those_of_the_config() -> None:
+    options = inspect.signature(cli.fit).parameters
+    settings = {field.name: field.default for field in dataclasses.fields(FitConfig)}
+    assert {name: options[name].default for name in settings} == settings
 
 
 def test_it_ends_with_what_its_samples_teach(

@@ -11,8 +11,11 @@ from vae_augment.training.defaults import (
     LEAST_BETA,
     beta_of_likelihood,
     default_updates,
+    most_updates,
+    suited_to,
     updates_of_drawn_classes,
 )
+from vae_augment.training.networks.vae import ConvVAE
 
 
 def unlabelled(data: ImageData) -> ImageData:
@@ -113,3 +116,26 @@ def test_only_labelled_drawings_are_trained_longer_and_never_shorter() -> None:
     assert epochs(data, FitConfig(epochs=3)) == 3
     few = data.subset(torch.arange(60))
     assert epochs(few, FitConfig()) == default_updates(60)
+
+
+def grey_classes(side: int, count: int = 300) -> ImageData:
+    images = 120 + torch.randint(20, (count, 1, side, side), dtype=torch.uint8)
+    return ImageData("grey", images, torch.arange(count) % 2, ("a", "b"))
+
+
+@pytest.mark.parametrize(("network", "updates"), [("energy", 1_953), ("conv", 4_104)])
+def test_large_images_get_no_more_updates_than_half_an_hour_holds(
+    network: str, updates: int
+) -> None:
+    images = grey_classes(64, 1).images.expand(5_000, -1, -1, -1)
+    assert suited_to(images, per_class=2_500, network=network).updates == updates
+
+
+def test_images_too_large_for_texture_within_half_an_hour_get_conv() -> None:
+    chosen = [suited_to(grey_classes(side).images, per_class=150) for side in (73, 74, 400)]
+    assert [suited.network for suited in chosen] == ["energy", "conv", "conv"]
+    assert [suited.updates for suited in chosen] == [1_501, 1_607, 300]
+
+
+def test_there_is_an_update_of_any_image() -> None:
+    assert most_updates(ConvVAE, 10**9) == 1

@@ -28,7 +28,8 @@ _NETWORK = (
     "detail instead of a blur, which takes twice the time."
 )
 _NETWORK_DEFAULT = (
-    "energy for labelled images with greys or colours, more than 20 per class; else conv"
+    "energy for labelled images with greys or colours, more than 20 per class and up to 73x73; "
+    "else conv"
 )
 _LATENT_DIM_DEFAULT = (
     "32 for energy, and for conv of labelled drawings, more than 20 per class; else 20"
@@ -39,7 +40,8 @@ _REDRAW = (
 )
 _EPOCHS = (
     "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000; of labelled drawings, more "
-    "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on, if they are 28x28"
+    "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on, if they are 28x28; of large "
+    "images no more than take two cores half an hour"
 )
 _EPSILON = "Differential privacy for each image: fit noised statistics of latents of --public."
 _PUBLIC = "The base of --epsilon, of public images only: strokes, objects or an .onnx file."

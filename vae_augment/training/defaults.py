@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .data.image_data import to_float
 from .networks import find_network
+from .networks.base import Network
 from .networks.energy import EnergyVAE
 from .networks.vae import ConvVAE
 from .quality import evenly_spread_rows
@@ -28,6 +29,9 @@ USUAL_BATCH = 128
 # Of images of so many pixels or fewer; they take "conv" a quarter of an hour of one core.
 MOST_UPDATES_OF_DRAWN_CLASSES = 16_000
 USUAL_PIXELS = 28 * 28
+# Updates times the pixels of an image, so that large images take two cores half an hour at most.
+MOST_PIXELS = 48_000_000
+MOST_PIXELS_OF_ENERGY = 8_000_000
 FEW_PER_CLASS = 20
 # Fewer images than so many a VAE learns by heart, unless it sees them distorted.
 MANY_IMAGES = 50_000
@@ -50,8 +54,9 @@ def suited_to(images: Tensor, *, per_class: float, network: str | None = None) -
 
     "energy" for labelled images with grey levels or colours: what a classifier learns from samples
     of such images needs their texture, which "conv" blurs (docs/own_images.md has figures). "conv"
-    for drawings, for images without labels, and where there are few images per class, of which
-    "energy" learned the classes less well (40 classes of 7).
+    for drawings, for images without labels, where there are few images per class, of which
+    "energy" learned the classes less well (40 classes of 7), and for images so large that half an
+    hour holds fewer than `FEWEST_UPDATES` of "energy".
 
     Args:
         per_class: how many of the images have a label, over the number of classes; 0 = no labels.
@@ -63,17 +68,20 @@ def suited_to(images: Tensor, *, per_class: float, network: str | None = None) -
     beta = beta_of_likelihood(images)
     is_drawn = beta >= LEAST_OF_DRAWINGS
     fills_classes = per_class > FEW_PER_CLASS
+    pixels = images[0, 0].numel()
     if network is None:
-        network = "energy" if fills_classes and not is_drawn else "conv"
+        is_affordable = most_updates(EnergyVAE, pixels) >= FEWEST_UPDATES
+        network = "energy" if fills_classes and not is_drawn and is_affordable else "conv"
     kind = find_network(network).network
-    updates = default_updates(len(images))
+    most = most_updates(kind, pixels)
+    updates = min(most, default_updates(len(images)))
     if kind is EnergyVAE:
         return Suited(network, 32, BETA_OF_ENERGY, updates)
     if kind is not ConvVAE:
         return Suited(network, 20, 1.0, updates)
     if fills_classes and is_drawn:
-        updates = max(updates, updates_of_drawn_classes(len(images), images[0, 0].numel()))
-        return Suited(network, 32, BETA_OF_DRAWN_CLASSES, updates)
+        longer = min(most, updates_of_drawn_classes(len(images), pixels))
+        return Suited(network, 32, BETA_OF_DRAWN_CLASSES, max(updates, longer))
     return Suited(network, 20, beta, updates)
 
 
@@ -84,8 +92,14 @@ def default_distort(network: str, images: int) -> bool:
 
 
 def default_updates(images: int) -> int:
-    """How many updates suit so many images."""
+    """How many updates suit so many images, if they are not large."""
     return math.ceil(max(FEWEST_UPDATES, UPDATES_PER_CUBE_ROOT * images ** (1 / 3)))
+
+
+def most_updates(kind: type[Network], pixels: int) -> int:
+    """How many updates of images of so many pixels take two cores half an hour, roughly."""
+    most = MOST_PIXELS_OF_ENERGY if kind is EnergyVAE else MOST_PIXELS
+    return max(1, most // pixels)
 
 
 def updates_of_drawn_classes(images: int, pixels: int) -> int:
