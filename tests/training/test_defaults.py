@@ -131,10 +131,22 @@ def test_large_images_get_no_more_updates_than_half_an_hour_holds(
     assert suited_to(images, per_class=2_500, network=network).updates == updates
 
 
-def test_images_too_large_for_texture_within_half_an_hour_get_conv() -> None:
-    chosen = [suited_to(grey_classes(side).images, per_class=150) for side in (73, 74, 400)]
-    assert [suited.network for suited in chosen] == ["energy", "conv", "conv"]
-    assert [suited.updates for suited in chosen] == [1_501, 1_607, 300]
+@pytest.mark.parametrize(
+    ("count", "side", "network", "updates"),
+    [
+        (300, 70, "energy", 1_607),
+        (300, 71, "conv", 1_607),
+        (60_000, 51, "energy", 3_075),
+        (60_000, 52, "conv", 9_396),
+        (60_000, 100, "conv", 4_800),
+    ],
+)
+def test_images_too_large_for_texture_within_half_an_hour_get_conv(
+    count: int, side: int, network: str, updates: int
+) -> None:
+    images = grey_classes(side, 100).images[torch.arange(100).repeat(count // 100)]
+    suited = suited_to(images, per_class=count / 2)
+    assert (suited.network, suited.updates) == (network, updates)
 
 
 def test_there_is_an_update_of_any_image() -> None:

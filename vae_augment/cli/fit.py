@@ -28,8 +28,8 @@ _NETWORK = (
     "detail instead of a blur, which takes twice the time."
 )
 _NETWORK_DEFAULT = (
-    "energy for labelled images with greys or colours, more than 20 per class and up to 73x73; "
-    "else conv"
+    "energy for labelled images with greys or colours, more than 20 per class and up to 51x51 "
+    "(a few hundred: 70x70); else conv"
 )
 _LATENT_DIM_DEFAULT = (
     "32 for energy, and for conv of labelled drawings, more than 20 per class; else 20"

@@ -28,8 +28,8 @@ class FitConfig:
             texture and teach a classifier more (see `EnergyVAE`); its loss is no bound of a
             likelihood. "redrawing" learns from pairs of images of one class to redraw any image as
             another one of its class could look (see `RedrawingVAE`). None = "energy" for labelled
-            images with grey levels or colours, more than 20 per class and of up to 73x73 pixels,
-            "conv" for others and with `denoise`.
+            images with grey levels or colours, more than 20 per class and of up to 51x51 pixels (a
+            few hundred: 70x70), "conv" for others and with `denoise`.
         latent_dim: size of the latent, without the detail of "energy". None = 32 for "energy" of
             any size, and for "conv" of any size and labelled drawings in black and white, more than
             20 per class; 20 otherwise.
@@ -42,7 +42,7 @@ class FitConfig:
             9,396 (20 epochs) for 60,000. Of labelled drawings that "conv" learns with 32 latent
             dimensions, more: 3,125 for 1,000, and 16,000 from 5,120 on, or fewer of more than 28x28
             pixels, so that it takes no longer. Of large images so many, at most, as two cores do in
-            half an hour, roughly: "energy" 1,953 of 64x64, others 2,929 of 128x128.
+            half an hour, roughly: "energy" 5,000 of 40x40, others 2,929 of 128x128.
         minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
             minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.
