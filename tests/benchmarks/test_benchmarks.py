@@ -1,6 +1,7 @@
 """Each benchmark runs in small, and the docs show what the committed results say."""
 
 import json
+import math
 import statistics
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from benchmarks import (
     benefit,
     classifiers,
     common,
+    consistency,
     defaults,
     figures,
     generation,
@@ -319,6 +321,34 @@ def test_at_test_time(digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert at_test_time.table(rows).count("median filter") == 10
 
 
+def test_consistency(digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    few = digits.subset(torch.arange(200))
+    data = replace(few, images=torch.nn.functional.pad(few.images, (10, 10, 10, 10)))
+    monkeypatch.setattr(consistency, "FILE", tmp_path / "r.jsonl")
+    monkeypatch.setattr(consistency, "UPDATES", 2)
+    monkeypatch.setattr(consistency, "source", lambda *arguments: Source("digits"))
+    monkeypatch.setattr(Source, "load", lambda self: LoadedImages(data, data))
+    consistency.measure(tmp_path, seeds=1)
+    rows = common.read_lines(consistency.FILE)
+    assert len(rows) == 2 * 4
+    consistency.measure(tmp_path, seeds=1)
+    assert common.read_lines(consistency.FILE) == rows
+    assert consistency.table(rows).count("redrawn+affine") == 3
+
+
+def test_views_of_sure_images_alone_count() -> None:
+    shown = []
+
+    def view(images: torch.Tensor) -> torch.Tensor:
+        shown.append(images)
+        return images / 2
+
+    images = torch.tensor([[10.0, 0.0], [0.1, 0.0]])
+    loss = consistency.consistency(torch.nn.Flatten(), images[:, None, None], view)
+    assert [len(views) for views in shown] == [1]
+    assert loss.item() == pytest.approx(math.log1p(math.exp(-5)) / 2, rel=1e-4)
+
+
 def test_the_chart_is_drawn(tmp_path: Path) -> None:
     shown = [each for each in figures.figures() if each.in_chart]
     assert len({(each.setting, each.data) for each in shown}) == len(shown)
@@ -331,6 +361,7 @@ def test_the_docs_show_what_was_measured() -> None:
     assert figures.table(figures.figures()) in BENEFIT_PAGE
     assert defaults.table(common.read_lines(defaults.FILE)) in RESIDUAL_PAGE
     assert at_test_time.table(common.read_lines(at_test_time.FILE)) in EXPERIMENTS_PAGE
+    assert consistency.table(common.read_lines(consistency.FILE)) in EXPERIMENTS_PAGE
 
 
 @pytest.mark.parametrize("file", [benefit.FILE, defaults.FILE, samples.FILE])

@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import figures
+from benchmarks import consistency, figures
+from benchmarks.common import read_lines
 from vae_augment import load
 from vae_augment.model.file import find_model
 from vae_augment.model.sampling import draw_latents
@@ -126,6 +127,7 @@ ELSEWHERE = {"README.md": [("+", "3.84", "0.12"), ("", "0.75", "0.11")]}
 
 def test_pages_and_readme_quote_differences_that_were_measured() -> None:
     measured = figures.table(figures.figures())
+    measured += consistency.table(read_lines(consistency.FILE))
     for page in [ROOT / "README.md", DOCS / "index.md", DOCS / "benefit.md"]:
         text = page.read_text().replace("\u2212", "-")
         quoted = re.findall(r"([+-]?)(\d+\.\d\d) ± (\d+\.\d\d)", text)
