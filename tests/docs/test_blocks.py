@@ -78,6 +78,22 @@ def test_the_python_of_a_page_runs_as_it_stands(
         assert names["images"].shape[1:] == (1, 28, 28)
 
 
+@pytest.mark.parametrize(("logit", "is_sure"), [(3.5, False), (5.5, True)])
+def test_images_without_a_label_count_where_the_answer_is_sure(
+    logit: float, is_sure: bool, place: Path
+) -> None:
+    loss_of = run_blocks("docs/compose.md")["loss_of"]
+    images = torch.rand(6, 1, 28, 28)
+    labels = torch.arange(6)
+    layer = torch.nn.Linear(784, 10)
+    layer.weight.data.zero_()
+    layer.bias.data = torch.tensor([logit] + 9 * [0.0])
+    loss = loss_of(torch.nn.Sequential(torch.nn.Flatten(), layer), images, labels, images)
+    answers = layer.bias.log_softmax(0)
+    expected = -answers[labels].mean() - is_sure * answers[0]
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
 def test_the_options_of_reading_run(place: Path) -> None:
     (place / "scans" / "val" / "bone").mkdir(parents=True)
     pixels = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65
