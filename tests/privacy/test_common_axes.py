@@ -16,6 +16,7 @@ from vae_augment.privacy.plan import SHARES_OF_COMMON
 
 CLAIMED = 2.0
 OTHERS = 30
+RELEASES = 15  # their noise has no seed, and drowns what all groups share in one of 400
 SEEN: list[float] = []
 Release = Callable[[np.ndarray, float], np.ndarray]
 NARROW = Clipping(vector=2.0, difference=1.5, squares=3.0)
@@ -53,10 +54,13 @@ def test_noise_that_drowns_a_group_leaves_what_all_groups_share() -> None:
     few = np.flatnonzero(labels == 1)[60:]
     vectors, labels = np.delete(vectors, few, 0), np.delete(labels, few)
     narrow = Clipping(vector=8.0, difference=8.0, squares=60.0)
-    found = release_with_common_axes(
-        vectors, labels, 2, narrow, of_means=20.0, of_common=20.0, of_variances=20.0
-    )
-    along = np.diag(axes.T @ found.covariances[1] @ axes)
+    variances = []
+    for _ in range(RELEASES):
+        found = release_with_common_axes(
+            vectors, labels, 2, narrow, of_means=20.0, of_common=20.0, of_variances=20.0
+        )
+        variances.append(np.diag(axes.T @ found.covariances[1] @ axes))
+    along = np.median(variances, axis=0)
     assert along[0] > along[1]  # as in the large group
 
 
