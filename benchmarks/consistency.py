@@ -80,11 +80,12 @@ def measure(
                 continue
             train, test = source(data, root).load().for_seed(seed)
             few, _ = choose_labels(train, seed, labels)
+            labelled = to_float(few.images), few.labels
+            test_images = to_float(test.images)
             for row in missing:
-                labelled = to_float(few.images), few.labels
                 way = ways[row["method"]]
                 model = trained(labelled, train.images, len(train.classes), way, seed)
-                found = round(accuracy(model, to_float(test.images), test.labels), 2)
+                found = round(accuracy(model, test_images, test.labels), 2)
                 add_line(FILE, row | {"accuracy": found})
                 print(*row.values(), found, flush=True)
 

@@ -77,15 +77,14 @@ def suited_to(images: Tensor, *, per_class: float, network: str | None = None) -
         is_affordable = most_updates(EnergyVAE, pixels) >= min(usual, ENOUGH_OF_ENERGY)
         network = "energy" if fills_classes and not is_drawn and is_affordable else "conv"
     kind = find_network(network).network
-    most = most_updates(kind, pixels)
-    updates = min(most, usual)
+    updates = min(usual, most_updates(kind, pixels))
     if kind is EnergyVAE:
         return Suited(network, 32, BETA_OF_ENERGY, updates)
     if kind is not ConvVAE:
         return Suited(network, 20, 1.0, updates)
     if fills_classes and is_drawn:
-        longer = min(most, updates_of_drawn_classes(len(images), pixels))
-        return Suited(network, 32, BETA_OF_DRAWN_CLASSES, max(updates, longer))
+        updates = max(updates, updates_of_drawn_classes(len(images), pixels))
+        return Suited(network, 32, BETA_OF_DRAWN_CLASSES, updates)
     return Suited(network, 20, beta, updates)
 
 
