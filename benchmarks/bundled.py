@@ -30,9 +30,10 @@ from vae_augment.evaluation.intervals import paired
 from vae_augment.evaluation.samples_only import difference_of
 from vae_augment.exporters import export
 from vae_augment.files import atomic_path
-from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY, add_evidence, with_evidence
+from vae_augment.model.evidence import SAMPLES_ONLY, with_evidence
 from vae_augment.model.file import BUNDLED
 from vae_augment.model.file.bundled import BUNDLED_FOLDER
+from vae_augment.privacy.audit import store as store_audit
 from vae_augment.training import FitConfig, ImageData, fit, load_checkpoint, load_data
 
 CLASSIFIERS = ("small_cnn", "logistic", "small_resnet")
@@ -153,8 +154,7 @@ def audit(name: str, data: Path) -> None:
     model = load(name, provider="cpu")
     result = evaluation.audit(model, images(name, data), images(name, data, train=False))
     print(result.table())
-    entry = result.to_evidence() | {"private": False}
-    add_evidence(model.path, model.file.content, model.spec, {AUDIT: entry})
+    store_audit(result, model)
 
 
 def images(name: str, data: Path, *, train: bool = True) -> ImageData:

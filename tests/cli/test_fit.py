@@ -13,8 +13,9 @@ import torch
 
 from tests.helpers import run_command as run
 from vae_augment import cli, load
-from vae_augment.model.evidence import SAMPLES_ONLY
-from vae_augment.privacy.words import samples_only_in_words
+from vae_augment.cli.figure import WAYS_OUT
+from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY
+from vae_augment.privacy.words import audit_in_words, samples_only_in_words
 from vae_augment.training import Epoch, FitConfig, ImageData, fit, load_checkpoint
 
 QUICK = ("--network", "conv-small", "--epochs", 2, "--batch-size", 200)
@@ -157,6 +158,9 @@ def test_the_command_is_the_call(images: Path, digits: ImageData, tmp_path: Path
 @pytest.fixture
 def quick_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vae_augment.evaluation.samples_only.UPDATES", 3)
+    monkeypatch.setattr("vae_augment.privacy.membership.RESAMPLES", 20)
+    monkeypatch.setattr("vae_augment.cli.figure.FEWEST_UPDATES", 3)
+    monkeypatch.setattr("vae_augment.privacy.audit.MOST", 200)
 
 
 @pytest.fixture
@@ -173,7 +177,7 @@ def test_its_defaults_are_those_of_the_config() -> None:
     assert {name: options[name].default for name in settings} == settings
 
 
-def test_it_ends_with_what_its_samples_teach(
+def test_it_ends_with_what_its_samples_teach_and_what_it_gives_away(
     many: Path, tmp_path: Path, quick_figure: None
 ) -> None:
     output = tmp_path / "m.onnx"
@@ -184,7 +188,10 @@ def test_it_ends_with_what_its_samples_teach(
     assert f"{entry['test_images']} of the images are kept out of training" in text
     assert model.spec.training["images"] == 600 - entry["test_images"]
     assert "a classifier trained on samples alone reaches" in text[text.index("Use it") :]
-    assert text.splitlines()[-1] == samples_only_in_words(entry)[-1]
+    audited = audit_in_words(model.spec.evidence["audit"])
+    ending = ["Its samples:", *samples_only_in_words(entry), "", "What it gives away:", *audited]
+    assert text.splitlines()[-len(ending) :] == ending
+    assert audited[0].startswith(f"200 training images against {entry['test_images']} others")
     assert f"{entry['samples']:.2f} %" in run("info", output)[1]
     again = tmp_path / "again.onnx"
     run("fit", many, *QUICK, "-o", again)
@@ -211,7 +218,7 @@ def test_images_of_ones_own_are_measured_on(
     for options in (("-o", tmp_path / "c.safetensors"), ("--no-check", "-o", tmp_path / "n.onnx")):
         code, text = run("fit", many, *QUICK, "--test", images, *options)
         assert code == 1
-        assert "is for the figure of a model file" in text
+        assert "is for what is measured of a model file" in text
 
 
 @pytest.mark.parametrize(
@@ -225,15 +232,35 @@ def test_without_a_figure_all_images_are_trained_on(
     code, text = run("fit", many, *chosen, *options, "-o", output)
     assert code == 0, text
     assert load(output).spec.training["images"] == 600
-    assert SAMPLES_ONLY not in load(output).spec.evidence
+    assert not {SAMPLES_ONLY, AUDIT} & load(output).spec.evidence.keys()
 
 
 def test_too_few_images_for_a_figure_are_all_trained_on(images: Path, tmp_path: Path) -> None:
     output = tmp_path / "m.onnx"
     code, text = run("fit", images, *QUICK, "-o", output)
     assert code == 0, text
-    assert "no figure of what its samples teach: fewer than 100 of the images" in text
+    assert "and no audit of what it gives away: fewer than 100 of the images" in text
     assert load(output).spec.training["images"] == 200
+
+
+def test_what_is_found_comes_with_ways_out(
+    many: Path, tmp_path: Path, quick_figure: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_augment.privacy.report.WORRYING_AUC", 0.0)
+    code, text = run("fit", many, *QUICK, "-o", tmp_path / "m.onnx")
+    assert code == 0, text
+    assert "Training images can be told from others by their " in text
+    assert text.splitlines()[-1] == WAYS_OUT
+
+
+def test_no_audit_against_images_that_it_was_trained_on(
+    many: Path, tmp_path: Path, quick_figure: None
+) -> None:
+    output = tmp_path / "m.onnx"
+    code, text = run("fit", many, *QUICK, "--test", many, "-o", output)
+    assert code == 0, text
+    assert "not measured: All images of" in text
+    assert AUDIT not in load(output).spec.evidence
 
 
 def interrupted(*arguments: Any, **options: Any) -> None:

@@ -14,6 +14,7 @@ from vae_augment.evaluation.intervals import Estimate
 from vae_augment.evaluation.samples_only import SamplesOnly, keep_for_test
 from vae_augment.privacy.words import samples_only_in_words
 from vae_augment.training import ImageData, load_data
+from vae_augment.training.data.reducing import images_at_once, reduced
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,10 @@ def test_samples_come_in_the_proportions_of_the_training_images(
 
 def test_large_images_are_reduced_for_the_classifier() -> None:
     images = torch.randint(256, (3, 3, 64, 96), dtype=torch.uint8)
-    reduced = samples_only._reduced(images)
-    assert reduced.shape == (3, 3, 21, 32)
-    assert reduced.mean() == pytest.approx(float(images.float().mean() / 255), abs=0.01)
-    assert samples_only._images_at_once(images) == 166
+    small = reduced(images)
+    assert small.shape == (3, 3, 21, 32)
+    assert small.mean() == pytest.approx(float(images.float().mean() / 255), abs=0.01)
+    assert images_at_once(images) == 166
 
 
 def test_a_fifth_of_each_class_is_kept_but_no_more_than_the_interval_needs() -> None:

@@ -16,6 +16,7 @@ from vae_augment import VAEModel, load
 from vae_augment.errors import InputError
 from vae_augment.evaluation import audit
 from vae_augment.privacy import membership
+from vae_augment.privacy.audit import PixelSpace
 from vae_augment.privacy.report import NOTHING_FOUND, Audit
 from vae_augment.privacy.words import (
     UNREADABLE,
@@ -98,6 +99,24 @@ def test_the_same_audit_gives_the_same_numbers(
     assert audit(copying_model, few_digits, unseen).to_evidence() == leaking.to_evidence()
 
 
+def test_few_images_of_either_side_are_enough(
+    tiny_model: VAEModel, digits: ImageData, unseen: ImageData
+) -> None:
+    found = audit(tiny_model, digits, unseen, most=150)
+    assert (found.train, found.test) == (150, 150)
+    with pytest.raises(InputError, match="most is 0"):
+        audit(tiny_model, digits, unseen, most=0)
+
+
+def test_distances_of_large_images_are_taken_at_32_pixels_a_side() -> None:
+    images = torch.randint(256, (40, 3, 96, 128), dtype=torch.uint8)
+    space = PixelSpace(ImageData("large", images, torch.zeros(40, dtype=torch.int64), ("a",)))
+    features = space.features(images)
+    assert features.shape == (40, 32)
+    assert space._components.n_features_in_ == 3 * 24 * 32
+    assert np.allclose(features, space.features(images.float() / 255), atol=1e-4)
+
+
 def test_the_evidence_is_plain_json(leaking: Audit) -> None:
     evidence = json.loads(json.dumps(leaking.to_evidence()))
     assert evidence["membership_auc"][0] == pytest.approx(leaking.membership_auc, abs=1e-4)
@@ -177,7 +196,7 @@ def test_the_command_prints_draws_stores_and_fails_above_the_bound(
     lines = shown.partition("audit       ")[2].splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("1297 training images against 500 others: the strongest attack, by ")
-    assert lines[3].endswith("nothing was found, which does not prove that nothing is there.")
+    assert lines[3].endswith("nothing was found, which does not prove that nothing is there")
 
 
 def test_a_bundled_file_is_left_as_it_is() -> None:

@@ -11,7 +11,7 @@ from . import options
 
 if TYPE_CHECKING:
     from ..model.vae_model import VAEModel
-    from ..privacy.report import Audit, Closest
+    from ..privacy.report import Closest
 
 _TRAIN = "The images that MODEL was trained on; sources as for fit."
 _TEST = "Images of the same kind that it was not trained on; of a named data set its test part."
@@ -39,6 +39,7 @@ def audit(
     """Attack MODEL, look for copies of training images among its samples, and store the result."""
     from .. import load
     from ..evaluation import audit as look_for_leaks
+    from ..privacy.audit import store as store_audit
     from ..training import load_data
 
     refuse_existing_files(overwrite, plot)
@@ -50,7 +51,8 @@ def audit(
     result = look_for_leaks(loaded, seen, unseen)
     typer.echo(result.table())
     if is_stored:
-        _store(loaded, result)
+        store_audit(result, loaded)
+        typer.echo(f"stored in {loaded.path}; vae-augment info {loaded.path} shows it")
     if plot is not None and result.closest is not None:
         _save_closest(result.closest, plot)
         typer.echo(f"wrote {plot}")
@@ -76,14 +78,6 @@ def _is_stored(model: "VAEModel", asked: bool | None) -> bool:
     if asked is None:
         return not is_bundled and PRIVACY not in model.spec.evidence
     return asked
-
-
-def _store(model: "VAEModel", result: "Audit") -> None:
-    from ..model.evidence import AUDIT, PRIVACY, add_evidence
-
-    entry = result.to_evidence() | {"private": PRIVACY in model.spec.evidence}
-    add_evidence(model.path, model.file.content, model.spec, {AUDIT: entry})
-    typer.echo(f"stored in {model.path}; vae-augment info {model.path} shows it")
 
 
 def _save_closest(closest: "Closest", path: Path) -> None:

@@ -53,13 +53,14 @@ _OF_TRAINING = (
     "beta "
     "distort denoise held_out patience precision seed device keep_bank check test"
 ).split()
-SECONDS_TO_CHECK = 120.0  # of --minutes, at most
-SHARE_TO_CHECK = 0.2  # of --minutes, at most
+SECONDS_TO_CHECK = 180.0  # of --minutes, at most
+SHARE_TO_CHECK = 0.3  # of --minutes, at most
 _CHECK = (
-    "End with a figure: what a small classifier learns from samples alone, beside what it learns "
-    "from the images. Up to a fifth of DATA is kept out of training for it."
+    "End with what a small classifier learns from samples alone, beside what it learns from the "
+    "images, and with an audit of what the file gives away. Up to a fifth of DATA is kept out of "
+    "training for both."
 )
-_TEST = "Images for that figure in place of a part of DATA; sources as for DATA."
+_TEST = "Images for both in place of a part of DATA; sources as for DATA."
 _BETA_DEFAULT = (
     "0.1 for energy; for conv 0.3 of labelled drawings, more than 20 per class, else 1, less for "
     "greys and colours; for others 1"
@@ -197,8 +198,8 @@ def _check_output(output: Path, overwrite: bool) -> None:
 def _check_test(output: Path, test: str | None, check: bool) -> None:
     if test is not None and (output.suffix != ".onnx" or not check):
         raise InputError(
-            f"--test {test} is for the figure of a model file (-o NAME.onnx without --no-check), "
-            "which is not measured here. Leave it out."
+            f"--test {test} is for what is measured of a model file (-o NAME.onnx without "
+            "--no-check), and nothing is measured here. Leave it out."
         )
 
 
@@ -208,7 +209,7 @@ def _fit_and_export(
     """Write a model file, beside which the checkpoint lies until that is done."""
     from .. import training
     from ..training import distributed
-    from .figure import add_figure
+    from .figure import measure
 
     path = output.with_name(f"{output.stem}.unfinished.safetensors")
     is_same = path.exists() and training.holds_same_run(path, split.train, config)
@@ -224,11 +225,11 @@ def _fit_and_export(
     distributed.wait_for_all()
     if distributed.rank() > 0:
         return
-    figure = None
+    measured = None
     if split.test is not None:
-        figure = partial(add_figure, train=split.train, test=split.test, config=config)
+        measured = partial(measure, train=split.train, test=split.test, config=config)
     try:
-        _export(path, output, keep_bank=keep_bank, overwrite=overwrite, figure=figure)
+        _export(path, output, keep_bank=keep_bank, overwrite=overwrite, measured=measured)
     except KeyboardInterrupt:
         typer.echo(
             f"\nStopped; {path} holds the trained network. The same command goes on.", err=True
@@ -243,22 +244,22 @@ def _export(
     *,
     keep_bank: bool,
     overwrite: bool,
-    figure: Callable[[Path], list[str]] | None = None,
+    measured: Callable[[Path], list[str]] | None = None,
 ) -> None:
-    """Write the model file, with its figure if there is one, whole or not at all."""
+    """Write the model file, with what is measured of it, whole or not at all."""
     from .. import exporters
 
     typer.echo(f"exporting to {output} ...")
     with atomic_path(output, overwrite=overwrite) as temporary:
         report = exporters.export(checkpoint, temporary, keep_bank=keep_bank)
-        lines = [] if figure is None else figure(temporary)
+        lines = [] if measured is None else measured(temporary)
     typer.echo(f"{report.table()}\n{summary(output)}")
     if lines:
-        typer.echo("\nIts samples:\n" + "\n".join(lines))
+        typer.echo("\n" + "\n".join(lines))
 
 
 def _seconds_after(config: "FitConfig") -> float:
-    """Of a budget of minutes, what the figure at the end takes."""
+    """Of a budget of minutes, what the measurements at the end take."""
     if config.minutes is None:
         return 0.0
     return min(SECONDS_TO_CHECK, SHARE_TO_CHECK * 60 * config.minutes)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ..arguments import whole_number
@@ -20,6 +19,7 @@ from ..model.evidence import PRIVACY
 from ..model.vae_model import VAEModel
 from ..training import ImageData
 from ..training.data.image_data import to_float
+from ..training.data.reducing import affordable, images_at_once, reduced
 from ..training.progress import is_hidden
 from .classifier import BATCH, Batch, accuracy, is_correct, train_classifier
 from .intervals import Estimate, paired, with_test_noise
@@ -29,8 +29,6 @@ SEEDS = range(3)
 UPDATES = 1500  # of each classifier: two minutes of two cores for all of them
 MOST_SAMPLES = 30_000
 FEWEST_SAMPLES = 2_000
-LARGEST_SIDE = 32  # of what the classifier sees; larger images would take it minutes
-IMAGES_AT_ONCE = 1_000
 
 KEPT_SHARE = 0.2  # of each class, for the figure
 MOST_KEPT = 2_000  # images; more would narrow the interval little
@@ -167,7 +165,7 @@ def measure_samples_only(
 
 
 class _Bench:
-    """Trains and scores classifiers on images of at most `LARGEST_SIDE` pixels a side."""
+    """Trains and scores classifiers on images of at most 32 pixels a side."""
 
     def __init__(self, model: VAEModel, train: ImageData, test: ImageData, updates: int) -> None:
         self.model = model
@@ -175,11 +173,10 @@ class _Bench:
         self.unseen = test
         self.updates = updates
         self.classes = len(train.classes)
-        self.real: Batch = (_reduced(train.images), train.labels)
-        self.test: Batch = (_reduced(test.images), test.labels)
-        _, height, width = train.image_shape
-        affordable = MOST_SAMPLES * LARGEST_SIDE**2 // (height * width)
-        self.most_samples = min(MOST_SAMPLES, max(FEWEST_SAMPLES, affordable))
+        self.real: Batch = (reduced(train.images), train.labels)
+        self.test: Batch = (reduced(test.images), test.labels)
+        most_samples = max(FEWEST_SAMPLES, affordable(train.images, MOST_SAMPLES))
+        self.most_samples = min(MOST_SAMPLES, most_samples)
 
     def samples(self, seed: int) -> Batch:
         """Samples of the model, in the proportions of the training images."""
@@ -187,7 +184,7 @@ class _Bench:
         order = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(seed))
         labels = self.data.labels[order].tolist()
         drawn = VAESyntheticDataset(self.model, count, labels=labels, seed=seed, output="uint8")
-        images = [_reduced(batch) for batch, _ in drawn.batches(_images_at_once(self.data.images))]
+        images = [reduced(batch) for batch, _ in drawn.batches(images_at_once(self.data.images))]
         return torch.cat(images), drawn.targets
 
     def reconstructions(self) -> Batch:
@@ -196,8 +193,8 @@ class _Bench:
         rows = rows[: self.most_samples]
         labels = self.data.labels[rows]
         images = [
-            _reduced(_reconstructed(self.model, self.data.subset(part)))
-            for part in rows.split(_images_at_once(self.data.images))
+            reduced(_reconstructed(self.model, self.data.subset(part)))
+            for part in rows.split(images_at_once(self.data.images))
         ]
         return torch.cat(images), labels
 
@@ -238,24 +235,6 @@ def _labelled(data: ImageData) -> ImageData:
     return data.subset((data.labels >= 0).nonzero()[:, 0])
 
 
-def _reduced(images: Tensor) -> Tensor:
-    """Images [N, C, H, W], uint8 or in [0, 1] -> in [0, 1], of at most `LARGEST_SIDE` a side."""
-    height, width = images.shape[2:]
-    share = min(1.0, LARGEST_SIDE / max(height, width))
-    size = (max(1, round(share * height)), max(1, round(share * width)))
-    parts = []
-    for part in images.split(_images_at_once(images)):
-        pixels = to_float(part) if part.dtype is torch.uint8 else part
-        parts.append(pixels if share == 1 else F.interpolate(pixels, size, mode="area"))
-    return torch.cat(parts)
-
-
-def _images_at_once(images: Tensor) -> int:
-    """How many images are handled at a time: fewer large ones, for the memory."""
-    height, width = images.shape[2:]
-    return min(IMAGES_AT_ONCE, max(10, IMAGES_AT_ONCE * LARGEST_SIDE**2 // (height * width)))
-
-
 def _reconstructed(model: VAEModel, data: ImageData) -> Tensor:
     return model.reconstruct(data.images, data.labels if model.spec.conditional else None)
 
@@ -285,7 +264,7 @@ def _larger_error(bench: _Bench) -> float:
 
 
 def _squared_error(model: VAEModel, data: ImageData) -> float:
-    data = data.subset(_spread(data, _images_at_once(data.images)))
+    data = data.subset(_spread(data, images_at_once(data.images)))
     return float((_reconstructed(model, data) - to_float(data.images)).square().mean())
 
 

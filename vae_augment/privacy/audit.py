@@ -6,7 +6,7 @@ are sets that keep every distance and leak (Yao et al., "The DCR delusion", 2025
 
 import os
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +16,13 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
+from ..arguments import whole_number
 from ..errors import InputError
+from ..model.evidence import AUDIT, PRIVACY, add_evidence
 from ..model.vae_model import VAEModel, load
 from ..training.data.image_data import ImageData, to_float
 from ..training.data.loading import load_data
+from ..training.data.reducing import images_at_once, reduced
 from .copying import Copying, Neighbourhood, Spread, exposed_components
 from .intervals import of_share
 from .membership import (
@@ -34,8 +37,7 @@ from .membership import (
 from .neighbours import Features, nearest
 from .report import Audit, ClassRow, Closest
 
-MOST_ATTACKED = 10_000  # images of either side that the attacks are tried on
-MOST_SAMPLES = 10_000  # of the model, for the Monte-Carlo attack
+MOST = 10_000  # images of either side that the attacks are tried on, and samples of the model
 MOST_COMPARED = 3_000  # samples and unseen images whose nearest training images are looked for
 FEWEST_OF_CLASS = 20  # images on either side, for a row of the class
 PAIRS = 12
@@ -60,22 +62,28 @@ class Samples(NamedTuple):
     labels: Tensor
 
 
-def audit(model: VAEModel | str | os.PathLike[str], train: Data, test: Data) -> Audit:
+def audit(
+    model: VAEModel | str | os.PathLike[str], train: Data, test: Data, *, most: int = MOST
+) -> Audit:
     """Look for what `model` gives away about its training images.
 
-    Membership attacks tell training images from unseen ones, of each side at most 10,000; samples
-    are compared with all training images. A model that redraws images is attacked by its
-    reconstruction error alone: it has no likelihood, and draws no samples out of nothing.
+    Membership attacks tell training images from unseen ones, of each side at most `most`; as many
+    samples are drawn, and compared with all training images. A model that redraws images is
+    attacked by its reconstruction error alone: it has no likelihood, and draws no samples out of
+    nothing.
 
     Args:
         model: a model, a bundled name, or the path of an .onnx file.
         train: the images that it was trained on, as `load_data` gives them, or their path.
         test: images of the same kind that it was not trained on.
+        most: how many images and samples; fewer take less time and leave wider intervals.
 
     Raises:
         InputError: images of another shape or of other classes than the model's, fewer than two
-            training images, or no unseen image that is not a training image too.
+            training images, or no unseen image that is not a training image too; or `most` is
+            below 1.
     """
+    most = whole_number("most", most, 1)
     if not isinstance(model, VAEModel):
         model = load(model)
     seen = train if isinstance(train, ImageData) else load_data(train)
@@ -86,15 +94,22 @@ def audit(model: VAEModel | str | os.PathLike[str], train: Data, test: Data) -> 
         raise InputError(f"{seen.name} has one image; an audit needs two training images or more.")
     _warn_of_other_images(model, seen)
     generator = np.random.default_rng(0)
-    unseen = _some(_without_training_images(seen, unseen), MOST_ATTACKED, generator)
-    attacked = _joined(_some(seen, MOST_ATTACKED, generator), unseen)
+    unseen = _some(_without_training_images(seen, unseen), most, generator)
+    attacked = _joined(_some(seen, most, generator), unseen)
     scores = image_scores(model, attacked.images)
     if not model.spec.kind.samples:
         return _report(model, attacked, scores, generator)
-    samples = _samples(model, unseen)
+    samples = _samples(model, unseen, most)
     space = PixelSpace(attacked.images)
     scores[DISTANCE] = _distance_scores(space, attacked.images, samples)
     return _report(model, attacked, scores, generator, _copies(model, space, seen, unseen, samples))
+
+
+def store(result: Audit, model: VAEModel) -> dict[str, Any]:
+    """Write an audit of `model` into its file, and return what was written."""
+    entry = result.to_evidence() | {"private": PRIVACY in model.spec.evidence}
+    add_evidence(model.path, model.file.content, model.spec, {AUDIT: entry})
+    return entry
 
 
 def _check_fits(model: VAEModel, data: ImageData) -> None:
@@ -151,11 +166,11 @@ def _joined(seen: ImageData, unseen: ImageData) -> Attacked:
     return Attacked(ImageData(seen.name, images, labels, seen.classes), is_member)
 
 
-def _samples(model: VAEModel, like: ImageData) -> Samples:
+def _samples(model: VAEModel, like: ImageData, count: int) -> Samples:
     """Samples of the classes of `like`, in its proportions."""
     known = like.labels[like.labels >= 0]
     by_class = model.spec.generates_classes and len(known) > 0
-    images, labels = model.sample(MOST_SAMPLES, known.tolist() if by_class else "balanced")
+    images, labels = model.sample(count, known.tolist() if by_class else "balanced")
     if labels is None:
         labels = torch.full((len(images),), -1)
     return Samples(images, labels)
@@ -165,7 +180,7 @@ class PixelSpace:
     """The first principal components of images: distances there mind shapes more than blur."""
 
     def __init__(self, images: ImageData) -> None:
-        rows = _rows(to_float(images.images))
+        rows = _rows(reduced(images.images))
         count = min(COMPONENTS, *rows.shape)
         with threadpool_limits(1):  # several threads add up numbers in an order that changes
             self._components = PCA(count, svd_solver="covariance_eigh").fit(rows)
@@ -173,12 +188,8 @@ class PixelSpace:
     def features(self, images: Tensor) -> Features:
         """Images [N, C, H, W], uint8 or in [0, 1] -> [N, F]."""
         batches = images.split(BATCH)
-        found = [self._components.transform(_rows(_in_float(batch))) for batch in batches]
+        found = [self._components.transform(_rows(reduced(batch))) for batch in batches]
         return np.concatenate(found).astype(np.float32)
-
-
-def _in_float(images: Tensor) -> Tensor:
-    return to_float(images) if images.dtype is torch.uint8 else images
 
 
 def _rows(images: Tensor) -> Features:
@@ -231,11 +242,12 @@ def _copies(
 
 
 def _latents(model: VAEModel, images: Tensor, labels: Tensor) -> Features:
+    at_once = min(BATCH, images_at_once(images))
     known = labels if model.spec.conditional else None
-    batches = [] if known is None else list(known.split(BATCH))
+    batches = [] if known is None else list(known.split(at_once))
     means = [
         model.encode(batch, batches[number] if batches else None)[0]
-        for number, batch in enumerate(images.split(BATCH))
+        for number, batch in enumerate(images.split(at_once))
     ]
     return torch.cat(means).numpy()
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ..model.posterior import perturb
 from ..model.vae_model import VAEModel
 from ..training.data.image_data import ImageData, to_float
+from ..training.data.reducing import images_at_once
 from .intervals import CONFIDENCE, Interval
 from .neighbours import Features, nearest
 
@@ -54,7 +55,8 @@ def image_scores(model: VAEModel, data: ImageData) -> dict[str, Scores]:
     conditional model is told the labels.
     """
     batches = []
-    for rows in tqdm(torch.arange(len(data)).split(BATCH), "attacking", unit="batch", disable=None):
+    parts = torch.arange(len(data)).split(min(BATCH, images_at_once(data.images)))
+    for rows in tqdm(parts, "attacking", unit="batch", disable=None):
         label = data.labels[rows] if model.spec.conditional else None
         batches.append(_batch_scores(model, to_float(data.images[rows]), label))
     return {

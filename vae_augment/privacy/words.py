@@ -8,7 +8,7 @@ UNREADABLE = "cannot be read: its entry in the file is not what this vae-augment
 
 
 def audit_in_words(entry: Entry) -> list[str]:
-    """An audit in four lines."""
+    """An audit in lines: three of figures, and one for each finding."""
     try:
         return _audit_lines(entry)
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -18,7 +18,7 @@ def audit_in_words(entry: Entry) -> list[str]:
 def _audit_lines(entry: Entry) -> list[str]:
     auc, low, high = map(float, entry["membership_auc"])
     findings = list(map(str, entry["findings"]))
-    outside = " It looked at the private images, outside epsilon." * bool(entry.get("private"))
+    outside = ["it looked at the private images, outside epsilon"] if entry.get("private") else []
     return [
         f"{int(entry['train'])} training images against {int(entry['test'])} others: the strongest "
         f"attack, by {entry['strongest_attack']}, reaches AUC {auc:.3f} ({low:.3f} to {high:.3f}; "
@@ -26,8 +26,8 @@ def _audit_lines(entry: Entry) -> list[str]:
         f"it finds {_percent(entry['tpr_at_1_percent'])} of the training images at 1 % false ones",
         f"samples: C_T {_number(entry['copying'])} (below -3 they copy), "
         f"{_percent(entry['authentic_share'])} authentic",
-        (" ".join(findings) or "nothing was found, which does not prove that nothing is there.")
-        + outside,
+        *(findings or ["nothing was found, which does not prove that nothing is there"]),
+        *outside,
     ]
 
 
