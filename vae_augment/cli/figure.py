@@ -97,6 +97,7 @@ def _add_figure(
 def _add_audit(path: Path, train: "ImageData", test: "ImageData", config: "FitConfig") -> list[str]:
     from .. import load
     from ..errors import InputError
+    from ..evaluation.samples_only import FEWEST_KEPT
     from ..privacy.audit import MOST, audit, store
     from ..privacy.words import audit_in_words
     from ..training.data.reducing import affordable
@@ -107,6 +108,11 @@ def _add_audit(path: Path, train: "ImageData", test: "ImageData", config: "FitCo
         result = audit(model, train, test, most=min(MOST, max(FEWEST_AUDITED, wanted)))
     except InputError as error:  # such as test images that are all training images too
         return [f"not measured: {error}"]
+    if result.test < FEWEST_KEPT:
+        return [
+            f"not measured: only {result.test} of the images kept for it are not among the "
+            "training images too"
+        ]
     lines = audit_in_words(store(result, model))
     return [*lines, WAYS_OUT] if result.findings else lines
 
