@@ -263,16 +263,17 @@ def test_no_audit_against_images_that_it_was_trained_on(
     assert AUDIT not in load(output).spec.evidence
 
 
+@pytest.mark.filterwarnings("ignore:.* images of copies.npz are among the training images")
 def test_no_audit_against_the_rare_images_that_are_left_among_copies(
     digits: ImageData, tmp_path: Path, quick_figure: None
 ) -> None:
-    rows = torch.arange(600).remainder(150)
+    rows = torch.cat([torch.arange(200), torch.arange(200, 300).repeat(4)])
     data = tmp_path / "copies.npz"
     np.savez(data, images=digits.images[rows].numpy(), labels=digits.labels[rows].numpy())
     output = tmp_path / "m.onnx"
     code, text = run("fit", data, *QUICK, "-o", output)
     assert code == 0, text
-    assert re.search(r"not measured: (All images|only \d+ of the images)", text)
+    assert re.search(r"not measured: only \d\d of the images", text)
     assert AUDIT not in load(output).spec.evidence
 
 

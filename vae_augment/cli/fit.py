@@ -43,6 +43,10 @@ _EPOCHS = (
     "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on, if they are 28x28; of large "
     "images no more than take two cores half an hour"
 )
+_START = (
+    "Checkpoint (.safetensors) of other images of the same shape, whose weights it starts with; "
+    "samples of few images may teach more then."
+)
 _EPSILON = "Differential privacy for each image: fit noised statistics of latents of --public."
 _PUBLIC = "The base of --epsilon, of public images only: strokes, objects or an .onnx file."
 _DELTA = "The delta of --epsilon."
@@ -50,8 +54,7 @@ _DELTA_DEFAULT = "1e-5, or at most 1 / n^2 of n images"
 # What a private fit has no use for: it trains nothing on the private images.
 _OF_TRAINING = (
     "network redraw latent_dim conditional label_dropout epochs minutes batch_size learning_rate "
-    "beta "
-    "distort denoise held_out patience precision seed device keep_bank check test"
+    "beta distort denoise held_out patience precision start seed device keep_bank check test"
 ).split()
 SECONDS_TO_CHECK = 180.0  # of --minutes, at most
 SHARE_TO_CHECK = 0.3  # of --minutes, at most
@@ -117,6 +120,9 @@ def fit(
         int | None, typer.Option(min=1, show_default="a tenth, but at least 10", help=_PATIENCE)
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    start: Annotated[
+        Path | None, typer.Option(metavar="CHECKPOINT", show_default=False, help=_START)
+    ] = None,
     check: Annotated[bool, typer.Option("--check/--no-check", help=_CHECK)] = True,
     test: Annotated[
         str | None, typer.Option(metavar="DATA", show_default=False, help=_TEST)
@@ -138,6 +144,7 @@ def fit(
     """
     from .. import training
     from ..training import distributed
+    from ..training.starting import like_start, load_start
     from .figure import FigureSplit, figure_split, is_sampled_by_class
 
     if epsilon is not None or public is not None or delta is not None:
@@ -146,6 +153,7 @@ def fit(
         images = training.load_data(data, root, download=download, **options.reading(read))
         _fit_private(images, output, epsilon, public, delta, overwrite)
         return
+    started = load_start(start)
     config = training.FitConfig(
         network=_choose_network(network, redraw),
         latent_dim=latent_dim,
@@ -164,6 +172,7 @@ def fit(
         seed=seed,
         device=device,
     )
+    config = like_start(config, started)
     _check_test(output, test, check)
     with distributed.process_group(device):
         _check_output(output, overwrite)
@@ -177,10 +186,10 @@ def fit(
             split = FigureSplit(images, None)
             if is_measured:
                 split = figure_split(images, data, test, root=root, read=read, seed=seed)
-            _fit_and_export(split, output, config, keep_bank, overwrite)
+            _fit_and_export(split, output, config, started, keep_bank, overwrite)
             return
         repeated = "The same command without --overwrite" if overwrite else "The same command"
-        _show_quality(_fit(images, output, config, keep_bank, overwrite, repeated))
+        _show_quality(_fit(images, output, config, started, keep_bank, overwrite, repeated))
         _say(_next_command(output))
 
 
@@ -204,7 +213,12 @@ def _check_test(output: Path, test: str | None, check: bool) -> None:
 
 
 def _fit_and_export(
-    split: "FigureSplit", output: Path, config: "FitConfig", keep_bank: bool, overwrite: bool
+    split: "FigureSplit",
+    output: Path,
+    config: "FitConfig",
+    start: "Checkpoint | None",
+    keep_bank: bool,
+    overwrite: bool,
 ) -> None:
     """Write a model file, beside which the checkpoint lies until that is done."""
     from .. import training
@@ -212,14 +226,21 @@ def _fit_and_export(
     from .figure import measure
 
     path = output.with_name(f"{output.stem}.unfinished.safetensors")
-    is_same = path.exists() and training.holds_same_run(path, split.train, config)
+    is_same = path.exists() and training.holds_same_run(path, split.train, config, start)
     if is_same and training.load_checkpoint(path).is_finished:
         checkpoint = training.load_checkpoint(path)
     else:
         start_anew = overwrite and not is_same
         seconds_after = _seconds_after(config) if split.test is not None else 0.0
         checkpoint = _fit(
-            split.train, path, config, keep_bank, start_anew, "The same command", seconds_after
+            split.train,
+            path,
+            config,
+            start,
+            keep_bank,
+            start_anew,
+            "The same command",
+            seconds_after,
         )
     _show_quality(checkpoint)
     distributed.wait_for_all()
@@ -334,6 +355,7 @@ def _fit(
     images: "ImageData",
     output: Path,
     config: "FitConfig",
+    start: "Checkpoint | None",
     keep_bank: bool,
     overwrite: bool,
     repeated: str,
@@ -352,6 +374,7 @@ def _fit(
             overwrite=overwrite,
             report=_show_epoch,
             seconds_after=seconds_after,
+            start=start,
         )
     except KeyboardInterrupt:
         if _time_of_change(output) == before:

@@ -29,6 +29,7 @@ from .latent_distribution import fit_latents
 from .networks.base import Terms
 from .progress import is_hidden
 from .resuming import load_unfinished, planned_updates, resume
+from .starting import Start, like_start, load_start
 from .strength_unit import measure_unit
 from .timing import Deadline, Estimate, Speed
 from .trainer import Trainer
@@ -61,6 +62,7 @@ def fit(
     overwrite: bool = False,
     report: Callable[[Epoch], None] | None = None,
     seconds_after: float = 0.0,
+    start: Start | None = None,
 ) -> Checkpoint:
     """Train a VAE and write it to `output` (.safetensors), replaced atomically as training goes on.
 
@@ -76,6 +78,9 @@ def fit(
         overwrite: replace what is at `output`.
         report: called after each epoch, in the first rank only.
         seconds_after: of `config.minutes`, which the caller needs for what comes after the call.
+        start: a checkpoint, or its path, of other images of the same shape, whose weights the run
+            starts with, but for those of classes that it does not have. Network and `latent_dim`
+            are those of the checkpoint where `config` has none. None = random weights.
 
     Returns:
         The finished checkpoint, with the distribution of the latents that generation samples from.
@@ -86,13 +91,15 @@ def fit(
         OutputExistsError: `output` holds a finished checkpoint, or another process wrote it in the
             meantime; the message then says where the state of this run is.
         NotFoundError: there is no folder for `output`.
-        InputError: `output` holds an unfinished run of another config or other data, is a folder
-            or ends in .onnx; or `export` would refuse the model.
+        InputError: `output` holds an unfinished run of another config, other data or another
+            start, is a folder or ends in .onnx; `start` does not fit; or `export` would refuse the
+            model.
         VAEAugmentError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for
             that.
     """
-    config = config or FitConfig()
+    started = load_start(start)
+    config = like_start(config or FitConfig(), started)
     output = Path(output)
     check_name(output)
     check_classes(data, config)
@@ -103,7 +110,7 @@ def fit(
             check_folder(output)
         unfinished = None if overwrite else load_unfinished(output)
         updates, deadline = _plan(data, config, unfinished, seconds_after)
-        trainer = Trainer(data, config, updates)
+        trainer = Trainer(data, config, updates, started)
         check_exportable(trainer)
         warn_of_small_classes(trainer)
         _log(_description(trainer))

@@ -9,6 +9,7 @@ from ..files import refuse_existing
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import FitConfig
 from .data.image_data import ImageData
+from .starting import START, Start, like_start, load_start
 from .trainer import Trainer
 
 SET_BY_MINUTES = ("updates", "epochs", "patience")
@@ -49,25 +50,30 @@ def resume(trainer: Trainer, checkpoint: Checkpoint, output: Path) -> None:
 
 
 def holds_same_run(
-    output: str | os.PathLike[str], data: ImageData, config: FitConfig | None = None
+    output: str | os.PathLike[str],
+    data: ImageData,
+    config: FitConfig | None = None,
+    start: Start | None = None,
 ) -> bool:
-    """Whether the checkpoint at `output`, finished or not, is of this config and these images.
+    """Whether the checkpoint at `output`, finished or not, is of the same arguments of `fit`.
 
     Raises:
         NotFoundError: there is no file.
         ModelFormatError: it is no checkpoint.
     """
-    config = config or FitConfig()
+    started = load_start(start)
+    config = like_start(config or FitConfig(), started)
     checkpoint = load_checkpoint(output)
     updates = None if config.minutes is None else planned_updates(checkpoint)
-    return not _changed_settings(Trainer(data, config, updates), checkpoint)
+    return not _changed_settings(Trainer(data, config, updates, started), checkpoint)
 
 
 def _changed_settings(trainer: Trainer, checkpoint: Checkpoint) -> list[str]:
     """What differs between a run and a checkpoint, one phrase per setting."""
     # Before there was `distort`, no run did.
     before = {"distort": False, **checkpoint.spec.training}
-    changed = [key for key, value in trainer.facts.items() if value != before.get(key)]
+    now = {START: None, **trainer.facts}
+    changed = [key for key, value in now.items() if value != before.get(key)]
     if before.get("minutes") != trainer.facts.get("minutes"):
         changed = [key for key in changed if key not in SET_BY_MINUTES]
-    return [f"{key} {before.get(key)!r}, now {trainer.facts.get(key)!r}" for key in changed]
+    return [f"{key} {before.get(key)!r}, now {now.get(key)!r}" for key in changed]

@@ -9,13 +9,14 @@ import torch
 from .._version import __version__
 from ..model.spec import Spec
 from .batches import batches_for
-from .checkpoint import Checkpoint, join_groups, select_group
+from .checkpoint import Checkpoint, content_sha256, join_groups, select_group
 from .config import FitConfig
 from .data.image_data import ImageData
 from .held_out import HeldOut, split_held_out
 from .networks import build_network, find_network
 from .networks.base import Terms
 from .objective import diverged, objective_for
+from .starting import START, start_from
 
 
 class Trainer:
@@ -25,6 +26,7 @@ class Trainer:
         data: the images, of which some may be held out or of no use.
         config: the settings.
         updates: how many `config.minutes` hold; needed where those are given.
+        start: the checkpoint whose weights the network starts with.
 
     Attributes:
         data: the images that are trained on.
@@ -34,7 +36,13 @@ class Trainer:
         step: how many updates are done, of `total_steps`.
     """
 
-    def __init__(self, data: ImageData, config: FitConfig, updates: int | None = None) -> None:
+    def __init__(
+        self,
+        data: ImageData,
+        config: FitConfig,
+        updates: int | None = None,
+        start: Checkpoint | None = None,
+    ) -> None:
         kind_of_batches = batches_for(config)
         self.data, held_out = split_held_out(kind_of_batches.usable(data), config)
         self.facts: dict[str, Any] = {
@@ -42,6 +50,8 @@ class Trainer:
             "images": len(data),
             "data_sha256": data.digest,
         }
+        if start is not None:
+            self.facts[START] = content_sha256({}, start.weights)
         self.step = 0
         self._given_config = config
         self._plan(updates)
@@ -66,6 +76,8 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = build_network(data.image_shape, latent_dim, **self.network_arguments)
+        if start is not None:
+            start_from(self.network, data.classes, start)
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batches = kind_of_batches(self.data, config, self.network.noise_dim)
