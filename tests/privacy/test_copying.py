@@ -30,6 +30,12 @@ def test_copies_are_found_by_every_measure() -> None:
     assert found.authentic.value < 0.01
 
 
+def test_samples_that_are_all_alike_are_no_copies_of_the_one_image_next_to_them() -> None:
+    found = measured(points(2000, 0)[:1] + 0.3 + np.float32(0.01) * points(1000, 2))
+    assert found.copied.value > 0.95
+    assert found.copied.low < 0.2
+
+
 def test_points_far_from_everything_are_farther_than_unseen_ones() -> None:
     found = measured(points(1000, 2) + 20)
     assert found.c_t > 5

@@ -61,7 +61,7 @@ class Neighbourhood:
         self.test = nearest(spread.train, spread.test)
         self.authentic = _authentic(spread.train, self.samples)
         self.authentic_test = _authentic(spread.train, self.test)
-        self.copied = _copied(spread, self.samples.distances)
+        self.copied = _copied(spread, self.samples)
         cells = _cells(spread.train, generator)
         self.sample_cells = cells.predict(spread.samples.astype(np.float64))
         self.test_cells = cells.predict(spread.test.astype(np.float64))
@@ -108,16 +108,21 @@ def _z_value(samples: Distances, test: Distances) -> float:
     return float((larger - pairs / 2) / deviation)
 
 
-def _copied(spread: Spread, to_train: Distances) -> Interval:
+def _copied(spread: Spread, to_train: Nearest) -> Interval:
     """See `Copying.copied`.
 
     Where nothing is copied, the nearest of n training and m unseen images is a training image with
-    the chance n / (n + m); of a copy it always is one.
+    the chance n / (n + m); of a copy it always is one. Samples that share their nearest image count
+    as one: those of a decoder that gives one blur for all would pass for many copies of an image.
     """
-    to_test = nearest(spread.test, spread.samples).distances
-    votes = (to_train < to_test) + 0.5 * (to_train == to_test)
+    to_test = nearest(spread.test, spread.samples)
+    is_nearer = to_train.distances < to_test.distances
+    votes = is_nearer + 0.5 * (to_train.distances == to_test.distances)
+    images = np.where(is_nearer, to_train.rows, len(spread.train) + to_test.rows)
     chance = len(spread.train) / (len(spread.train) + len(spread.test))
-    return Interval(*((end - chance) / (1 - chance) for end in of_share(votes)))
+    return Interval(
+        *((end - chance) / (1 - chance) for end in of_share(votes, len(np.unique(images))))
+    )
 
 
 def _authentic(train: Features, found: Nearest) -> Distances:

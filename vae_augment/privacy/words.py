@@ -24,7 +24,7 @@ def _audit_lines(entry: Entry) -> list[str]:
         f"attack, by {entry['strongest_attack']}, reaches AUC {auc:.3f} ({low:.3f} to {high:.3f}; "
         "0.5 is guessing)",
         f"it finds {_percent(entry['tpr_at_1_percent'])} of the training images at 1 % false ones",
-        f"samples: C_T {_number(entry['copying'])} (below -3 they copy), "
+        f"samples: C_T {_number(entry['copying'])} (below -3: nearer to them than the others are), "
         f"{_percent(entry['authentic_share'])} authentic",
         *(findings or ["nothing was found, which does not prove that nothing is there"]),
         *outside,
