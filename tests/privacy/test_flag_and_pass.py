@@ -67,7 +67,7 @@ def _words(found: Audit) -> list[str]:
 
 def test_a_decoder_that_repeats_200_images_is_flagged(tmp_path: Path) -> None:
     data = some_digits(200)
-    config = FitConfig(network="mlp", beta=0.001, epochs=5000, batch_size=200)
+    config = FitConfig(network="mlp", latent_dim=6, beta=0.001, epochs=5000, batch_size=200)
     found = audited(
         "decoder fitted on 200 images until it repeats them", fitted(data, tmp_path, config), data
     )
