@@ -292,7 +292,9 @@ def _for_the_latents(bench: _Bench) -> str:
     typical = int(counts.median())
     if typical < FEW_PER_CLASS:
         return f"Classes have {typical} images (the median): more images would help."
-    latent_dim = bench.model.spec.latent_dim
+    spec = bench.model.spec
+    # As --latent-dim counts, without the detail of "energy"; files of other makers do not say.
+    latent_dim = int(spec.training.get("latent_dim", spec.latent_dim))
     return (
         f"Classes have {typical} images (the median), enough for fewer latent dimensions to be "
         f"told apart: --latent-dim {max(2, latent_dim * 2 // 3)}, or a larger --beta."
