@@ -116,6 +116,10 @@ def test_the_advice_follows_from_what_was_measured(
     assert "more images would help, not more minutes" in advice(bench, monkeypatch, 72.0, 1.5)
     assert "--beta 0.2, or more minutes" in advice(bench, monkeypatch, 72.0, 1.0)
     assert "--latent-dim 13, or a larger --beta" in advice(bench, monkeypatch, 88.0, 1.0)
+    with monkeypatch.context() as patched:
+        # As a file of "energy" states it, whose latent has its detail beside these.
+        patched.setitem(tiny_model.spec.training, "latent_dim", 12)
+        assert "--latent-dim 8, or a larger --beta" in advice(bench, patched, 88.0, 1.0)
     few = samples_only._Bench(tiny_model, digits.subset(torch.arange(200)), test, updates=20)
     text = advice(few, monkeypatch, 88.0, 1.0)
     assert "reconstructions of the training images teach 88.0 %, so most is lost where" in text

@@ -14,7 +14,6 @@ from .networks.base import Network
 START = "start_sha256"  # in `Spec.training`: the digest of the weights that a run started with
 PER_CLASS = ("enter.weight", "leave.weight")  # whose last columns are those of the classes
 
-
 Start = Checkpoint | str | os.PathLike[str]
 
 
@@ -50,15 +49,14 @@ def start_from(network: Network, classes: tuple[str, ...], start: Checkpoint) ->
             f"The checkpoint to start from is of {theirs}; this run is of {ours}. Give one of the "
             "same network and shape of images, or leave it out."
         )
-    weights = given.state_dict()
     has_same_classes = given.classes == network.classes and start.spec.classes == classes
     with torch.no_grad():
         for name, own in network.state_dict().items():
             if name in PER_CLASS and not has_same_classes:
                 columns = own.shape[1] - network.classes
-                own[:, :columns] = weights[name][:, :columns]
+                own[:, :columns] = start.weights[name][:, :columns]
             else:
-                own.copy_(weights[name])
+                own.copy_(start.weights[name])
 
 
 def _description(network: Network) -> str:

@@ -50,8 +50,6 @@ class Trainer:
             "images": len(data),
             "data_sha256": data.digest,
         }
-        if start is not None:
-            self.facts[START] = content_sha256({}, start.weights)
         self.step = 0
         self._given_config = config
         self._plan(updates)
@@ -77,6 +75,7 @@ class Trainer:
             torch.manual_seed(config.seed)
             self.network = build_network(data.image_shape, latent_dim, **self.network_arguments)
         if start is not None:
+            self.facts[START] = content_sha256({}, start.weights)
             start_from(self.network, data.classes, start)
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
