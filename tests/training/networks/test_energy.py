@@ -53,6 +53,24 @@ def test_the_score_prefers_detail_to_its_mean(channels: int) -> None:
     assert score(one, other, image).mean() < 0.9 * score(mean, mean, image).mean()
 
 
+@pytest.mark.parametrize(("logit", "is_far"), [(-100.0, True), (100.0, True), (-15.0, False)])
+def test_logits_that_are_too_large_are_brought_back(logit: float, is_far: bool) -> None:
+    torch.manual_seed(0)
+    network = EnergyVAE((3, 16, 16), 4 + DETAIL, 0, 16)
+    last = network.render.last[2]
+    assert isinstance(last, torch.nn.ConvTranspose2d)
+    assert last.bias is not None
+    with torch.no_grad():
+        last.bias.zero_()
+        last.bias[:3] = logit
+        last.weight.mul_(1e-3)
+    image = torch.rand(8, 3, 16, 16)
+    terms = network(image, image, None, torch.randn(8, network.noise_dim))
+    (change,) = torch.autograd.grad(terms.reconstruction.mean(), last.bias)
+    pull = change[:3] * torch.tensor(logit).sign()
+    assert (pull > 10).all() == is_far
+
+
 def test_the_score_of_an_image_against_itself_is_almost_nothing() -> None:
     image = torch.rand(2, 1, 28, 28)
     assert (EnergyScore(1)(image, image, image) < 0.003 * 784).all()

@@ -23,6 +23,11 @@ PATCH_SIDES = (1, 3, 5)  # in pixels, of the patches that the score compares
 RANDOM_FEATURE_NETS = 3
 RANDOM_FEATURE_WIDTHS = (16, 32)
 FEATURE_WEIGHT = 0.12  # per pixel; features count about as much as patches then
+# Beyond it a pixel is black or white, and the score has no gradient left to bring it back: after
+# 40 updates on coloured shapes on black, all logits were in the thousands and all images black.
+# Logits of photographs stay within it.
+LARGEST_LOGIT = 16.0
+EXCESS_WEIGHT = 0.1  # of what lies beyond it
 
 
 class EnergyVAE(ConvVAE):
@@ -61,13 +66,19 @@ class EnergyVAE(ConvVAE):
         self.score = EnergyScore(image_shape[0])
 
     def forward(self, image: Tensor, target: Tensor, label: Tensor | None, noise: Tensor) -> Terms:
-        """The energy score of two images of one latent [B], and the KL term [B] in nats."""
+        """The energy score of two images of one latent [B], and the KL term [B] in nats.
+
+        The first has the excess of logits beyond `LARGEST_LOGIT` added to it.
+        """
         mean, logvar = (moment.float() for moment in self.encode(image, label))
         noise, detail = noise.split([self.latent_dim, DETAIL], 1)
         latent = perturb(mean, logvar, noise, 1.0)
-        one = self.decode(latent, label).float()
-        other = self.decode(torch.cat([latent[:, :-DETAIL], detail], 1), label).float()
-        return Terms(self.score(one, other, target), kl_divergence(mean, logvar))
+        other_latent = torch.cat([latent[:, :-DETAIL], detail], 1)
+        one = self.decode_logits(latent, label).float()
+        other = self.decode_logits(other_latent, label).float()
+        score = self.score(one.sigmoid(), other.sigmoid(), target)
+        excess = _excess(one) + _excess(other)
+        return Terms(score + EXCESS_WEIGHT * excess, kl_divergence(mean, logvar))
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Images -> mean and log-variance of the posterior, each [B, D].
@@ -194,6 +205,11 @@ class EnergyScore(nn.Module):
             first, self.get_buffer("second"), stride=2, padding=1, groups=RANDOM_FEATURE_NETS
         )
         return images, Features(first, second.relu())
+
+
+def _excess(logits: Tensor) -> Tensor:
+    """How far logits lie beyond +-`LARGEST_LOGIT`, summed over pixels, [B]."""
+    return (logits.abs() - LARGEST_LOGIT).relu().flatten(1).sum(1)
 
 
 def _distance(one: tuple[Tensor, Features], other: tuple[Tensor, Features]) -> Tensor:
