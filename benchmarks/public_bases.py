@@ -1,7 +1,8 @@
-"""The two bundled public bases, `strokes` and `objects`, made of public images only.
+"""What is bundled of public images alone: the bases `strokes`, `objects`, the start `photographs`.
 
     python -m benchmarks.public_bases strokes DATA -o strokes.safetensors
     python -m benchmarks.public_bases objects DATA -o objects.onnx
+    python -m benchmarks.public_bases photographs DATA -o photographs.safetensors
     python -m benchmarks.public_bases linear-strokes DATA -o linear-strokes.onnx    # not bundled
 
 DATA is a folder with `omniglot/`, `handwriting/` and `cifar10grey/`, as ../shared/data.
@@ -26,6 +27,7 @@ BOXES = 16, 24  # the longer side of the ink, in pixels; MNIST's is 20
 THICKEST = 3  # pixels of 105 that a pen of Omniglot, about 3 wide, gains on each side
 COMPONENTS = 150
 COMPONENTS_OF_STROKES = 50
+EPOCHS_OF_PHOTOGRAPHS = 8
 
 Grey = NDArray[np.uint8]
 app = typer.Typer(add_completion=False)
@@ -45,9 +47,16 @@ def strokes(data: Data, output: Output, epochs: int | None = None) -> None:
 @app.command()
 def objects(data: Data, output: Output) -> None:
     """Write the principal components of grey CIFAR-10 as a linear VAE."""
-    with np.load(data / "cifar10grey" / "train.npz") as arrays:
-        images = arrays["images"]
-    write_components(images, COMPONENTS, output)
+    write_components(grey_photographs(data), COMPONENTS, output)
+
+
+@app.command()
+def photographs(data: Data, output: Output) -> None:
+    """Train a VAE with random detail on grey CIFAR-10, for `fit` to start from."""
+    images = torch.from_numpy(grey_photographs(data))[:, None]
+    unlabelled = torch.full((len(images),), -1)
+    config = FitConfig(network="energy", epochs=EPOCHS_OF_PHOTOGRAPHS)
+    fit(ImageData("cifar-10 in grey", images, unlabelled), output, config, report=print)
 
 
 @app.command()
@@ -61,6 +70,13 @@ def write_components(images: Grey, count: int, output: Path) -> None:
     rows = torch.from_numpy(images)[:, None].double() / 255
     components = PrincipalComponents(rows, count)
     export(components.eval(), output, image_shape=(1, SIDE, SIDE), overwrite=True)
+
+
+def grey_photographs(data: Path) -> Grey:
+    """Grey CIFAR-10, [N, 28, 28]."""
+    with np.load(data / "cifar10grey" / "train.npz") as arrays:
+        images: Grey = arrays["images"]
+    return images
 
 
 def stroke_images(data: Path, seed: int = 0) -> Grey:

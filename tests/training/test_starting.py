@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,10 +18,17 @@ from vae_augment.training import (
     holds_same_run,
     load_checkpoint,
 )
-from vae_augment.training.starting import start_from
+from vae_augment.training.starting import MOST_IMAGES, find_start, start_from
 from vae_augment.training.trainer import Trainer
 
 CONFIG = FitConfig(network="conv-small", latent_dim=6, epochs=20, batch_size=100)
+
+
+def photographs(count: int, shape: tuple[int, int, int] = (1, 28, 28)) -> ImageData:
+    """Labelled images with many greys."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(60, 190, (count, *shape), generator=generator, dtype=torch.uint8)
+    return ImageData("photographs", images, torch.arange(count) % 2, ("a", "b"))
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +166,47 @@ def test_the_command_starts_from_a_checkpoint_and_the_file_says_so(
 def test_a_missing_start_is_said(high: ImageData, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="There is no checkpoint"):
         fit(high, tmp_path / "m.safetensors", CONFIG, start=tmp_path / "no.safetensors")
+
+
+def test_few_grey_images_start_from_the_bundled_photographs() -> None:
+    start = find_start("suited", photographs(MOST_IMAGES), FitConfig())
+    assert start is not None
+    assert (start.spec.image_shape, start.network["network"]) == ((1, 28, 28), "energy")
+    assert start.weights.keys() == find_start("photographs", photographs(1), CONFIG).weights.keys()
+
+
+@pytest.mark.parametrize(
+    ("data", "config"),
+    [
+        (photographs(MOST_IMAGES + 1), FitConfig()),
+        (photographs(100, (3, 28, 28)), FitConfig()),
+        (photographs(100, (1, 32, 32)), FitConfig()),
+        (photographs(100), FitConfig(network="conv")),
+        (photographs(100), FitConfig(latent_dim=20)),
+        (photographs(100), FitConfig(conditional=False)),
+    ],
+    ids=["many", "colour", "another shape", "another network", "another latent", "no labels"],
+)
+def test_others_start_from_random_weights(data: ImageData, config: FitConfig) -> None:
+    assert find_start("suited", data, config) is None
+
+
+def test_a_run_with_a_start_takes_half_the_updates(low: ImageData, start: Checkpoint) -> None:
+    usual = replace(CONFIG, epochs=None)
+    steps = [Trainer(low, usual, start=given).total_steps for given in (None, start)]
+    assert steps[1] == pytest.approx(steps[0] / 2, rel=0.01)
+    assert Trainer(low, CONFIG, start=start).epochs == CONFIG.epochs
+
+
+@pytest.mark.parametrize(("given", "is_started"), [((), True), (("--start", "none"), False)])
+def test_the_command_says_when_it_starts_from_the_bundled_photographs(
+    given: tuple[str, ...], is_started: bool, tmp_path: Path
+) -> None:
+    data = photographs(60)
+    path = tmp_path / "data.npz"
+    np.savez(path, images=data.images.numpy(), labels=data.labels.numpy())
+    output = tmp_path / "m.safetensors"
+    code, text = run("fit", path, *given, "--epochs", 1, "-o", output)
+    assert code == 0, text
+    assert ("from the weights of other images (start)" in text) is is_started
+    assert ("start_sha256" in load_checkpoint(output).spec.training) is is_started

@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..files import atomic_path
 from . import options
 
 if TYPE_CHECKING:
@@ -139,6 +140,32 @@ def _warnings_as_lines() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
         yield
+
+
+def write_model(
+    checkpoint: Path,
+    output: Path,
+    *,
+    keep_bank: bool,
+    overwrite: bool,
+    measured: Callable[[Path], list[str]] | None = None,
+) -> None:
+    """Write the model file, with what is measured of it, whole or not at all."""
+    from .. import exporters
+
+    typer.echo(f"exporting to {output} ...")
+    with atomic_path(output, overwrite=overwrite) as temporary:
+        report = exporters.export(checkpoint, temporary, keep_bank=keep_bank)
+        lines = [] if measured is None else measured(temporary)
+    typer.echo(f"{report.table()}\n{summary(output)}")
+    if lines:
+        typer.echo("\n" + "\n".join(lines))
+
+
+def next_command(checkpoint: Path) -> str:
+    """The line that follows the writing of a checkpoint."""
+    model = checkpoint.with_suffix(".onnx")
+    return f"wrote {checkpoint}. Next: vae-augment export {checkpoint} -o {model}"
 
 
 def summary(output: Path) -> str:

@@ -1,18 +1,17 @@
 """`vae-augment fit`: train a VAE."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import InputError
-from ..files import atomic_path, check_folder, refuse_existing
+from ..files import check_folder, refuse_existing
 from . import options
-from .export import summary
+from .export import next_command, write_model
+from .private_fit import check_private, fit_privately
 
 if TYPE_CHECKING:
     from ..training import Checkpoint, Epoch, FitConfig, ImageData
@@ -44,18 +43,15 @@ _EPOCHS = (
     "images no more than take two cores half an hour"
 )
 _START = (
-    "Checkpoint (.safetensors) of other images of the same shape, whose weights it starts with; "
-    "samples of few images may teach more then."
+    "Checkpoint (.safetensors) of other images of the same shape, whose weights it starts with, or "
+    "photographs (a bundled one), or none. It takes half the updates then, and samples of few "
+    "images may teach more."
 )
+_START_DEFAULT = "photographs for up to 1,000 grey images of 28x28 that energy learns; else none"
 _EPSILON = "Differential privacy for each image: fit noised statistics of latents of --public."
 _PUBLIC = "The base of --epsilon, of public images only: strokes, objects or an .onnx file."
 _DELTA = "The delta of --epsilon."
 _DELTA_DEFAULT = "1e-5, or at most 1 / n^2 of n images"
-# What a private fit has no use for: it trains nothing on the private images.
-_OF_TRAINING = (
-    "network redraw latent_dim conditional label_dropout epochs minutes batch_size learning_rate "
-    "beta distort denoise held_out patience precision start seed device keep_bank check test"
-).split()
 SECONDS_TO_CHECK = 180.0  # of --minutes, at most
 SHARE_TO_CHECK = 0.3  # of --minutes, at most
 _CHECK = (
@@ -121,7 +117,7 @@ def fit(
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     start: Annotated[
-        Path | None, typer.Option(metavar="CHECKPOINT", show_default=False, help=_START)
+        str | None, typer.Option(metavar="CHECKPOINT", show_default=_START_DEFAULT, help=_START)
     ] = None,
     check: Annotated[bool, typer.Option("--check/--no-check", help=_CHECK)] = True,
     test: Annotated[
@@ -144,16 +140,15 @@ def fit(
     """
     from .. import training
     from ..training import distributed
-    from ..training.starting import like_start, load_start
+    from ..training.starting import find_start, like_start
     from .figure import FigureSplit, figure_split, is_sampled_by_class
 
     if epsilon is not None or public is not None or delta is not None:
-        _check_private(context, epsilon, public)
+        check_private(context, epsilon, public)
         check_folder(output)
         images = training.load_data(data, root, download=download, **options.reading(read))
-        _fit_private(images, output, epsilon, public, delta, overwrite)
+        fit_privately(images, output, epsilon, public, delta, overwrite)
         return
-    started = load_start(start)
     config = training.FitConfig(
         network=_choose_network(network, redraw),
         latent_dim=latent_dim,
@@ -172,7 +167,6 @@ def fit(
         seed=seed,
         device=device,
     )
-    config = like_start(config, started)
     _check_test(output, test, check)
     with distributed.process_group(device):
         _check_output(output, overwrite)
@@ -181,6 +175,8 @@ def fit(
             f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from "
             f"{images.name}"
         )
+        started = find_start(_start(start), images, config)
+        config = like_start(config, started)
         if output.suffix == ".onnx":
             is_measured = check and is_sampled_by_class(config, images)
             split = FigureSplit(images, None)
@@ -190,7 +186,7 @@ def fit(
             return
         repeated = "The same command without --overwrite" if overwrite else "The same command"
         _show_quality(_fit(images, output, config, started, keep_bank, overwrite, repeated))
-        _say(_next_command(output))
+        _say(next_command(output))
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
@@ -250,33 +246,13 @@ def _fit_and_export(
     if split.test is not None:
         measured = partial(measure, train=split.train, test=split.test, config=config)
     try:
-        _export(path, output, keep_bank=keep_bank, overwrite=overwrite, measured=measured)
+        write_model(path, output, keep_bank=keep_bank, overwrite=overwrite, measured=measured)
     except KeyboardInterrupt:
         typer.echo(
             f"\nStopped; {path} holds the trained network. The same command goes on.", err=True
         )
         raise
     path.unlink()
-
-
-def _export(
-    checkpoint: Path,
-    output: Path,
-    *,
-    keep_bank: bool,
-    overwrite: bool,
-    measured: Callable[[Path], list[str]] | None = None,
-) -> None:
-    """Write the model file, with what is measured of it, whole or not at all."""
-    from .. import exporters
-
-    typer.echo(f"exporting to {output} ...")
-    with atomic_path(output, overwrite=overwrite) as temporary:
-        report = exporters.export(checkpoint, temporary, keep_bank=keep_bank)
-        lines = [] if measured is None else measured(temporary)
-    typer.echo(f"{report.table()}\n{summary(output)}")
-    if lines:
-        typer.echo("\n" + "\n".join(lines))
 
 
 def _seconds_after(config: "FitConfig") -> float:
@@ -294,61 +270,17 @@ def _show_quality(checkpoint: "Checkpoint") -> None:
         _say(f"warning: {quality.text}" if quality.is_poor else quality.text)
 
 
-def _check_private(context: typer.Context, epsilon: float | None, public: str | None) -> None:
-    if epsilon is None or public is None:
-        raise InputError("--epsilon and --public go together; --delta goes with both. Give both.")
-    given = [name for name in _OF_TRAINING if _is_given(context, name)]
-    if given:
-        option = f"--{given[0].replace('_', '-')}"
-        raise InputError(
-            f"{option} does not go with --epsilon: nothing is trained on the private images. "
-            f"Leave {option} out."
-        )
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _fit_private(
-    images: "ImageData",
-    output: Path,
-    epsilon: float | None,
-    public: str | None,
-    delta: float | None,
-    overwrite: bool,
-) -> None:
-    from ..model.evidence import PRIVACY
-    from ..privacy.private_fit import fit_private
-    from ..privacy.words import privacy_in_words
-
-    assert epsilon is not None  # `_check_private` has seen to both
-    assert public is not None
-    refuse_existing(output, overwrite)
-    is_model = output.suffix == ".onnx"
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "private.safetensors") if is_model else output
-        checkpoint = fit_private(
-            images, path, epsilon=epsilon, public=public, delta=delta, overwrite=overwrite
-        )
-        for line in privacy_in_words(checkpoint.spec.evidence[PRIVACY]):
-            typer.echo(line)
-        if is_model:
-            _export(path, output, keep_bank=False, overwrite=overwrite)
-        else:
-            typer.echo(_next_command(output))
-
-
-def _next_command(checkpoint: Path) -> str:
-    model = checkpoint.with_suffix(".onnx")
-    return f"wrote {checkpoint}. Next: vae-augment export {checkpoint} -o {model}"
-
-
 def _choose_network(network: str | None, redraw: bool) -> str | None:
     if redraw and network is not None:
         raise InputError(f"--redraw does not go with --network {network}. Give one of the two.")
     return "redrawing" if redraw else network
+
+
+def _start(given: str | None) -> str | None:
+    """What `training.fit` takes as `start`."""
+    if given is None:
+        return "suited"
+    return None if given == "none" else given
 
 
 def _fit(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ..arguments import check_seed, number, whole_number
 from ..errors import InputError
 from .data.image_data import ImageData
-from .defaults import USUAL_BATCH, default_distort, suited_to
+from .defaults import SHARE_FROM_START, USUAL_BATCH, default_distort, suited_to
 from .half_precision import check_device
 from .networks import find_network
 
@@ -42,7 +42,8 @@ class FitConfig:
             9,396 (20 epochs) for 60,000. Of labelled drawings that "conv" learns with 32 latent
             dimensions, more: 3,125 for 1,000, and 16,000 from 5,120 on, or fewer of more than 28x28
             pixels, so that it takes no longer. Of large images so many, at most, as two cores do in
-            half an hour, roughly: "energy" 5,000 of 40x40, others 2,929 of 128x128.
+            half an hour, roughly: "energy" 5,000 of 40x40, others 2,929 of 128x128. Half of that
+            for a run that starts from the weights of another one.
         minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
             minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.
@@ -140,10 +141,13 @@ class FitConfig:
         """Whether what is trained draws images of its own, as all but "redrawing" do."""
         return self.network is None or find_network(self.network).network.kind.samples
 
-    def for_data(self, data: ImageData, updates: int | None = None) -> "FitConfig":
+    def for_data(
+        self, data: ImageData, updates: int | None = None, *, is_started: bool = False
+    ) -> "FitConfig":
         """This config with nothing left open that follows from the training images.
 
-        `updates` is how many `minutes` hold, where a budget is given.
+        `updates` is how many `minutes` hold, where a budget is given; `is_started` whether the
+        weights are those of a run of other images.
         """
         known = data.labels[data.labels >= 0]
         classes = len(known.unique())
@@ -153,8 +157,9 @@ class FitConfig:
         # Those whose samples are to teach a classifier; random texture cleans nothing.
         per_class = len(known) / max(1, classes) if conditional and not self.denoise else 0
         suited = suited_to(data.images, per_class=per_class, network=self.network)
+        usual = math.ceil(suited.updates * (SHARE_FROM_START if is_started else 1))
         updates_per_epoch = math.ceil(len(data) / self.batch_size)
-        epochs = self.epochs or math.ceil((updates or suited.updates) / updates_per_epoch)
+        epochs = self.epochs or math.ceil((updates or usual) / updates_per_epoch)
         return replace(
             self,
             network=suited.network,

@@ -36,6 +36,9 @@ MOST_PIXELS_OF_ENERGY = 8_000_000
 # 4,000 of "conv", in half the time, 69 %. At 28x28, where 3,283 are made, "energy" taught 82 %.
 ENOUGH_OF_ENERGY = 3000
 FEW_PER_CLASS = 20
+# Of the updates, for a run that starts from the weights of another one: they taught as much, or
+# more, and gave less away than all of them (docs/own_images.md has figures).
+SHARE_FROM_START = 0.5
 # Fewer images than so many a VAE learns by heart, unless it sees them distorted.
 MANY_IMAGES = 50_000
 # Of the variance of the pixels, what a VAE does not explain, roughly.

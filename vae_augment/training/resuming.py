@@ -9,7 +9,7 @@ from ..files import refuse_existing
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import FitConfig
 from .data.image_data import ImageData
-from .starting import START, Start, like_start, load_start
+from .starting import START, SUITED, Start, find_start, like_start
 from .trainer import Trainer
 
 SET_BY_MINUTES = ("updates", "epochs", "patience")
@@ -53,7 +53,7 @@ def holds_same_run(
     output: str | os.PathLike[str],
     data: ImageData,
     config: FitConfig | None = None,
-    start: Start | None = None,
+    start: Start | None = SUITED,
 ) -> bool:
     """Whether the checkpoint at `output`, finished or not, is of the same arguments of `fit`.
 
@@ -61,8 +61,9 @@ def holds_same_run(
         NotFoundError: there is no file.
         ModelFormatError: it is no checkpoint.
     """
-    started = load_start(start)
-    config = like_start(config or FitConfig(), started)
+    config = config or FitConfig()
+    started = find_start(start, data, config)
+    config = like_start(config, started)
     checkpoint = load_checkpoint(output)
     updates = None if config.minutes is None else planned_updates(checkpoint)
     return not _changed_settings(Trainer(data, config, updates, started), checkpoint)

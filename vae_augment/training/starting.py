@@ -2,37 +2,77 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from ..errors import InputError
+from ..model.file.bundled import BUNDLED_FOLDER
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import FitConfig
+from .data.image_data import ImageData
 from .networks import find_network
 from .networks.base import Network
 
+PHOTOGRAPHS = "photographs"  # the bundled start: "energy" of small grey photographs
+SUITED = "suited"
+MOST_IMAGES = 1000  # that start from `PHOTOGRAPHS` by default
 START = "start_sha256"  # in `Spec.training`: the digest of the weights that a run started with
 PER_CLASS = ("enter.weight", "leave.weight")  # whose last columns are those of the classes
 
 Start = Checkpoint | str | os.PathLike[str]
 
 
-def load_start(start: Start | None) -> Checkpoint | None:
-    """The checkpoint to start from, if there is one."""
-    return start if start is None or isinstance(start, Checkpoint) else load_checkpoint(start)
+def find_start(start: Start | None, data: ImageData, config: FitConfig) -> Checkpoint | None:
+    """The checkpoint to start from, if there is one.
+
+    Args:
+        start: a checkpoint, its path, "photographs", None, or "suited": "photographs" for no more
+            than `MOST_IMAGES` images that have its shape and are learned by its network, else None.
+        data: the images of the run.
+        config: its settings.
+
+    Raises:
+        NotFoundError: there is no file.
+        ModelFormatError: it is no checkpoint.
+    """
+    if start is None or isinstance(start, Checkpoint):
+        return start
+    if start != SUITED:
+        return load_checkpoint(_photographs() if start == PHOTOGRAPHS else start)
+    if len(data) > MOST_IMAGES:
+        return None
+    photographs = load_checkpoint(_photographs())
+    return photographs if _suits(photographs, data, config) else None
 
 
 def like_start(config: FitConfig, start: Checkpoint | None) -> FitConfig:
     """`config` with the network and the size of the latent of `start`, where it has none."""
     if start is None:
         return config
-    name = start.network["network"]
-    latent_dim = start.spec.latent_dim - find_network(name).network.detail_dim
+    name, latent_dim = _network_of(start)
     return replace(
         config,
         network=config.network or name,
         latent_dim=config.latent_dim or latent_dim,
     )
+
+
+def _photographs() -> Path:
+    return BUNDLED_FOLDER / f"{PHOTOGRAPHS}.safetensors"
+
+
+def _suits(start: Checkpoint, data: ImageData, config: FitConfig) -> bool:
+    """Whether a run would learn images by the network of `start` anyway."""
+    settled = config.for_data(data)
+    has_same_network = (settled.network, settled.latent_dim) == _network_of(start)
+    return has_same_network and data.image_shape == start.spec.image_shape
+
+
+def _network_of(start: Checkpoint) -> tuple[str, int]:
+    """The network's name, and the size of the latent without its detail."""
+    name = start.network["network"]
+    return name, start.spec.latent_dim - find_network(name).network.detail_dim
 
 
 def start_from(network: Network, classes: tuple[str, ...], start: Checkpoint) -> None:

@@ -52,6 +52,7 @@ class Trainer:
         }
         self.step = 0
         self._given_config = config
+        self._is_started = start is not None
         self._plan(updates)
         config = self.config
         # What follows from the images is settled; another number of updates does not change it.
@@ -84,7 +85,7 @@ class Trainer:
 
     def _plan(self, updates: int | None) -> None:
         """Settle all that depends on the number of updates; None = that of the config's epochs."""
-        self.config = self._given_config.for_data(self.data, updates)
+        self.config = self._given_config.for_data(self.data, updates, is_started=self._is_started)
         facts = asdict(self.config) | {"minutes": self._given_config.minutes, "updates": updates}
         self.facts |= {name: value for name, value in facts.items() if value is not None}
         assert self.config.epochs is not None  # `for_data` sets it
