@@ -8,6 +8,7 @@
 DATA is a folder with `omniglot/`, `handwriting/` and `cifar10grey/`, as ../shared/data.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from vae_augment.exporters import export
-from vae_augment.training import FitConfig, ImageData, fit
+from vae_augment.training import FitConfig, ImageData, fit, save_checkpoint
 
 SIDE = 28
 BOXES = 16, 24  # the longer side of the ink, in pixels; MNIST's is 20
@@ -56,7 +57,9 @@ def photographs(data: Data, output: Output) -> None:
     images = torch.from_numpy(grey_photographs(data))[:, None]
     unlabelled = torch.full((len(images),), -1)
     config = FitConfig(network="energy", epochs=EPOCHS_OF_PHOTOGRAPHS)
-    fit(ImageData("cifar-10 in grey", images, unlabelled), output, config, report=print)
+    start = fit(ImageData("cifar-10 in grey", images, unlabelled), output, config, report=print)
+    # Nobody samples from it.
+    save_checkpoint(replace(start, spec=replace(start.spec, latents=None)), output)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The bundled models: small, documented, and true to their labels."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from vae_augment.evaluation.classifier import accuracy, small_cnn
 from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY
 from vae_augment.model.file import BUNDLED
 from vae_augment.model.kinds import REDRAWING, SAMPLING
-from vae_augment.training import load_data
+from vae_augment.training import load_checkpoint, load_data
 from vae_augment.training.data.image_data import to_float
 
 MODELS = Path(vae_augment.__file__).parent / "models"
@@ -57,6 +58,19 @@ def test_no_latent_of_a_training_image_is_in_it(name: str) -> None:
 @pytest.mark.parametrize("name", BUNDLED)
 def test_no_paths_inside(name: str) -> None:
     content = (MODELS / f"{name}.onnx").read_bytes()
+    assert not re.search(rb"/(home|root|work|tmp|usr)/", content)
+
+
+def test_the_start_is_small_and_documented() -> None:
+    path = MODELS / "photographs.safetensors"
+    content = path.read_bytes()
+    assert len(content) <= 5_000_000
+    start = load_checkpoint(path)
+    assert start.is_finished
+    assert (start.spec.image_shape, start.spec.classes) == ((1, 28, 28), ())
+    text = (MODELS / "README.md").read_text()
+    assert hashlib.sha256(content).hexdigest() in text
+    assert "python -m benchmarks.public_bases photographs " in text
     assert not re.search(rb"/(home|root|work|tmp|usr)/", content)
 
 

@@ -21,7 +21,7 @@ _OF_TRAINING = (
 
 
 def check_private(context: typer.Context, epsilon: float | None, public: str | None) -> None:
-    """Raise `InputError` for half of the options of a private fit, or one of training beside them."""
+    """Raise `InputError` for half of a private fit's options, or one of training beside them."""
     if epsilon is None or public is None:
         raise InputError("--epsilon and --public go together; --delta goes with both. Give both.")
     given = [name for name in _OF_TRAINING if _is_given(context, name)]
