@@ -20,7 +20,6 @@ EARLIER_DIGESTS = {
     "4b14bff521d2121ea2663e836509677cd89b93f68563478c364f6383192f433e": "fashion-mnist",
     "c871b6ffe193d1e6d78d10b0b0dcfcde5dee37e212491e40d48d560287ef819d": "mnist",
     "c7d5ea45c2ddf2e92aedfbfd16a3c6d68cfa9b1bc2ef8c4456a02426887b4b11": "bloodmnist",
-    "ac3287af5688e0064c82665c87c8fce09d823dc45fde493d4bd043a7c5a46da4": "breastmnist",
     "88ca9e503715abca8d80f3d87ac40f7aded4baec513b366333b1280dd0a7bf13": "strokes",
 }
 # Files whose weights or latents have changed since.
@@ -41,4 +40,6 @@ REPLACED_DIGESTS = {
     "91fc809fcf98e5c92266710598500b7c4d39eb86254154572134146132f05e58": "devanagari",
     "3d873b976104af750dbb24276e92f723b32f5f4717a50f3a533bb90b060aa113": "devanagari",
     "43323d3996b9004167862edeccc9257a06776beca50d378587cc47a8c33154d2": "devanagari",
+    "ac3287af5688e0064c82665c87c8fce09d823dc45fde493d4bd043a7c5a46da4": "breastmnist",
+    "91f5bc51cace76867f38e26f556d2101dd481c64ca905927f26493183bb97def": "breastmnist",
 }
