@@ -18,7 +18,7 @@ from vae_augment.training import (
     holds_same_run,
     load_checkpoint,
 )
-from vae_augment.training.starting import MOST_IMAGES, find_start, start_from
+from vae_augment.training.starting import LEAST_PER_CLASS, MOST_IMAGES, find_start, start_from
 from vae_augment.training.trainer import Trainer
 
 CONFIG = FitConfig(network="conv-small", latent_dim=6, epochs=20, batch_size=100)
@@ -168,8 +168,9 @@ def test_a_missing_start_is_said(high: ImageData, tmp_path: Path) -> None:
         fit(high, tmp_path / "m.safetensors", CONFIG, start=tmp_path / "no.safetensors")
 
 
-def test_few_grey_images_start_from_the_bundled_photographs() -> None:
-    start = find_start("suited", photographs(MOST_IMAGES), FitConfig())
+@pytest.mark.parametrize("count", [2 * LEAST_PER_CLASS, MOST_IMAGES])
+def test_few_grey_images_start_from_the_bundled_photographs(count: int) -> None:
+    start = find_start("suited", photographs(count), FitConfig())
     assert start is not None
     assert (start.spec.image_shape, start.network["network"]) == ((1, 28, 28), "energy")
     assert start.weights.keys() == find_start("photographs", photographs(1), CONFIG).weights.keys()
@@ -179,13 +180,14 @@ def test_few_grey_images_start_from_the_bundled_photographs() -> None:
     ("data", "config"),
     [
         (photographs(MOST_IMAGES + 1), FitConfig()),
-        (photographs(100, (3, 28, 28)), FitConfig()),
-        (photographs(100, (1, 32, 32)), FitConfig()),
-        (photographs(100), FitConfig(network="conv")),
-        (photographs(100), FitConfig(latent_dim=20)),
-        (photographs(100), FitConfig(conditional=False)),
+        (photographs(2 * LEAST_PER_CLASS - 1), FitConfig()),
+        (photographs(500, (3, 28, 28)), FitConfig()),
+        (photographs(500, (1, 32, 32)), FitConfig()),
+        (photographs(500), FitConfig(network="conv")),
+        (photographs(500), FitConfig(latent_dim=20)),
+        (photographs(500), FitConfig(conditional=False)),
     ],
-    ids=["many", "colour", "another shape", "another network", "another latent", "no labels"],
+    ids="many few colour another_shape another_network another_latent unconditional".split(),
 )
 def test_others_start_from_random_weights(data: ImageData, config: FitConfig) -> None:
     assert find_start("suited", data, config) is None
@@ -202,11 +204,11 @@ def test_a_run_with_a_start_takes_half_the_updates(low: ImageData, start: Checkp
 def test_the_command_says_when_it_starts_from_the_bundled_photographs(
     given: tuple[str, ...], is_started: bool, tmp_path: Path
 ) -> None:
-    data = photographs(60)
+    data = photographs(2 * LEAST_PER_CLASS)
     path = tmp_path / "data.npz"
     np.savez(path, images=data.images.numpy(), labels=data.labels.numpy())
     output = tmp_path / "m.safetensors"
-    code, text = run("fit", path, *given, "--epochs", 1, "-o", output)
+    code, text = run("fit", path, *given, "--epochs", 1, "--batch-size", 400, "-o", output)
     assert code == 0, text
     assert ("from the weights of other images (start)" in text) is is_started
     assert ("start_sha256" in load_checkpoint(output).spec.training) is is_started

@@ -47,7 +47,10 @@ _START = (
     "photographs (a bundled one), or none. It takes half the updates then, and samples of few "
     "images may teach more."
 )
-_START_DEFAULT = "photographs for up to 1,000 grey images of 28x28 that energy learns; else none"
+_START_DEFAULT = (
+    "photographs for grey images of 28x28 that energy learns, at least 200 per class and at most "
+    "1,000 in all; else none"
+)
 _EPSILON = "Differential privacy for each image: fit noised statistics of latents of --public."
 _PUBLIC = "The base of --epsilon, of public images only: strokes, objects or an .onnx file."
 _DELTA = "The delta of --epsilon."
@@ -140,7 +143,7 @@ def fit(
     """
     from .. import training
     from ..training import distributed
-    from ..training.starting import find_start, like_start
+    from ..training.starting import with_start
     from .figure import FigureSplit, figure_split, is_sampled_by_class
 
     if epsilon is not None or public is not None or delta is not None:
@@ -175,8 +178,7 @@ def fit(
             f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from "
             f"{images.name}"
         )
-        started = find_start(_start(start), images, config)
-        config = like_start(config, started)
+        config, started = with_start(config, _start(start), images)
         if output.suffix == ".onnx":
             is_measured = check and is_sampled_by_class(config, images)
             split = FigureSplit(images, None)

@@ -29,7 +29,7 @@ from .latent_distribution import fit_latents
 from .networks.base import Terms
 from .progress import is_hidden
 from .resuming import load_unfinished, planned_updates, resume
-from .starting import START, SUITED, Start, find_start, like_start
+from .starting import START, SUITED, Start, with_start
 from .strength_unit import measure_unit
 from .timing import Deadline, Estimate, Speed
 from .trainer import Trainer
@@ -82,8 +82,9 @@ def fit(
             starts with, but for those of classes that it does not have; it takes half the updates
             then, unless `config` gives their number. Network and `latent_dim` are those of the
             checkpoint where `config` has none. "photographs" = a bundled one, "energy" of 46,400
-            grey photographs of 28x28; "suited" = that for no more than 1,000 grey images of 28x28
-            that "energy" learns by default, else None; None = random weights.
+            grey photographs of 28x28; "suited" = that for grey images of 28x28 that "energy" learns
+            by default, at least 200 per class and at most 1,000 in all, else None; None = random
+            weights.
 
     Returns:
         The finished checkpoint, with the distribution of the latents that generation samples from.
@@ -101,9 +102,7 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, once the state is saved; a second Ctrl-C does not wait for
             that.
     """
-    config = config or FitConfig()
-    started = find_start(start, data, config)
-    config = like_start(config, started)
+    config, started = with_start(config or FitConfig(), start, data)
     output = Path(output)
     check_name(output)
     check_classes(data, config)

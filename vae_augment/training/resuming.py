@@ -9,7 +9,7 @@ from ..files import refuse_existing
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import FitConfig
 from .data.image_data import ImageData
-from .starting import START, SUITED, Start, find_start, like_start
+from .starting import START, SUITED, Start, with_start
 from .trainer import Trainer
 
 SET_BY_MINUTES = ("updates", "epochs", "patience")
@@ -61,9 +61,7 @@ def holds_same_run(
         NotFoundError: there is no file.
         ModelFormatError: it is no checkpoint.
     """
-    config = config or FitConfig()
-    started = find_start(start, data, config)
-    config = like_start(config, started)
+    config, started = with_start(config or FitConfig(), start, data)
     checkpoint = load_checkpoint(output)
     updates = None if config.minutes is None else planned_updates(checkpoint)
     return not _changed_settings(Trainer(data, config, updates, started), checkpoint)
