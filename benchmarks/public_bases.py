@@ -39,9 +39,7 @@ Output = Annotated[Path, typer.Option("--output", "-o")]
 @app.command()
 def strokes(data: Data, output: Output, epochs: int | None = None) -> None:
     """Train a VAE on Omniglot and Devanagari handwriting."""
-    images = torch.from_numpy(stroke_images(data))[:, None]
-    unlabelled = torch.full((len(images),), -1)
-    handwriting = ImageData("omniglot and devanagari", images, unlabelled)
+    handwriting = unlabelled("omniglot and devanagari", stroke_images(data))
     fit(handwriting, output, FitConfig(latent_dim=32, epochs=epochs), report=print)
 
 
@@ -54,10 +52,9 @@ def objects(data: Data, output: Output) -> None:
 @app.command()
 def photographs(data: Data, output: Output) -> None:
     """Train a VAE with random detail on grey CIFAR-10, for `fit` to start from."""
-    images = torch.from_numpy(grey_photographs(data))[:, None]
-    unlabelled = torch.full((len(images),), -1)
+    images = unlabelled("cifar-10 in grey", grey_photographs(data))
     config = FitConfig(network="energy", epochs=EPOCHS_OF_PHOTOGRAPHS)
-    start = fit(ImageData("cifar-10 in grey", images, unlabelled), output, config, report=print)
+    start = fit(images, output, config, report=print)
     # Nobody samples from it.
     save_checkpoint(replace(start, spec=replace(start.spec, latents=None)), output)
 
@@ -73,6 +70,11 @@ def write_components(images: Grey, count: int, output: Path) -> None:
     rows = torch.from_numpy(images)[:, None].double() / 255
     components = PrincipalComponents(rows, count)
     export(components.eval(), output, image_shape=(1, SIDE, SIDE), overwrite=True)
+
+
+def unlabelled(name: str, images: Grey) -> ImageData:
+    """Images [N, 28, 28] to train on without labels."""
+    return ImageData(name, torch.from_numpy(images)[:, None], torch.full((len(images),), -1))
 
 
 def grey_photographs(data: Path) -> Grey:

@@ -280,8 +280,10 @@ def _choose_network(network: str | None, redraw: bool) -> str | None:
 
 def _start(given: str | None) -> str | None:
     """What `training.fit` takes as `start`."""
+    from ..training.starting import SUITED
+
     if given is None:
-        return "suited"
+        return SUITED
     return None if given == "none" else given
 
 

@@ -25,7 +25,7 @@ RANDOM_FEATURE_WIDTHS = (16, 32)
 FEATURE_WEIGHT = 0.12  # per pixel; features count about as much as patches then
 # Beyond it a pixel is black or white, and the score has no gradient left to bring it back: after
 # 40 updates on coloured shapes on black, all logits were in the thousands and all images black.
-# Logits of photographs stay within it.
+# Logits of photographs hardly reach it.
 LARGEST_LOGIT = 16.0
 EXCESS_WEIGHT = 0.1  # of what lies beyond it
 
