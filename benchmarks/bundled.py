@@ -97,8 +97,7 @@ RECIPES = {
     "symbols": Recipe(
         "symbols/symbols-train.npz",
         "symbols/symbols-test.npz",
-        # The defaults when it was made.
-        FitConfig(minutes=20, beta=1.0, latent_dim=20, distort=False),
+        FitConfig(),
         1500,
     ),
 }

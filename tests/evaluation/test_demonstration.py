@@ -109,6 +109,7 @@ def test_the_demo_measures_a_gain(tmp_path: Path) -> None:
     code, text = run_command("demo", "-o", tmp_path)
     assert code == 0
     assert "\nMeasured gain, one drawing per class" in text
+    assert "copy training images" not in text
     means = {
         line[2:28].strip(): float(line[28:].split()[0])
         for line in text.splitlines()
