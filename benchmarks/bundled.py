@@ -34,7 +34,7 @@ from vae_augment.model.evidence import SAMPLES_ONLY, with_evidence
 from vae_augment.model.file import BUNDLED
 from vae_augment.model.file.bundled import BUNDLED_FOLDER
 from vae_augment.privacy.audit import store as store_audit
-from vae_augment.training import FitConfig, ImageData, fit, load_checkpoint, load_data
+from vae_augment.training import ImageData, fit, load_checkpoint, load_data
 
 CLASSIFIERS = ("small_cnn", "logistic", "small_resnet")
 app = typer.Typer(add_completion=False)
@@ -63,49 +63,25 @@ ORIGINS = {
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a model is made and measured.
-
-    Attributes:
-        train, test: its images, below DATA.
-        config: of its training.
-        updates: of the classifiers that learn from its samples.
-    """
+class Parts:
+    """The images that a model is trained on, and those that it is measured on, below DATA."""
 
     train: str
     test: str
-    config: FitConfig
-    updates: int
 
 
-RECIPES = {
-    "devanagari": Recipe(
-        "handwriting/dhcd-train.npz",
-        "handwriting/dhcd-test.npz",
-        FitConfig(),
-        1500,
-    ),
-    "bloodmnist": Recipe(
-        "medmnist/bloodmnist-4600.npz",
-        "medmnist/bloodmnist-4600.npz",
-        FitConfig(),
-        1500,
-    ),
-    "breastmnist": Recipe(
-        "medmnist/breastmnist.npz", "medmnist/breastmnist.npz", FitConfig(), 1500
-    ),
-    "symbols": Recipe(
-        "symbols/symbols-train.npz",
-        "symbols/symbols-test.npz",
-        FitConfig(),
-        1500,
-    ),
+PARTS = {
+    "devanagari": Parts("handwriting/dhcd-train.npz", "handwriting/dhcd-test.npz"),
+    "bloodmnist": Parts("medmnist/bloodmnist-4600.npz", "medmnist/bloodmnist-4600.npz"),
+    "breastmnist": Parts("medmnist/breastmnist.npz", "medmnist/breastmnist.npz"),
+    "symbols": Parts("symbols/symbols-train.npz", "symbols/symbols-test.npz"),
 }
+UPDATES = 1500  # of the classifiers that learn from their samples
 # Which rows of the results are about a bundled model: the name of the data, and the updates.
 MEASURED = {
     "mnist": ("mnist", 5000),
     "fashion-mnist": ("fashion-mnist", 5000),
-    **{name: (Path(recipe.train).name, recipe.updates) for name, recipe in RECIPES.items()},
+    **{name: (Path(parts.train).name, UPDATES) for name, parts in PARTS.items()},
 }
 
 
@@ -117,12 +93,11 @@ def make(
     seeds: int = 5,
     classifier: Annotated[list[str] | None, typer.Option(help="All if not given.")] = None,
 ) -> None:
-    """Train, export and measure a model."""
-    recipe = RECIPES[name]
+    """Train a model with the defaults, export and measure it."""
     train = images(name, data)
     checkpoint = folder / f"{name}.safetensors"
     if not (checkpoint.exists() and load_checkpoint(checkpoint).is_finished):
-        fit(train, checkpoint, recipe.config, report=print)
+        fit(train, checkpoint, report=print)
     made = folder / f"{name}.onnx"
     export(checkpoint, made, precision="fp16", overwrite=True)
     model = load(made, provider="cpu")
@@ -158,10 +133,10 @@ def audit(name: str, data: Path) -> None:
 
 def images(name: str, data: Path, *, train: bool = True) -> ImageData:
     """The training or test images of a model; DATA as for `make`, or torchvision's data sets."""
-    if name not in RECIPES:
+    if name not in PARTS:
         return load_data(name, data, train=train)
-    recipe = RECIPES[name]
-    return load_data(data / (recipe.train if train else recipe.test), train=train)
+    parts = PARTS[name]
+    return load_data(data / (parts.train if train else parts.test), train=train)
 
 
 @app.command()

@@ -158,7 +158,7 @@ def test_the_command_starts_from_a_checkpoint_and_the_file_says_so(
     assert code == 0, text
     assert "training conv-small with 6 latent dimensions" in text
     assert len(load(output).spec.training["start_sha256"]) == 64
-    code, text = run("fit", "digits", "--start", tmp_path / "no", "-o", tmp_path / "n.onnx")
+    code, text = run("fit", tmp_path / "none", "--start", tmp_path / "no", "-o", tmp_path / "n.onnx")
     assert code == 1
     assert "There is no checkpoint" in text
 

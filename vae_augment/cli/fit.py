@@ -171,6 +171,7 @@ def fit(
         device=device,
     )
     _check_test(output, test, check)
+    wanted = _start(start)
     with distributed.process_group(device):
         _check_output(output, overwrite)
         images = training.load_data(data, root, download=download, **options.reading(read))
@@ -178,7 +179,7 @@ def fit(
             f"{len(images)} images {images.image_shape} of {len(images.classes)} classes from "
             f"{images.name}"
         )
-        config, started = with_start(config, _start(start), images)
+        config, started = with_start(config, wanted, images)
         if output.suffix == ".onnx":
             is_measured = check and is_sampled_by_class(config, images)
             split = FigureSplit(images, None)
@@ -278,13 +279,16 @@ def _choose_network(network: str | None, redraw: bool) -> str | None:
     return "redrawing" if redraw else network
 
 
-def _start(given: str | None) -> str | None:
-    """What `training.fit` takes as `start`."""
-    from ..training.starting import SUITED
+def _start(given: str | None) -> "Checkpoint | str | None":
+    """What `training.fit` takes as `start`. A file is read, so that a bad one is told at once."""
+    from ..training import load_checkpoint
+    from ..training.starting import PHOTOGRAPHS, SUITED
 
     if given is None:
         return SUITED
-    return None if given == "none" else given
+    if given == "none":
+        return None
+    return given if given == PHOTOGRAPHS else load_checkpoint(given)
 
 
 def _fit(
