@@ -1,6 +1,7 @@
 """Modules whose images are not in [0, 1]: exported rightly, or refused with advice that helps."""
 
 import ast
+import functools
 import math
 import re
 from pathlib import Path
@@ -24,6 +25,7 @@ MEAN = DIGITS.mean().item()
 STD = DIGITS.std().item()
 STANDARDISED = ((0 - MEAN) / STD, (1 - MEAN) / STD)
 SHAPE = (1, 8, 8)
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def advised(error: ExportError) -> dict[str, Any]:
@@ -36,16 +38,16 @@ def advised(error: ExportError) -> dict[str, Any]:
     ("source", "options"),
     [
         (("tanh", -1, 1), {"image_range": (-1, 1)}),
-        (("none", -1, 1), {"image_range": (-1, 1)}),
-        (("none", 0, 1), {"image_range": (0, 1)}),
-        (("none", *STANDARDISED), {"image_range": STANDARDISED}),
-        (("none", 0, 1, "logits"), {"decoder_output": "logits"}),
+        slow(("none", -1, 1), {"image_range": (-1, 1)}),
+        slow(("none", 0, 1), {"image_range": (0, 1)}),
+        slow(("none", *STANDARDISED), {"image_range": STANDARDISED}),
+        slow(("none", 0, 1, "logits"), {"decoder_output": "logits"}),
         (("none", -1, 1, "logits"), {"decoder_output": "logits", "image_range": (-1, 1)}),
         (
             ("sigmoid", *STANDARDISED, "unit"),
             {"decoder_output": "probabilities", "image_range": STANDARDISED},
         ),
-        (("sigmoid", 0, 1), {}),
+        slow(("sigmoid", 0, 1), {}),
     ],
     ids=str,
 )
@@ -62,15 +64,15 @@ def test_the_options_of_its_training_give_a_good_file(
     ("source", "wrong", "advice"),
     [
         (("tanh", -1, 1), {}, {"image_range": (-1, 1)}),
-        (("tanh", -1, 1), {"decoder_output": "logits"}, {"image_range": (-1, 1)}),
-        (("none", 0, 1), {}, {"image_range": (0, 1)}),
+        slow(("tanh", -1, 1), {"decoder_output": "logits"}, {"image_range": (-1, 1)}),
+        slow(("none", 0, 1), {}, {"image_range": (0, 1)}),
         (("sigmoid", 0, 1), {"decoder_output": "logits"}, {}),
         (
             ("sigmoid", -1, 1, "unit"),
             {"image_range": (-1, 1)},
             {"decoder_output": "probabilities"},
         ),
-        (
+        slow(
             ("sigmoid", -1, 1, "unit"),
             {"image_range": (-1, 1), "decoder_output": "logits"},
             {"decoder_output": "probabilities"},
@@ -138,8 +140,8 @@ class Scaled(nn.Module):
     ("low", "high"),
     [
         ([-2.118, -2.036, -1.804], [2.249, 2.429, 2.640]),  # ImageNet's mean and std
-        ([0, 0, 0], [255, 255, 255]),
-        ([-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]),
+        slow([0, 0, 0], [255, 255, 255]),
+        slow([-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]),
     ],
 )
 def test_each_channel_may_have_its_own_range(

@@ -17,6 +17,7 @@ from vae_augment.training import (
     fit,
     holds_same_run,
     load_checkpoint,
+    strength_unit,
 )
 from vae_augment.training.starting import LEAST_PER_CLASS, MOST_IMAGES, find_start, start_from
 from vae_augment.training.trainer import Trainer
@@ -158,7 +159,9 @@ def test_the_command_starts_from_a_checkpoint_and_the_file_says_so(
     assert code == 0, text
     assert "training conv-small with 6 latent dimensions" in text
     assert len(load(output).spec.training["start_sha256"]) == 64
-    code, text = run("fit", tmp_path / "none", "--start", tmp_path / "no", "-o", tmp_path / "n.onnx")
+    code, text = run(
+        "fit", tmp_path / "none", "--start", tmp_path / "no", "-o", tmp_path / "n.onnx"
+    )
     assert code == 1
     assert "There is no checkpoint" in text
 
@@ -202,8 +205,9 @@ def test_a_run_with_a_start_takes_half_the_updates(low: ImageData, start: Checkp
 
 @pytest.mark.parametrize(("given", "is_started"), [((), True), (("--start", "none"), False)])
 def test_the_command_says_when_it_starts_from_the_bundled_photographs(
-    given: tuple[str, ...], is_started: bool, tmp_path: Path
+    given: tuple[str, ...], is_started: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(strength_unit, "MOVED", 10)
     data = photographs(2 * LEAST_PER_CLASS)
     path = tmp_path / "data.npz"
     np.savez(path, images=data.images.numpy(), labels=data.labels.numpy())
