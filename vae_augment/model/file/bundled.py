@@ -19,7 +19,6 @@ EARLIER_DIGESTS = {
     "6ef2d2118d54b20c44269d74e2990254465b2828f80936dc17a7d81ae4b50129": "mnist",
     "4b14bff521d2121ea2663e836509677cd89b93f68563478c364f6383192f433e": "fashion-mnist",
     "c871b6ffe193d1e6d78d10b0b0dcfcde5dee37e212491e40d48d560287ef819d": "mnist",
-    "c7d5ea45c2ddf2e92aedfbfd16a3c6d68cfa9b1bc2ef8c4456a02426887b4b11": "bloodmnist",
     "88ca9e503715abca8d80f3d87ac40f7aded4baec513b366333b1280dd0a7bf13": "strokes",
 }
 # Files whose weights or latents have changed since.
@@ -33,6 +32,8 @@ REPLACED_DIGESTS = {
     "874d7e9acc7b902091e3df5f425387a371e9bef16d29ec401b7014383ac82134": "glyphs",
     "f4427cfe585313b1e81edbc4471ac8fd6428583879819e50be8017c074819348": "glyphs",
     "375743d83fbfa3f690e6eec26337dc3b64192a14c1dfd0737036765d60719fa5": "bloodmnist",
+    "c7d5ea45c2ddf2e92aedfbfd16a3c6d68cfa9b1bc2ef8c4456a02426887b4b11": "bloodmnist",
+    "377aeec43ccb75dd83f7aca20c32ad4e7aef31ca2431809968e54e84b26df48c": "bloodmnist",
     "da77df0a538cfd0d781a4cffc79bda272e0aee15092814818d2798023ae7ad95": "glyphs",
     "1e40e0ac92661de7a2f29290ca8b145332ace311cc31310fda60a0ae97a1b8a3": "glyphs",
     "c0cda89c8b9ba48b91755bdc2969261f8f8c5858cac68c9b4bf0e74910520e8f": "devanagari",
