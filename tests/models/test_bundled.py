@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 import vae_augment
 from tests.helpers import DATA, needs_mnist
 from vae_augment import VAEAugment, load
-from vae_augment.evaluation.classifier import accuracy, small_cnn
+from vae_augment.evaluation.classifier import accuracy, predict, train_classifier
 from vae_augment.model.evidence import AUDIT, SAMPLES_ONLY
 from vae_augment.model.file import BUNDLED
 from vae_augment.model.kinds import REDRAWING, SAMPLING
@@ -127,22 +126,10 @@ def test_labels_survive() -> None:
     """
     train = load_data("mnist", DATA)
     test = load_data("mnist", DATA, train=False)
-    torch.manual_seed(0)
-    classifier = small_cnn((1, 28, 28), 10)
-    optimizer = torch.optim.Adam(classifier.parameters(), 1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=4 * 469)
-    for _ in range(4):
-        for rows in torch.randperm(len(train)).split(128):
-            loss = F.cross_entropy(classifier(to_float(train.images[rows])), train.labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    classifier.eval()
+    classifier = train_classifier(to_float(train.images), train.labels, 10, updates=3000)
     images = to_float(test.images)
     assert accuracy(classifier, images, test.labels) >= 99
-    with torch.inference_mode():
-        before = torch.cat([classifier(batch).argmax(1) for batch in images.split(1000)])
+    before = predict(classifier, images).argmax(1)
     perturbed = VAEAugment("mnist", strength=1.0, p=1.0)(images)
     assert (perturbed - images).abs().mean() >= 0.02
     assert accuracy(classifier, perturbed, before) >= 97

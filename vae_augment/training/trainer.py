@@ -50,9 +50,10 @@ class Trainer:
             "images": len(data),
             "data_sha256": data.digest,
         }
+        if start is not None:
+            self.facts[START] = content_sha256({}, start.weights)
         self.step = 0
         self._given_config = config
-        self._is_started = start is not None
         self._plan(updates)
         config = self.config
         # What follows from the images is settled; another number of updates does not change it.
@@ -76,7 +77,6 @@ class Trainer:
             torch.manual_seed(config.seed)
             self.network = build_network(data.image_shape, latent_dim, **self.network_arguments)
         if start is not None:
-            self.facts[START] = content_sha256({}, start.weights)
             start_from(self.network, data.classes, start)
         # Convolutions train a tenth faster with the channels last; linear layers do not care.
         self.network.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -85,7 +85,8 @@ class Trainer:
 
     def _plan(self, updates: int | None) -> None:
         """Settle all that depends on the number of updates; None = that of the config's epochs."""
-        self.config = self._given_config.for_data(self.data, updates, is_started=self._is_started)
+        is_started = START in self.facts
+        self.config = self._given_config.for_data(self.data, updates, is_started=is_started)
         facts = asdict(self.config) | {"minutes": self._given_config.minutes, "updates": updates}
         self.facts |= {name: value for name, value in facts.items() if value is not None}
         assert self.config.epochs is not None  # `for_data` sets it
