@@ -281,14 +281,11 @@ def _choose_network(network: str | None, redraw: bool) -> str | None:
 
 def _start(given: str | None) -> "Checkpoint | str | None":
     """What `training.fit` takes as `start`. A file is read, so that a bad one is told at once."""
-    from ..training import load_checkpoint
-    from ..training.starting import PHOTOGRAPHS, SUITED
+    from ..training.starting import SUITED, read_start
 
-    if given is None:
-        return SUITED
     if given == "none":
         return None
-    return given if given == PHOTOGRAPHS else load_checkpoint(given)
+    return read_start(SUITED if given is None else given)
 
 
 def _fit(

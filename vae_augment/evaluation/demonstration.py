@@ -31,7 +31,8 @@ BOX, BORDER = 20, 4  # MNIST's: a digit fills 20x20 pixels within 28x28
 TRANSFORM_UPDATES = 500
 SAMPLE_UPDATES = 300
 # Of twice the updates samples taught a point more, but the audit found copies among them.
-FIT_UPDATES, FIT_BATCH = 750, 100
+FIT_UPDATES = 750
+FIT_BATCH = 100
 NOTHING, REDRAWN, AFFINE, BOTH = "nothing", "VAEAugment", "affine", "VAEAugment, affine"
 REAL, SAMPLED = "the images", "samples of the file only"
 USE = """\

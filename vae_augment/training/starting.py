@@ -26,6 +26,18 @@ PER_CLASS = ("enter.weight", "leave.weight")  # whose last columns are those of 
 Start = Checkpoint | str | os.PathLike[str]
 
 
+def read_start(start: Start | None) -> Checkpoint | str | None:
+    """`start` with its file read; "suited" stays as it is, because it depends on the images.
+
+    Raises:
+        NotFoundError: there is no file.
+        ModelFormatError: it is no checkpoint.
+    """
+    if start is None or start == SUITED or isinstance(start, Checkpoint):
+        return start
+    return load_checkpoint(_photographs() if start == PHOTOGRAPHS else start)
+
+
 def find_start(start: Start | None, data: ImageData, config: FitConfig) -> Checkpoint | None:
     """The checkpoint to start from, if there is one.
 
@@ -37,13 +49,12 @@ def find_start(start: Start | None, data: ImageData, config: FitConfig) -> Check
         config: its settings.
 
     Raises:
-        NotFoundError: there is no file.
-        ModelFormatError: it is no checkpoint.
+        NotFoundError: as for `read_start`.
+        ModelFormatError: as for `read_start`.
     """
-    if start is None or isinstance(start, Checkpoint):
-        return start
-    if start != SUITED:
-        return load_checkpoint(_photographs() if start == PHOTOGRAPHS else start)
+    found = read_start(start)
+    if found is None or isinstance(found, Checkpoint):
+        return found
     per_class = int((data.labels >= 0).sum()) / max(1, len(data.classes))
     if len(data) > MOST_IMAGES or per_class < LEAST_PER_CLASS:
         return None
