@@ -116,13 +116,16 @@ def test_pool_with_a_worker_killed(
     assert contents(tmp_path / "out") == reference
 
 
+@pytest.mark.parametrize(
+    "error", [ValueError("bad value(s) in fds_to_keep"), OSError("handle is closed")]
+)
 def test_a_worker_that_dies_while_the_next_one_starts(
-    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python 3.11 then gives the new worker pipes that are closed already."""
+    """Python 3.11 then uses pipes that are closed already."""
 
     def submit(*_: object) -> None:
-        raise ValueError("bad value(s) in fds_to_keep")
+        raise error
 
     monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
     with pytest.raises(GenerationError, match="Workers died 4 times in a row"):

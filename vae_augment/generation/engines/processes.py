@@ -77,8 +77,9 @@ def _make_all(job: Path, shards: Sequence[int], workers: int) -> Generator[Recor
                 try:
                     with children_deaf():
                         running.add(pool.submit(_make, shard))
-                except ValueError as error:
-                    # A worker died just now, and with it the pipes that a new worker takes.
+                except (ValueError, OSError) as error:
+                    # A worker died just now, and with it the pipes that a new worker takes or
+                    # that wake the pool's thread.
                     raise BrokenProcessPool from error
             if not running:
                 return
