@@ -5,9 +5,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.process import BaseProcess
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Interruptible:
@@ -51,8 +56,23 @@ class Interruptible:
         self._previous = {}
 
 
+def submit(pool: ProcessPoolExecutor, function: Callable[..., T], *arguments: object) -> Future[T]:
+    """Hand a call to a pool whose workers start with `follow_parent`.
+
+    Raises:
+        BrokenProcessPool: a worker died.
+    """
+    try:
+        with _children_deaf():
+            return pool.submit(function, *arguments)
+    except (ValueError, OSError) as error:
+        # A worker died just now, and with it the pipes that a new worker takes or that wake the
+        # pool's thread.
+        raise BrokenProcessPool from error
+
+
 @contextlib.contextmanager
-def children_deaf() -> Iterator[None]:
+def _children_deaf() -> Iterator[None]:
     """Processes started in this context notice no Ctrl-C and no SIGTERM until `follow_parent`."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

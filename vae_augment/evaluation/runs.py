@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..arguments import whole_number
 from ..errors import VAEAugmentError
-from ..processes import Interruptible, children_deaf, follow_parent, kill_children
+from ..processes import Interruptible, follow_parent, kill_children, submit
 from .classifier import is_correct
 from .methods import Method, TrainedOn
 from .repetition import UPDATES, Repetition
@@ -128,8 +128,7 @@ def _in_processes(experiment: Experiment, seeds: Sequence[int], workers: int) ->
         ProcessPoolExecutor(workers, context, _start_worker, (finished,)) as pool,
     ):
         try:
-            with children_deaf():
-                running = {pool.submit(_run_in_worker, experiment, seed) for seed in seeds}
+            running = {submit(pool, _run_in_worker, experiment, seed) for seed in seeds}
             while running:
                 done, running = wait(running, timeout=0.5)
                 interrupt.raise_if_requested()

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from ...errors import GenerationError
-from ...processes import children_deaf, default_workers, follow_parent, kill_children
+from ...processes import default_workers, follow_parent, kill_children, submit
 from ..shard import Job, Record, Worker
 
 MOST_DEATHS = 3  # in a row without a finished shard between them
@@ -74,13 +74,7 @@ def _make_all(job: Path, shards: Sequence[int], workers: int) -> Generator[Recor
         while True:
             # One more than can run, so that no worker has to wait for its next shard.
             for shard in itertools.islice(waiting, workers + 1 - len(running)):
-                try:
-                    with children_deaf():
-                        running.add(pool.submit(_make, shard))
-                except (ValueError, OSError) as error:
-                    # A worker died just now, and with it the pipes that a new worker takes or
-                    # that wake the pool's thread.
-                    raise BrokenProcessPool from error
+                running.add(submit(pool, _make, shard))
             if not running:
                 return
             done, running = wait(running, return_when=FIRST_COMPLETED)
