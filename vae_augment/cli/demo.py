@@ -1,4 +1,4 @@
-"""`vae-augment demo`: what it is worth, measured in about a minute."""
+"""`vae-augment demo`: what it is worth, measured in minutes."""
 
 import logging
 from pathlib import Path
@@ -16,7 +16,7 @@ def demo(
 ) -> None:
     """Measure on scikit-learn's digits what a line in the Compose and what a file are worth.
 
-    Takes about a minute and downloads nothing.
+    Takes one to five minutes and downloads nothing.
     """
     from ..evaluation.demonstration import run_demo
 

@@ -63,7 +63,7 @@ class Choice(NamedTuple):
 def run_demo(folder: Path, say: Say) -> None:
     """Measure both, report it through `say`, and write demo.onnx and demo.png to `folder`.
 
-    It takes about a minute on two cores and downloads nothing.
+    It takes one to five minutes on two cores and downloads nothing.
     """
     digits = all_digits()
     choices = [choose(digits, number) for number in range(CHOICES)]
