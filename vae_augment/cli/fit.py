@@ -27,8 +27,8 @@ _NETWORK = (
     "detail instead of a blur, which takes twice the time."
 )
 _NETWORK_DEFAULT = (
-    "energy for labelled images with greys or colours, more than 20 per class and up to 51x51 "
-    "(a few hundred: 70x70); else conv"
+    "energy for labelled images with greys or colours, more than 20 per class and up to 38x38 "
+    "(a few hundred: 52x52); else conv"
 )
 _LATENT_DIM_DEFAULT = (
     "32 for energy, and for conv of labelled drawings, more than 20 per class; else 20"
@@ -39,8 +39,8 @@ _REDRAW = (
 )
 _EPOCHS = (
     "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000; of labelled drawings, more "
-    "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on, if they are 28x28; of large "
-    "images no more than take two cores half an hour"
+    "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on, if they are 28x28; no more than "
+    "take two cores half an hour, which is 5,739 for energy of 28x28"
 )
 _START = (
     "Checkpoint (.safetensors) of other images of the same shape, whose weights it starts with, or "

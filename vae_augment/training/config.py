@@ -28,8 +28,8 @@ class FitConfig:
             texture and teach a classifier more (see `EnergyVAE`); its loss is no bound of a
             likelihood. "redrawing" learns from pairs of images of one class to redraw any image as
             another one of its class could look (see `RedrawingVAE`). None = "energy" for labelled
-            images with grey levels or colours, more than 20 per class and of up to 51x51 pixels (a
-            few hundred: 70x70), "conv" for others and with `denoise`.
+            images with grey levels or colours, more than 20 per class and of up to 38x38 pixels (a
+            few hundred: 52x52), "conv" for others and with `denoise`.
         latent_dim: size of the latent, without the detail of "energy". None = 32 for "energy" of
             any size, and for "conv" of any size and labelled drawings in black and white, more than
             20 per class; 20 otherwise.
@@ -41,9 +41,9 @@ class FitConfig:
             their number, but at least 1,500, in updates: 1,608 for 300 images, 5,171 for 10,000 and
             9,396 (20 epochs) for 60,000. Of labelled drawings that "conv" learns with 32 latent
             dimensions, more: 3,125 for 1,000, and 16,000 from 5,120 on, or fewer of more than 28x28
-            pixels, so that it takes no longer. Of large images so many, at most, as two cores do in
-            half an hour, roughly: "energy" 5,000 of 40x40, others 2,929 of 128x128. Half of that
-            for a run that starts from the weights of another one.
+            pixels, so that it takes no longer. At most so many as two cores do in half an hour,
+            roughly: "energy" 5,739 of 28x28 and 2,812 of 40x40, others 6,347 of 64x64 and 1,586 of
+            128x128. Half of that for a run that starts from the weights of another one.
         minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
             minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.

@@ -29,15 +29,16 @@ USUAL_BATCH = 128
 # Of images of so many pixels or fewer; they take "conv" a quarter of an hour of one core.
 MOST_UPDATES_OF_DRAWN_CLASSES = 16_000
 USUAL_PIXELS = 28 * 28
-# Updates times the pixels of an image, so that large images take two cores half an hour at most.
-MOST_PIXELS = 48_000_000
-MOST_PIXELS_OF_ENERGY = 8_000_000
+# Updates times the pixels of an image, so that two cores without matrix units take half an hour at
+# most: "conv" 1.1 s for an update of 128x128, "energy" 0.3 s for one of 28x28.
+MOST_PIXELS = 26_000_000
+MOST_PIXELS_OF_ENERGY = 4_500_000
 # Of 2,560 blood cells, enlarged to 64x64, 1,000 updates of "energy" taught a residual network 54 %,
 # 4,000 of "conv", in half the time, 69 %. At 28x28, where 3,283 are made, "energy" taught 82 %.
 ENOUGH_OF_ENERGY = 3000
 FEW_PER_CLASS = 20
 # Of the updates, for a run that starts from the weights of another one: they taught as much, or
-# more, and gave less away than all of them (docs/own_images.md has figures).
+# more, and gave less away than all of them (docs/experiments.md has figures).
 SHARE_FROM_START = 0.5
 # Fewer images than so many a VAE learns by heart, unless it sees them distorted.
 MANY_IMAGES = 50_000
@@ -59,7 +60,7 @@ def suited_to(images: Tensor, *, per_class: float, network: str | None = None) -
     """The settings that suit images [N, C, H, W] uint8.
 
     "energy" for labelled images with grey levels or colours: what a classifier learns from samples
-    of such images needs their texture, which "conv" blurs (docs/own_images.md has figures). "conv"
+    of such images needs their texture, which "conv" blurs (docs/experiments.md has figures). "conv"
     for drawings, for images without labels, where there are few images per class, of which
     "energy" learned the classes less well (40 classes of 7), and for images so large that half an
     hour holds too few updates of "energy": its samples teach less than those of "conv" then.
