@@ -1,5 +1,6 @@
 """A budget of minutes: how many updates it holds, and that a run keeps to it."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,16 @@ import pytest
 
 from tests.training.helpers import SMALL, same_weights
 from vae_augment.errors import InputError
-from vae_augment.training import Epoch, ImageData, fit, load_checkpoint, save_checkpoint, timing
+from vae_augment.training import (
+    Epoch,
+    ImageData,
+    fit,
+    fitting,
+    holds_same_run,
+    load_checkpoint,
+    save_checkpoint,
+    timing,
+)
 from vae_augment.training.timing import Deadline, Estimate, Speed, in_words
 from vae_augment.training.trainer import Trainer
 
@@ -62,6 +72,47 @@ def test_a_run_on_a_machine_that_gets_slower_ends_in_time(few: ImageData, clock:
     assert trainer.facts["epochs"] == trainer.epochs == trainer.epoch
 
 
+def test_a_run_of_the_default_is_shortened_only_where_it_takes_too_long(
+    few: ImageData, clock: Clock
+) -> None:
+    said: list[str] = []
+    config = replace(SMALL, epochs=None)
+    trainer = Trainer(few, config)
+    planned = trainer.total_steps
+    assert planned == 1500
+    deadline, speed = Deadline(30.0, said.append), Speed(trainer)
+    while not trainer.is_finished:
+        timed_updates(trainer, clock, 1, 1.0)
+        deadline.adjust(trainer, speed)
+    assert trainer.total_steps == planned
+    assert "updates" not in trainer.facts
+    assert said == []
+
+    trainer = Trainer(few, config)
+    deadline, speed = Deadline(30.0, said.append), Speed(trainer)
+    start = clock.now
+    while not trainer.is_finished:
+        timed_updates(trainer, clock, 1, 2.0)
+        deadline.adjust(trainer, speed)
+    assert 0.9 * 1800 < clock.now - start < 1800
+    assert trainer.facts["updates"] == trainer.total_steps < planned
+    assert said == [
+        "shortened to about 826 updates, which end within 30 minutes; with --epochs 375 and "
+        "--overwrite it makes all 1,500"
+    ]
+
+
+def test_a_run_that_is_fast_again_makes_all_that_was_planned(few: ImageData, clock: Clock) -> None:
+    trainer = Trainer(few, replace(SMALL, epochs=None))
+    deadline, speed = Deadline(30.0, lambda text: None), Speed(trainer)
+    totals = set()
+    while not trainer.is_finished:
+        timed_updates(trainer, clock, 1, 1.5 if trainer.step < 160 else 0.1)
+        deadline.adjust(trainer, speed)
+        totals.add(trainer.total_steps)
+    assert min(totals) < max(totals) == trainer.total_steps == 1500
+
+
 def test_a_budget_that_is_spent_ends_the_run_at_the_next_step(few: ImageData, clock: Clock) -> None:
     trainer = Trainer(few, BUDGET, updates=100)
     deadline = Deadline(1.0)
@@ -100,6 +151,39 @@ def test_a_resumed_run_keeps_its_number_of_updates(few: ImageData, tmp_path: Pat
     assert resumed.spec.training["epochs_run"] == 2
 
 
+def test_a_shortened_run_is_resumed_by_the_same_call(
+    few: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.safetensors"
+    config = replace(SMALL, epochs=None)
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epochs < 375:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(fitting, "MOST_MINUTES", 0.005)
+    with pytest.raises(KeyboardInterrupt):
+        fit(few, path, config, report=stop)
+    shortened = load_checkpoint(path).spec.training["updates"]
+    assert shortened < 1500
+    assert holds_same_run(path, few, config)
+    resumed = fit(few, path, config)
+    assert resumed.spec.training["updates"] == shortened
+    assert holds_same_run(path, few, config)
+
+
+def test_a_run_with_minutes_is_not_resumed_without(few: ImageData, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+
+    def stop(epoch: Epoch) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(few, path, BUDGET, report=stop)
+    with pytest.raises(InputError, match=r"other settings: minutes 0\.02, now None\. Give the"):
+        fit(few, path, replace(SMALL, epochs=None))
+
+
 def test_other_minutes_are_named_without_what_follows_from_them(
     few: ImageData, tmp_path: Path
 ) -> None:
@@ -134,6 +218,11 @@ def test_an_estimate_is_said_once_and_only_where_it_is_worth_a_line(
         "about 67 minutes of training are left, at 1.0 updates per second; with --minutes 30 and "
         "--overwrite it ends sooner"
     ]
+    said.clear()
+    estimate, speed = Estimate(said.append, Deadline(30.0)), Speed(trainer)
+    timed_updates(trainer, clock, 4, 1.0)
+    estimate.tell(trainer, speed)
+    assert said == ["about 28 minutes of training are left, at 1.0 updates per second"]
     said.clear()
     estimate, speed = Estimate(said.append), Speed(trainer)
     trainer.step = trainer.total_steps - 5

@@ -40,7 +40,7 @@ _REDRAW = (
 _EPOCHS = (
     "1,500 updates or more: 1,608 for 300 images, 9,396 for 60,000; of labelled drawings, more "
     "than 20 per class, 3,125 for 1,000 and 16,000 from 5,120 on, if they are 28x28; no more than "
-    "take two cores half an hour, which is 5,739 for energy of 28x28"
+    "take two cores half an hour, which is 5,739 for energy of 28x28, and fewer if they take longer"
 )
 _START = (
     "Checkpoint (.safetensors) of other images of the same shape, whose weights it starts with, or "

@@ -17,7 +17,8 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 class FitConfig:
     """The settings of a training run.
 
-    The same config and data give the same weights on the same machine, except with `minutes`.
+    The same config and data give the same weights on the same machine, except with `minutes`, and
+    where a run with neither `minutes` nor `epochs` is ended after half an hour.
 
     Attributes:
         network: what is trained. "mlp" is the classic example, trained as that is, by Adam at a
@@ -43,7 +44,8 @@ class FitConfig:
             dimensions, more: 3,125 for 1,000, and 16,000 from 5,120 on, or fewer of more than 28x28
             pixels, so that it takes no longer. At most so many as two cores do in half an hour,
             roughly: "energy" 5,739 of 28x28 and 2,812 of 40x40, others 6,347 of 64x64 and 1,586 of
-            128x128. Half of that for a run that starts from the weights of another one.
+            128x128; on a slower machine it ends after half an hour with fewer. Half of that for a
+            run that starts from the weights of another one.
         minutes: instead of `epochs`, as many updates as let the whole `fit` end after about so many
             minutes. They depend on the speed of the machine, and so do the weights.
         batch_size: images per update, on all ranks together.

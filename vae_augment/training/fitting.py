@@ -31,7 +31,7 @@ from .progress import is_hidden
 from .resuming import load_unfinished, planned_updates, resume
 from .starting import START, SUITED, Start, with_start
 from .strength_unit import measure_unit
-from .timing import Deadline, Estimate, Speed
+from .timing import MOST_MINUTES, Deadline, Estimate, Speed
 from .trainer import Trainer
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -121,7 +121,7 @@ def fit(
             resume(trainer, unfinished, output)
             number = min(trainer.epoch + 1, trainer.epochs)
             _log(f"resuming {output} in epoch {number}/{trainer.epochs}")
-        _train(trainer, file, report, Estimate(_log), deadline)
+        _train(trainer, file, report, Estimate(_log, deadline), deadline)
         finished = _finished(trainer, data, keep_bank)
         file.save(finished)
     return finished
@@ -135,14 +135,16 @@ def _log(text: str) -> None:
 def _plan(
     data: ImageData, config: FitConfig, unfinished: Checkpoint | None, seconds_after: float
 ) -> tuple[int | None, Deadline | None]:
-    """How many updates `config.minutes` hold, and what keeps the run to them.
+    """How many updates are made, None = as the config says, and what ends them in time.
 
     A resumed run keeps its number, because nothing says how much of its time is spent.
     """
-    if config.minutes is None:
+    if config.epochs is not None:
         return None, None
     if unfinished is not None:
         return planned_updates(unfinished), None
+    if config.minutes is None:
+        return None, Deadline(MOST_MINUTES, _log)
     deadline = Deadline(config.minutes - seconds_after / 60)
     return deadline.plan(data, config), deadline
 

@@ -29,9 +29,10 @@ def load_unfinished(output: Path) -> Checkpoint | None:
     return checkpoint
 
 
-def planned_updates(checkpoint: Checkpoint) -> int:
-    """With how many updates a run with `FitConfig.minutes` goes on."""
-    return whole_number("updates", checkpoint.spec.training.get("updates", 1), 1)
+def planned_updates(checkpoint: Checkpoint) -> int | None:
+    """With how many updates a run without `FitConfig.epochs` goes on; None = as many as suit."""
+    updates = checkpoint.spec.training.get("updates")
+    return None if updates is None else whole_number("updates", updates, 1)
 
 
 def resume(trainer: Trainer, checkpoint: Checkpoint, output: Path) -> None:
@@ -63,7 +64,7 @@ def holds_same_run(
     """
     config, started = with_start(config or FitConfig(), start, data)
     checkpoint = load_checkpoint(output)
-    updates = None if config.minutes is None else planned_updates(checkpoint)
+    updates = planned_updates(checkpoint) if config.epochs is None else None
     return not _changed_settings(Trainer(data, config, updates, started), checkpoint)
 
 
@@ -71,7 +72,7 @@ def _changed_settings(trainer: Trainer, checkpoint: Checkpoint) -> list[str]:
     """What differs between a run and a checkpoint, one phrase per setting."""
     # Before there was `distort`, no run did.
     before = {"distort": False, **checkpoint.spec.training}
-    now = {START: None, **trainer.facts}
+    now = {START: None, "minutes": None, **trainer.facts}
     changed = [key for key, value in now.items() if value != before.get(key)]
     if before.get("minutes") != trainer.facts.get("minutes"):
         changed = [key for key in changed if key not in SET_BY_MINUTES]

@@ -23,18 +23,25 @@ SHARE_TO_TRAIN = 0.92
 SHARE_TO_ENCODE = 1 / 3
 SECONDS_BEFORE_ESTIMATE = 3.0
 SECONDS_WORTH_TELLING = 10.0
-MANY_MINUTES = 30
+MOST_MINUTES = 30  # of a run that is given neither epochs nor minutes
 
 
 class Deadline:
     """Ends a run after about so many minutes, on a machine that may get slower or faster.
 
     Under torchrun the slowest rank counts.
+
+    Args:
+        minutes: from now on.
+        say: for a run that takes as many updates as planned unless they take longer: told once that
+            it is shortened. None = for one that takes as many as the minutes hold.
     """
 
-    def __init__(self, minutes: float) -> None:
+    def __init__(self, minutes: float, say: Callable[[str], None] | None = None) -> None:
         self._seconds = 60 * minutes
         self._end = time.monotonic() + SHARE_TO_TRAIN * self._seconds
+        self._say = say
+        self._planned: int | None = None
         self._next_step = 0
 
     def plan(self, data: ImageData, config: FitConfig) -> int:
@@ -49,20 +56,37 @@ class Deadline:
             trainer.update()
             # All ranks take the same number of updates, as each waits for the others in each.
             is_measured = bool(distributed.agreed(int(speed.elapsed() >= seconds)))
-        updates = self._updates_left(trainer, speed.seconds_per_update())
-        self._next_step = updates // ADJUSTMENTS
-        return updates
+        return self._updates_left(trainer, speed.seconds_per_update())
 
     def adjust(self, trainer: Trainer, speed: "Speed") -> None:
         """Change the number of updates of `trainer` now and then, at its speed so far."""
+        if self._planned is None:
+            self._planned = trainer.total_steps
+            self._next_step = self._planned // ADJUSTMENTS
         if trainer.step < self._next_step or trainer.is_finished:
             return
         self._next_step += max(1, trainer.total_steps // ADJUSTMENTS)
-        updates = self._updates_left(trainer, speed.seconds_per_update())
-        trainer.change_total_steps(trainer.step + updates)
+        updates = trainer.step + self._updates_left(trainer, speed.seconds_per_update())
+        if self._say is None:
+            trainer.change_total_steps(updates)
+        elif updates < self._planned or trainer.total_steps < self._planned:
+            self._shorten(trainer, min(updates, self._planned))
+
+    def seconds_left(self) -> float:
+        """Of the time for training."""
+        return self._end - time.monotonic()
+
+    def _shorten(self, trainer: Trainer, updates: int) -> None:
+        if trainer.total_steps == self._planned and self._say is not None:
+            self._say(
+                f"shortened to about {updates:,} updates, which end within "
+                f"{self._seconds / 60:g} minutes; with --epochs {trainer.epochs} and --overwrite "
+                f"it makes all {self._planned:,}"
+            )
+        trainer.change_total_steps(updates)
 
     def _updates_left(self, trainer: Trainer, seconds_per_update: float) -> int:
-        updates = (self._end - time.monotonic()) / seconds_per_update
+        updates = self.seconds_left() / seconds_per_update
         updates -= SHARE_TO_ENCODE * trainer.steps_per_epoch
         slowest = distributed.total(torch.tensor(max(1, int(updates))), dist.ReduceOp.MIN)
         return int(slowest)
@@ -86,10 +110,11 @@ class Speed:
 
 
 class Estimate:
-    """Says once, a little after the start, how long a run will take."""
+    """Says once, a little after the start, how long a run takes, which its deadline bounds."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], deadline: Deadline | None = None) -> None:
         self._say = say
+        self._deadline = deadline
         self._is_said = False
 
     def tell(self, trainer: Trainer, speed: Speed) -> None:
@@ -99,11 +124,13 @@ class Estimate:
         self._is_said = True
         seconds_per_update = speed.seconds_per_update()
         seconds = (trainer.total_steps - trainer.step) * seconds_per_update
+        if self._deadline is not None:
+            seconds = min(seconds, self._deadline.seconds_left())
         if seconds < SECONDS_WORTH_TELLING:
             return
         hint = ""
-        if seconds > 60 * MANY_MINUTES:
-            hint = f"; with --minutes {MANY_MINUTES} and --overwrite it ends sooner"
+        if seconds > 60 * MOST_MINUTES:
+            hint = f"; with --minutes {MOST_MINUTES} and --overwrite it ends sooner"
         self._say(
             f"about {in_words(seconds)} of training are left, at {1 / seconds_per_update:.1f} "
             f"updates per second{hint}"

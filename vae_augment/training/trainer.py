@@ -25,7 +25,7 @@ class Trainer:
     Args:
         data: the images, of which some may be held out or of no use.
         config: the settings.
-        updates: how many `config.minutes` hold; needed where those are given.
+        updates: how many to take, where `config` has no epochs; None = as many as suit the images.
         start: the checkpoint whose weights the network starts with.
 
     Attributes:
