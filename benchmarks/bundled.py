@@ -9,10 +9,10 @@
 `make` trains on the training part of a data set in DATA (as ../shared/data), measures on its test
 part what a classifier learns from samples, and writes the model file into FOLDER, and into the
 package where it is one of the bundled ones. FOLDER keeps the checkpoint, so that the command can be
-repeated. `audit` looks for what a file gives away of the images of its training, and writes the
-result into it. `describe` writes source, licence and the figures of results/samples.jsonl into
-every bundled file; it changes neither weights nor latents, and nothing where they are in it
-already.
+repeated; on a machine that would train for more than half an hour, `fit` makes fewer updates.
+`audit` looks for what a file gives away of the images of its training, and writes the result into
+it. `describe` writes source, licence and the figures of results/samples.jsonl into every bundled
+file; it changes neither weights nor latents, and nothing where they are in it already.
 """
 
 import shutil
