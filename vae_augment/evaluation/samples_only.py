@@ -26,7 +26,7 @@ from .intervals import Estimate, paired, with_test_noise
 from .splits import shuffled_classes
 
 SEEDS = range(3)
-UPDATES = 600  # of each classifier: two minutes of two cores without matrix units for all of them
+UPDATES = 500  # of each classifier: two minutes of two cores without matrix units for all of them
 MOST_SAMPLES = 30_000
 FEWEST_SAMPLES = 2_000
 
