@@ -10,6 +10,7 @@ from tests.training.helpers import SMALL, same_weights
 from vae_augment.errors import InputError
 from vae_augment.training import (
     Epoch,
+    FitConfig,
     ImageData,
     fit,
     fitting,
@@ -45,6 +46,16 @@ def timed_updates(trainer: Trainer, clock: Clock, count: int, seconds: float) ->
     for _ in range(count):
         trainer.step += 1
         clock.now += seconds
+
+
+def fit_and_stop(data: ImageData, path: Path, config: FitConfig) -> None:
+    """Leave a run at `path` that was stopped in its first epoch."""
+
+    def stop(epoch: Epoch) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, path, config, report=stop)
 
 
 def test_a_plan_fills_the_minutes_at_the_speed_that_was_measured(
@@ -135,13 +146,8 @@ def test_a_run_with_minutes_says_what_it_did(few: ImageData, tmp_path: Path) -> 
 
 def test_a_resumed_run_keeps_its_number_of_updates(few: ImageData, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-
-    def stop(epoch: Epoch) -> None:
-        raise KeyboardInterrupt
-
     config = replace(SMALL, epochs=None, minutes=0.2)
-    with pytest.raises(KeyboardInterrupt):
-        fit(few, path, config, report=stop)
+    fit_and_stop(few, path, config)
     trainer = Trainer(few, config, updates=7)
     trainer.resume(load_checkpoint(path))
     trainer.change_total_steps(7)
@@ -174,12 +180,7 @@ def test_a_shortened_run_is_resumed_by_the_same_call(
 
 def test_a_run_with_minutes_is_not_resumed_without(few: ImageData, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-
-    def stop(epoch: Epoch) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(few, path, BUDGET, report=stop)
+    fit_and_stop(few, path, BUDGET)
     with pytest.raises(InputError, match=r"other settings: minutes 0\.02, now None\. Give the"):
         fit(few, path, replace(SMALL, epochs=None))
 
@@ -188,12 +189,7 @@ def test_other_minutes_are_named_without_what_follows_from_them(
     few: ImageData, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.safetensors"
-
-    def stop(epoch: Epoch) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(few, path, SMALL, report=stop)
+    fit_and_stop(few, path, SMALL)
     with pytest.raises(InputError, match=r"other settings: minutes None, now 0\.02\. Give the"):
         fit(few, path, BUDGET)
 

@@ -33,8 +33,8 @@ class Deadline:
 
     Args:
         minutes: from now on.
-        say: for a run that takes as many updates as planned unless they take longer: told once that
-            it is shortened. None = for one that takes as many as the minutes hold.
+        say: for a run that takes as many updates as planned unless they take longer: told when it
+            is shortened. None = for one that takes as many as the minutes hold.
     """
 
     def __init__(self, minutes: float, say: Callable[[str], None] | None = None) -> None:
@@ -67,23 +67,23 @@ class Deadline:
             return
         self._next_step += max(1, trainer.total_steps // ADJUSTMENTS)
         updates = trainer.step + self._updates_left(trainer, speed.seconds_per_update())
-        if self._say is None:
+        if self._say is not None:
+            updates = min(updates, self._planned)
+            if updates < trainer.total_steps == self._planned:
+                self._say(self._shortened(trainer, updates))
+        if updates != trainer.total_steps:
             trainer.change_total_steps(updates)
-        elif updates < self._planned or trainer.total_steps < self._planned:
-            self._shorten(trainer, min(updates, self._planned))
 
     def seconds_left(self) -> float:
         """Of the time for training."""
         return self._end - time.monotonic()
 
-    def _shorten(self, trainer: Trainer, updates: int) -> None:
-        if trainer.total_steps == self._planned and self._say is not None:
-            self._say(
-                f"shortened to about {updates:,} updates, which end within "
-                f"{self._seconds / 60:g} minutes; with --epochs {trainer.epochs} and --overwrite "
-                f"it makes all {self._planned:,}"
-            )
-        trainer.change_total_steps(updates)
+    def _shortened(self, trainer: Trainer, updates: int) -> str:
+        return (
+            f"shortened to about {updates:,} updates, which end within {self._seconds / 60:g} "
+            f"minutes; with --epochs {trainer.epochs} and --overwrite it makes all "
+            f"{trainer.total_steps:,}"
+        )
 
     def _updates_left(self, trainer: Trainer, seconds_per_update: float) -> int:
         updates = self.seconds_left() / seconds_per_update
