@@ -26,7 +26,7 @@ from .intervals import Estimate, paired, with_test_noise
 from .splits import shuffled_classes
 
 SEEDS = range(3)
-UPDATES = 500  # of each classifier: two minutes of two cores without matrix units for all of them
+UPDATES = 400  # of each classifier: two minutes of two cores without matrix units for all of them
 MOST_SAMPLES = 30_000
 FEWEST_SAMPLES = 2_000
 
@@ -176,21 +176,22 @@ class _Bench:
         self.real: Batch = (reduced(train.images), train.labels)
         self.test: Batch = (reduced(test.images), test.labels)
         most_samples = max(FEWEST_SAMPLES, affordable(train.images, MOST_SAMPLES))
-        self.most_samples = min(MOST_SAMPLES, most_samples)
+        self.count = min(MOST_SAMPLES, most_samples, updates * BATCH)
 
     def samples(self, seed: int) -> Batch:
         """Samples of the model, in the proportions of the training images."""
-        count = min(self.most_samples, self.updates * BATCH)
         order = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(seed))
         labels = self.data.labels[order].tolist()
-        drawn = VAESyntheticDataset(self.model, count, labels=labels, seed=seed, output="uint8")
+        drawn = VAESyntheticDataset(
+            self.model, self.count, labels=labels, seed=seed, output="uint8"
+        )
         images = [reduced(batch) for batch, _ in drawn.batches(images_at_once(self.data.images))]
         return torch.cat(images), drawn.targets
 
     def reconstructions(self) -> Batch:
         """Training images, encoded and decoded, as many as there are samples."""
         rows = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(0))
-        rows = rows[: self.most_samples]
+        rows = rows[: self.count]
         labels = self.data.labels[rows]
         images = [
             reduced(_reconstructed(self.model, self.data.subset(part)))
