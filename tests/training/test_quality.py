@@ -137,7 +137,7 @@ def test_the_quality_in_words(error: float, used: int, is_poor: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "make", [lambda: shapes(300, 16), lambda: shapes(1000, 8, 1), lambda: shapes(100, 8, 1)]
+    "make", [lambda: shapes(300, 10), lambda: shapes(1000, 8, 1), lambda: shapes(100, 8, 1)]
 )
 def test_the_defaults_train_a_usable_model(make: Callable[[], ImageData], tmp_path: Path) -> None:
     facts = fit(make(), tmp_path / "a.safetensors", FitConfig(conditional=True)).spec.training

@@ -1,4 +1,4 @@
-"""The small classifier that every comparison trains, always for the same number of updates."""
+"""The small classifiers that comparisons train, always for the same number of updates."""
 
 import math
 from collections.abc import Callable
@@ -40,6 +40,25 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     )
 
 
+def strided_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+    """Two 5x5 convolutions (32 and 64 channels) of stride 2, and 128 hidden units.
+
+    It learns in half the updates and a fifth of the time what `small_cnn` does, but for the last
+    few percent.
+    """
+    channels, height, width = image_shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 5, 2, padding=2),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 5, 2, padding=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(64 * math.ceil(height / 4) * math.ceil(width / 4), 128),
+        nn.ReLU(),
+        nn.Linear(128, classes),
+    )
+
+
 def halving(image_shape: tuple[int, int, int]) -> nn.MaxPool2d:
     """Pooling to half the sides; of tiny images rounded up, so that something is left of them."""
     return nn.MaxPool2d(2, ceil_mode=is_tiny(image_shape))
@@ -59,6 +78,7 @@ def train_classifier(
     updates: int = 1500,
     seed: int = 0,
     network: Network = small_cnn,
+    learning_rate: float = 1e-3,
 ) -> nn.Module:
     """Train a new classifier by Adam, and return it with its last weights, in evaluation mode.
 
@@ -70,12 +90,13 @@ def train_classifier(
         updates: each of them takes 50 images at random.
         seed: of the first weights and of the order of the images.
         network: makes the classifier.
+        learning_rate: of Adam at the start; it falls to 0 by a cosine.
     """
     torch.manual_seed(seed)
     channels, height, width = images.shape[1:]
     model = network((channels, height, width), classes)
     model.to(images.device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
     count = updates * BATCH
     passes = math.ceil(count / len(images))
