@@ -43,8 +43,8 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 def strided_cnn(image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     """Two 5x5 convolutions (32 and 64 channels) of stride 2, and 128 hidden units.
 
-    It learns in half the updates and a fifth of the time what `small_cnn` does, but for the last
-    few percent.
+    After 800 updates with a learning rate of 2e-3 it is right about as often as `small_cnn` after
+    1,500 with 1e-3, in a quarter of the time.
     """
     channels, height, width = image_shape
     return nn.Sequential(

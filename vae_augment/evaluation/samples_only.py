@@ -26,8 +26,7 @@ from .intervals import Estimate, paired, with_test_noise
 from .splits import shuffled_classes
 
 SEEDS = range(3)
-# Of each classifier. All of them take two minutes of two cores without matrix units, and lose to the
-# images what `small_cnn` does after 1,500 updates; after 400 that one loses less, and says too little.
+# Of each classifier: all of them take less than two minutes of two cores without matrix units.
 UPDATES = 800
 LEARNING_RATE = 2e-3
 MOST_SAMPLES = 20_000
