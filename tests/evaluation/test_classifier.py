@@ -1,8 +1,8 @@
-"""The small classifier: it learns, and repeats with its seed."""
+"""The small classifiers: they learn, and repeat with their seeds."""
 
 import torch
 
-from vae_augment.evaluation.classifier import accuracy, small_cnn, train_classifier
+from vae_augment.evaluation.classifier import accuracy, small_cnn, strided_cnn, train_classifier
 from vae_augment.training import ImageData
 from vae_augment.training.data.image_data import to_float
 
@@ -31,3 +31,20 @@ def test_another_network_can_be_trained(digits: ImageData) -> None:
     found = train_classifier(images, digits.labels[:50], 10, updates=1, network=linear)
     assert [*found.state_dict()] == ["1.weight", "1.bias"]
     assert [*small_cnn((1, 8, 8), 10).state_dict()] != [*found.state_dict()]
+
+
+def test_the_one_with_strides_learns_in_fewer_updates(digits: ImageData) -> None:
+    images = to_float(digits.images)
+    usual, quick = (
+        train_classifier(
+            images[:300],
+            digits.labels[:300],
+            10,
+            updates=60,
+            network=network,
+            learning_rate=learning_rate,
+        )
+        for network, learning_rate in ((small_cnn, 1e-3), (strided_cnn, 2e-3))
+    )
+    accuracies = [accuracy(each, images[300:], digits.labels[300:]) for each in (usual, quick)]
+    assert accuracies[1] > accuracies[0] + 5

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import run_command
 from vae_augment.cli import app  # noqa: F401 (imported once, not in each test)
-from vae_augment.evaluation.classifier import small_cnn, train_classifier
+from vae_augment.evaluation.classifier import small_cnn, strided_cnn, train_classifier
 from vae_augment.evaluation.pseudo_labels import contrastive_features
 from vae_augment.training import load_data
 from vae_augment.training.data import to_float
@@ -95,7 +95,8 @@ def test_fit_and_what_takes_the_images_with_the_model(
 def test_networks_that_halve_the_sides_twice(shape: tuple[int, int], tmp_path: Path) -> None:
     data = load_data(npz(shape)(tmp_path))
     images = to_float(data.images)
-    assert small_cnn(data.image_shape, 3)(images).shape == (20, 3)
+    for network in (small_cnn, strided_cnn):
+        assert network(data.image_shape, 3)(images).shape == (20, 3)
     train_classifier(images, data.labels, 2, updates=2)
     assert contrastive_features(images, 2, 0).shape == (20, 128)
 
