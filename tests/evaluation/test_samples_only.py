@@ -9,8 +9,9 @@ import torch
 
 from vae_augment import VAEModel, load
 from vae_augment.errors import InputError
-from vae_augment.evaluation import measure_samples_only, samples_only
+from vae_augment.evaluation import measure_samples_only, sample_advice, samples_only
 from vae_augment.evaluation.intervals import Estimate
+from vae_augment.evaluation.sample_bench import SampleBench
 from vae_augment.evaluation.samples_only import SamplesOnly, keep_for_test
 from vae_augment.privacy.words import samples_only_in_words
 from vae_augment.training import ImageData, load_data
@@ -46,7 +47,7 @@ def test_samples_come_in_the_proportions_of_the_training_images(
     tiny_model: VAEModel, digits: ImageData, test: ImageData
 ) -> None:
     mostly_zeros = torch.cat([(digits.labels == 0).nonzero()[:90, 0], torch.arange(10)])
-    bench = samples_only._Bench(tiny_model, digits.subset(mostly_zeros), test, updates=20)
+    bench = SampleBench(tiny_model, digits.subset(mostly_zeros), test, updates=20)
     images, labels = bench.samples(seed=0)
     assert images.shape == (1000, 1, 8, 8)
     expected = 10 * (digits.labels[mostly_zeros] == 0).sum()
@@ -102,17 +103,17 @@ def test_what_cannot_be_measured_is_refused(
 
 
 def advice(
-    bench: samples_only._Bench, monkeypatch: pytest.MonkeyPatch, reconstructed: float, error: float
+    bench: SampleBench, monkeypatch: pytest.MonkeyPatch, reconstructed: float, error: float
 ) -> str:
     monkeypatch.setattr(bench, "accuracy", lambda batch, seed: reconstructed)
-    monkeypatch.setattr(samples_only, "_larger_error", lambda bench: error)
-    return samples_only._advise(bench, samples=70.0, real=90.0, seed=0)
+    monkeypatch.setattr(sample_advice, "_larger_error", lambda bench: error)
+    return sample_advice.advise(bench, samples=70.0, real=90.0, seed=0)
 
 
 def test_the_advice_follows_from_what_was_measured(
     tiny_model: VAEModel, digits: ImageData, test: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = samples_only._Bench(tiny_model, digits, test, updates=20)
+    bench = SampleBench(tiny_model, digits, test, updates=20)
     assert "more images would help, not more minutes" in advice(bench, monkeypatch, 72.0, 1.5)
     assert "--beta 0.2, or more minutes" in advice(bench, monkeypatch, 72.0, 1.0)
     assert "--latent-dim 13, or a larger --beta" in advice(bench, monkeypatch, 88.0, 1.0)
@@ -120,7 +121,7 @@ def test_the_advice_follows_from_what_was_measured(
         # As a file of "energy" states it, whose latent has its detail beside these.
         patched.setitem(tiny_model.spec.training, "latent_dim", 12)
         assert "--latent-dim 8, or a larger --beta" in advice(bench, patched, 88.0, 1.0)
-    few = samples_only._Bench(tiny_model, digits.subset(torch.arange(200)), test, updates=20)
+    few = SampleBench(tiny_model, digits.subset(torch.arange(200)), test, updates=20)
     text = advice(few, monkeypatch, 88.0, 1.0)
     assert "reconstructions of the training images teach 88.0 %, so most is lost where" in text
     assert "Classes have 20 images (the median): more images would help." in text
@@ -129,7 +130,7 @@ def test_the_advice_follows_from_what_was_measured(
 def test_advice_is_given_only_where_samples_fall_far_behind(
     tiny_model: VAEModel, digits: ImageData, test: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samples_only, "_advise", lambda *arguments: "train longer")
+    monkeypatch.setattr(samples_only, "advise", lambda *arguments: "train longer")
     for lost, expected in ((2.0, ""), (4.0, "train longer")):
         found = Estimate(-lost, 1.0, 2)
         monkeypatch.setattr(samples_only, "with_test_noise", lambda *arguments: found)  # noqa: B023

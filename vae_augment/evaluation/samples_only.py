@@ -9,28 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..arguments import whole_number
-from ..datasets.synthetic import VAESyntheticDataset
 from ..errors import InputError
 from ..model.evidence import PRIVACY
 from ..model.vae_model import VAEModel
 from ..training import ImageData
-from ..training.data.image_data import to_float
-from ..training.data.reducing import affordable, images_at_once, reduced
 from ..training.progress import is_hidden
-from .classifier import BATCH, Batch, accuracy, is_correct, strided_cnn, train_classifier
 from .intervals import Estimate, paired, with_test_noise
+from .sample_advice import advise
+from .sample_bench import SampleBench
 from .splits import shuffled_classes
 
 SEEDS = range(3)
 # Of each classifier: all of them take less than two minutes of two cores without matrix units.
 UPDATES = 800
-LEARNING_RATE = 2e-3
-MOST_SAMPLES = 20_000
-FEWEST_SAMPLES = 2_000
 
 KEPT_SHARE = 0.2  # of each class, for the figure
 MOST_KEPT = 2_000  # images; more would narrow the interval little
@@ -38,9 +32,6 @@ FEWEST_KEPT = 100  # images; the interval of fewer spans ten points and more
 SMALLEST_CLASS = 5  # images, of which one can be kept
 
 FAR_BEHIND = 3.0  # points that samples lose to images
-LARGER_ERROR = 1.2  # of unseen images, over that of training images: these are learned by heart
-FEW_PER_CLASS = 100  # images
-HIGH_BETA = 0.3
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +137,7 @@ def measure_samples_only(
         f"a small classifier learns from samples alone and from the {len(train)} training images: "
         f"{updates:,} updates, {len(seeds)} seeds, {len(test)} images to test on"
     )
-    bench = _Bench(model, train, test, updates)
+    bench = SampleBench(model, train, test, updates)
     scores: dict[tuple[str, int], NDArray[np.bool_]] = {}
     runs = [(kind, seed) for seed in seeds for kind in ("samples", "real")]
     for kind, seed in tqdm(runs, "measuring samples", unit="classifier", disable=is_hidden()):
@@ -161,67 +152,9 @@ def measure_samples_only(
     difference = with_test_noise(found, [("samples", "real", seed) for seed in seeds], scores)
     advice = ""
     if difference.mean < -FAR_BEHIND:
-        advice = _advise(bench, samples[seeds[0]], real[seeds[0]], seeds[0])
+        advice = advise(bench, samples[seeds[0]], real[seeds[0]], seeds[0])
     private = PRIVACY in model.spec.evidence
     return SamplesOnly(samples, real, difference, updates, len(test), advice, private)
-
-
-class _Bench:
-    """Trains and scores classifiers on images of at most 32 pixels a side."""
-
-    def __init__(self, model: VAEModel, train: ImageData, test: ImageData, updates: int) -> None:
-        self.model = model
-        self.data = train
-        self.unseen = test
-        self.updates = updates
-        self.classes = len(train.classes)
-        self.real: Batch = (reduced(train.images), train.labels)
-        self.test: Batch = (reduced(test.images), test.labels)
-        most_samples = max(FEWEST_SAMPLES, affordable(train.images, MOST_SAMPLES))
-        self.count = min(MOST_SAMPLES, most_samples, updates * BATCH)
-
-    def samples(self, seed: int) -> Batch:
-        """Samples of the model, in the proportions of the training images."""
-        order = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(seed))
-        labels = self.data.labels[order].tolist()
-        drawn = VAESyntheticDataset(
-            self.model, self.count, labels=labels, seed=seed, output="uint8"
-        )
-        images = [reduced(batch) for batch, _ in drawn.batches(images_at_once(self.data.images))]
-        return torch.cat(images), drawn.targets
-
-    def reconstructions(self) -> Batch:
-        """Training images, encoded and decoded, as many as there are samples."""
-        rows = torch.randperm(len(self.data), generator=torch.Generator().manual_seed(0))
-        rows = rows[: self.count]
-        labels = self.data.labels[rows]
-        images = [
-            reduced(_reconstructed(self.model, self.data.subset(part)))
-            for part in rows.split(images_at_once(self.data.images))
-        ]
-        return torch.cat(images), labels
-
-    def correct(self, batch: Batch, seed: int) -> NDArray[np.bool_]:
-        """Whether a classifier of these images is right, for each test image."""
-        model = self._trained(batch, seed)
-        found: NDArray[np.bool_] = is_correct(model, *self.test).numpy()
-        return found
-
-    def accuracy(self, batch: Batch, seed: int) -> float:
-        """The accuracy in percent of a classifier of these images."""
-        return accuracy(self._trained(batch, seed), *self.test)
-
-    def _trained(self, batch: Batch, seed: int) -> nn.Module:
-        # The classifier's seed is torch's own, which belongs to the caller.
-        with torch.random.fork_rng(devices=[]):
-            return train_classifier(
-                *batch,
-                self.classes,
-                updates=self.updates,
-                seed=seed,
-                network=strided_cnn,
-                learning_rate=LEARNING_RATE,
-            )
 
 
 def _check(model: VAEModel, train: ImageData, test: ImageData) -> None:
@@ -243,72 +176,6 @@ def _check(model: VAEModel, train: ImageData, test: ImageData) -> None:
 
 def _labelled(data: ImageData) -> ImageData:
     return data.subset((data.labels >= 0).nonzero()[:, 0])
-
-
-def _reconstructed(model: VAEModel, data: ImageData) -> Tensor:
-    return model.reconstruct(data.images, data.labels if model.spec.conditional else None)
-
-
-def _advise(bench: _Bench, samples: float, real: float, seed: int) -> str:
-    """What would help, by where the accuracy is lost: in decoding, or in drawing latents."""
-    reconstructed = bench.accuracy(bench.reconstructions(), seed)
-    by_decoding = real - reconstructed
-    by_drawing = reconstructed - samples
-    if by_decoding >= by_drawing:
-        error = _larger_error(bench)
-        return (
-            f"reconstructions of the training images teach {reconstructed:.1f} %, so the decoder "
-            f"loses what tells the classes apart. {_for_the_decoder(bench, error)}"
-        )
-    return (
-        f"reconstructions of the training images teach {reconstructed:.1f} %, so most is lost "
-        f"where latents are drawn. {_for_the_latents(bench)}"
-    )
-
-
-def _larger_error(bench: _Bench) -> float:
-    """The squared error of reconstructions of unseen images, over that of training images."""
-    unseen = _squared_error(bench.model, bench.unseen)
-    seen = _squared_error(bench.model, bench.data.subset(_spread(bench.data, len(bench.unseen))))
-    return unseen / max(seen, 1e-9)
-
-
-def _squared_error(model: VAEModel, data: ImageData) -> float:
-    data = data.subset(_spread(data, images_at_once(data.images)))
-    return float((_reconstructed(model, data) - to_float(data.images)).square().mean())
-
-
-def _spread(data: ImageData, most: int) -> Tensor:
-    return torch.arange(0, len(data), max(1, len(data) // most))
-
-
-def _for_the_decoder(bench: _Bench, larger_error: float) -> str:
-    if larger_error > LARGER_ERROR:
-        return (
-            f"Its error on unseen images is {larger_error:.1f} times that on training images: "
-            "more images would help, not more minutes."
-        )
-    facts = bench.model.spec.training
-    found = f"Its error on unseen images is {larger_error:.1f} times that on training images, so "
-    if float(facts.get("beta", 0)) > HIGH_BETA:
-        return f"{found}it can learn more: --beta {float(facts['beta']) / 5:g}, or more minutes."
-    is_energy = str(facts.get("network")).startswith("energy")
-    wider = "energy-large" if is_energy else "conv-large or energy"
-    return f"{found}it can learn more: more minutes, or --network {wider}."
-
-
-def _for_the_latents(bench: _Bench) -> str:
-    counts = bench.data.labels.bincount(minlength=bench.classes)
-    typical = int(counts.median())
-    if typical < FEW_PER_CLASS:
-        return f"Classes have {typical} images (the median): more images would help."
-    spec = bench.model.spec
-    # As --latent-dim counts, without the detail of "energy"; files of other makers do not say.
-    latent_dim = int(spec.training.get("latent_dim", spec.latent_dim))
-    return (
-        f"Classes have {typical} images (the median), enough for fewer latent dimensions to be "
-        f"told apart: --latent-dim {max(2, latent_dim * 2 // 3)}, or a larger --beta."
-    )
 
 
 def _mean(accuracies: Mapping[int, float]) -> float:
