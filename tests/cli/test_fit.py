@@ -286,7 +286,7 @@ def test_a_run_that_was_stopped_at_its_figure_is_not_trained_again(
 ) -> None:
     output = tmp_path / "m.onnx"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("vae_augment.evaluation.samples_only.train_classifier", interrupted)
+        patched.setattr("vae_augment.evaluation.sample_bench.train_classifier", interrupted)
         code, text = run("fit", many, *QUICK, "-o", output)
     assert code == 130
     assert f"{beside(output)} holds the trained network. The same command goes on." in text
